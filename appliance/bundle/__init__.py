@@ -1,0 +1,1 @@
+"""What comes in a bundle: recipes for the starter models, their building, checking and installing."""

@@ -1,0 +1,1 @@
+"""The `hako` command: thin; parse, ask the box, print."""

@@ -1,0 +1,86 @@
+"""The running box over its admin socket: the same JSON API that the pages use, as its operator."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from appliance import errors
+from appliance.errors import BoxNotRunningError, HakoError
+
+_TIMEOUT_S = 600.0
+
+
+class BoxClient:
+    """Calls of `/api/v1`. Every failure is the box's own HakoError, found by its code."""
+
+    def __init__(self, socket: Path, language: str) -> None:
+        self._http = httpx2.Client(
+            transport=httpx2.HTTPTransport(uds=str(socket)),
+            base_url="http://localhost",
+            headers={"Accept-Language": language},
+            timeout=httpx2.Timeout(_TIMEOUT_S, connect=5.0),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: str) -> Any:
+        """GET, decoded."""
+        return self._send("GET", path, params=query)
+
+    def post(self, path: str, body: object) -> Any:
+        """POST of a JSON body, decoded."""
+        return self._send("POST", path, json=body)
+
+    def delete(self, path: str) -> None:
+        """DELETE."""
+        self._send("DELETE", path)
+
+    def upload(self, path: str, file: Path) -> Any:
+        """POST a file as the multipart field `file`, streamed."""
+        with file.open("rb") as source:
+            return self._send("POST", path, files={"file": (file.name, source, "application/octet-stream")})
+
+    def events(self, path: str, body: object) -> Iterator[tuple[str, dict[str, Any]]]:
+        """POST and read the answer as (event, data) pairs."""
+        try:
+            with self._http.stream(
+                "POST", "/api/v1" + path, json=body, headers={"Accept": "text/event-stream"}
+            ) as response:
+                if response.is_error:
+                    response.read()
+                    raise _error(response)
+                kind = "message"
+                for line in response.iter_lines():
+                    if line.startswith("event: "):
+                        kind = line[7:]
+                    elif line.startswith("data: "):
+                        yield kind, json.loads(line[6:])
+        except httpx2.TransportError as error:
+            raise BoxNotRunningError(str(error)) from error
+
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            response = self._http.request(method, "/api/v1" + path, **options)
+        except httpx2.TransportError as error:
+            raise BoxNotRunningError(str(error)) from error
+        if response.is_error:
+            raise _error(response)
+        return response.json() if response.content else None
+
+
+def _error(response: httpx2.Response) -> HakoError:
+    try:
+        problem = response.json()
+        return errors.by_code(str(problem["code"]), **problem.get("params", {}))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return HakoError(f"status {response.status_code}")

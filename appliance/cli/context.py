@@ -1,0 +1,67 @@
+"""What every command shares: the data folder, the reader's language, errors as sentences and exit codes."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from appliance import config
+from appliance.cli.client import BoxClient
+from appliance.config import Settings
+from appliance.errors import BoxNotRunningError, HakoError, Param
+from webui import locales
+from webui.locales import Language
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NOT_RUNNING = 3
+"""Exit code when no box answers."""
+
+
+def language() -> Language:
+    """The terminal's language: Japanese where the locale says so, else English."""
+    wish = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "ja" if wish.startswith("ja") else "en"
+
+
+def say(key: str, **params: Param) -> str:
+    """A sentence of the locales in the terminal's language."""
+    return locales.t(key, language(), **params)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where the command was started."""
+
+    data_dir: Path
+
+    def settings(self) -> Settings:
+        """Raises ConfigError."""
+        return config.load(data_dir=self.data_dir)
+
+    def client(self) -> BoxClient:
+        """Raises BoxNotRunningError; creates nothing."""
+        socket = self.settings().admin_socket
+        if not socket.exists():
+            raise BoxNotRunningError(str(socket))
+        return BoxClient(socket, language())
+
+
+def reports_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn a HakoError into one sentence with its code on stderr and an exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except HakoError as error:
+            click.echo(f"{locales.sentence(error, language())}  {error.code}", err=True)
+            sys.exit(NOT_RUNNING if isinstance(error, BoxNotRunningError) else 1)
+
+    return run

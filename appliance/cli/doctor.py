@@ -1,0 +1,111 @@
+"""`hako doctor`: look at the box from the terminal, running or not."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import click
+
+from appliance import __version__
+from appliance.cli.client import BoxClient
+from appliance.cli.context import Terminal, language, reports_errors, say
+from appliance.config import Settings
+from appliance.errors import HakoError, KeysUnreachableError
+from appliance.inference import manifest
+from appliance.inference.verify import verify_files
+from appliance.vault.client import KeysClient
+from webui import locales
+
+_SIGNS = {"ok": "✓", "warning": "!", "error": "×", "unknown": "?"}
+_LOW_DISK_BYTES = 2 << 30
+
+
+@dataclass(frozen=True)
+class _Seen:
+    state: Literal["ok", "warning", "error", "unknown"]
+    text: str
+
+
+@click.command()
+@click.pass_obj
+@reports_errors
+def doctor(terminal: Terminal) -> None:
+    """Check this machine, the data folder and, if it runs, the box."""
+    settings = terminal.settings()
+    click.echo(
+        say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
+    )
+    worst = "ok"
+    for check in (_disk, _permissions, _models, _vault, _box):
+        for seen in _safely(check, settings):
+            click.echo(f"{_SIGNS[seen.state]} {seen.text}")
+            worst = "error" if seen.state == "error" else worst
+    sys.exit(1 if worst == "error" else 0)
+
+
+def _safely(check: Callable[[Settings], Iterator[_Seen]], settings: Settings) -> Iterator[_Seen]:
+    try:
+        yield from check(settings)
+    except HakoError as error:
+        yield _Seen("error", f"{locales.sentence(error, language())}  {error.code}")
+
+
+def _disk(settings: Settings) -> Iterator[_Seen]:
+    folder = settings.data_dir if settings.data_dir.exists() else settings.data_dir.parent
+    free = shutil.disk_usage(folder).free
+    state: Literal["ok", "warning"] = "warning" if free < _LOW_DISK_BYTES else "ok"
+    yield _Seen(state, say("cli.doctor.disk", free_gb=f"{free / 1e9:.1f}"))
+
+
+def _permissions(settings: Settings) -> Iterator[_Seen]:
+    if not settings.data_dir.exists():
+        yield _Seen("unknown", say("cli.doctor.no_data", folder=str(settings.data_dir)))
+        return
+    open_to_others = settings.data_dir.stat().st_mode & 0o077
+    if open_to_others:
+        yield _Seen("error", say("cli.doctor.readable", folder=str(settings.data_dir)))
+    else:
+        yield _Seen("ok", say("cli.doctor.private", folder=str(settings.data_dir)))
+    if settings.passphrase_file.exists():
+        yield _Seen("warning", say("cli.serve.development", file=str(settings.passphrase_file)))
+
+
+def _models(settings: Settings) -> Iterator[_Seen]:
+    folders = sorted(settings.models.iterdir()) if settings.models.is_dir() else []
+    if not folders:
+        yield _Seen("warning", say("cli.doctor.no_models"))
+    for folder in folders:
+        found = manifest.read(folder)
+        verify_files(folder, found)
+        yield _Seen("ok", say("cli.doctor.model", name=found.id))
+
+
+def _vault(settings: Settings) -> Iterator[_Seen]:
+    try:
+        status = KeysClient(settings.keys_socket).status()
+    except KeysUnreachableError:
+        yield _Seen("unknown", say("cli.doctor.not_running"))
+        return
+    yield _Seen(
+        "warning" if status.sealed else "ok", say("cli.doctor.sealed" if status.sealed else "cli.doctor.unsealed")
+    )
+    if not status.recovery_confirmed:
+        yield _Seen("warning", say("cli.doctor.recovery"))
+
+
+def _box(settings: Settings) -> Iterator[_Seen]:
+    if not settings.admin_socket.exists():
+        return
+    with BoxClient(settings.admin_socket, language()) as client:
+        for item in client.get("/models")["items"]:
+            failed = item["state"] in ("failed", "quarantined")
+            text = f"{item['id']}: {say('cli.models.' + item['state'])} ({item['provider'] or '–'})"
+            yield _Seen("error" if failed else "ok", text)
+        gap = client.get("/state")["gap"]["state"]
+        state: Literal["ok", "warning", "unknown"] = {"closed": "ok", "open": "warning"}.get(gap, "unknown")  # type: ignore[assignment]
+        yield _Seen(state, say(f"cli.doctor.gap.{gap}"))
+    yield _Seen("ok", say("cli.doctor.threads", cores=os.cpu_count() or 1))

@@ -1,0 +1,67 @@
+"""`hako init` makes the vault of a new box; `hako unlock` opens it after a start."""
+
+import secrets
+
+import click
+
+from appliance.cli.context import Terminal, reports_errors, say
+from appliance.config import Settings
+from appliance.errors import ConflictError
+from appliance.processes.supervise import Supervisor
+from appliance.vault.client import KeysClient
+
+
+@click.command()
+@click.option("--passphrase", envvar="HAKO_PASSPHRASE", help="Asked for when left out.")
+@click.pass_obj
+@reports_errors
+def init(terminal: Terminal, passphrase: str | None) -> None:
+    """Make the data folder and a new vault, and print the recovery key once."""
+    settings = terminal.settings()
+    if settings.vault_file.exists():
+        raise ConflictError(name=str(settings.vault_file))
+    if passphrase is None:
+        passphrase = click.prompt(say("cli.init.passphrase"), hide_input=True, confirmation_prompt=True)
+    prepare(settings)
+    supervisor = Supervisor(settings.data_dir, settings.data_dir / "log" / "hako.log")
+    try:
+        supervisor.start("keys", 20)
+        keys = KeysClient(settings.keys_socket)
+        keys.create(str(passphrase))
+        recovery_key = keys.new_recovery()
+        click.echo(say("cli.init.recovery"))
+        click.echo(f"\n    {recovery_key}\n")
+        if click.confirm(say("cli.init.noted"), default=True):
+            keys.confirm_recovery()
+    finally:
+        supervisor.stop()
+    click.echo(say("cli.init.done"))
+
+
+@click.command()
+@click.option("--recovery-key", is_flag=True, help="Use the recovery key instead of the passphrase.")
+@click.pass_obj
+@reports_errors
+def unlock(terminal: Terminal, *, recovery_key: bool) -> None:
+    """Open the vault of a running box."""
+    keys = KeysClient(terminal.settings().keys_socket)
+    question = "cli.unlock.recovery" if recovery_key else "cli.init.passphrase"
+    secret = click.prompt(say(question), hide_input=True)
+    (keys.recover if recovery_key else keys.unlock)(secret)
+    click.echo(say("cli.unlock.done"))
+
+
+def prepare(settings: Settings) -> None:
+    """The data folder and its parts, readable by this account only."""
+    for folder in (settings.data_dir, settings.run_dir, settings.data_dir / "log", settings.models):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.data_dir.chmod(0o700)
+    settings.run_dir.chmod(0o700)
+
+
+def development_passphrase(settings: Settings) -> str:
+    """Make and keep a random passphrase in a file of mode 600; for development only."""
+    passphrase = secrets.token_urlsafe(24)
+    settings.passphrase_file.touch(0o600)
+    settings.passphrase_file.write_text(passphrase + "\n", "ascii")
+    return passphrase

@@ -1,0 +1,170 @@
+"""`hako serve`: the whole box under one supervisor, in the foreground."""
+
+import fcntl
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance import __version__, clock, config, logs
+from appliance.bundle import provision
+from appliance.cli import ask, init
+from appliance.cli.client import BoxClient
+from appliance.cli.context import Terminal, language, reports_errors, say
+from appliance.config import Settings
+from appliance.errors import AlreadyRunningError, NotInitialisedError, PortTakenError
+from appliance.processes.supervise import Supervisor, names
+from appliance.vault.client import KeysClient
+
+_START_S = {"keys": 20.0, "inference": 60.0, "worker": 30.0, "web": 30.0}
+_SAMPLES_S = 300.0
+
+
+@click.command()
+@click.option("--development", is_flag=True, help="Loopback only, vault opened from a file, sample documents loaded.")
+@click.option("--no-question", is_flag=True, help="Don't ask the sample question after the start.")
+@click.pass_obj
+@reports_errors
+def serve(terminal: Terminal, *, development: bool, no_question: bool) -> None:
+    """Start the box and stay until Ctrl-C."""
+    began = clock.monotonic()
+    settings = _settings(terminal.data_dir, development=development)
+    with _only_one(settings):
+        _check_port(settings)
+        log_file = settings.data_dir / "log" / "hako.log"
+        logs.configure("serve", "WARNING")
+        stop = _Signals()
+        supervisor = Supervisor(settings.data_dir, log_file)
+        try:
+            _start(settings, supervisor, stop)
+            if not stop.is_set():
+                _welcome(settings, stop, seconds=clock.monotonic() - began, question=not no_question)
+                supervisor.watch(stop.is_set, lambda name: click.echo(say("cli.serve.restarted", name=name)))
+        finally:
+            click.echo(say("cli.serve.stopping"))
+            supervisor.stop()
+            click.echo(say("cli.serve.stopped"))
+
+
+class _Signals:
+    """Ctrl-C and SIGTERM as a flag; a second Ctrl-C interrupts at once."""
+
+    def __init__(self) -> None:
+        self._set = False
+        signal.signal(signal.SIGINT, self._take)
+        signal.signal(signal.SIGTERM, self._take)
+
+    def _take(self, _number: int, _frame: object) -> None:
+        if self._set:
+            raise KeyboardInterrupt
+        self._set = True
+
+    def is_set(self) -> bool:
+        """Whether the box should stop."""
+        return self._set
+
+
+def _settings(data_dir: Path, *, development: bool) -> Settings:
+    """The settings; `--development` writes them once, since every process reads them itself."""
+    file = data_dir / "hako.toml"
+    if development and not file.exists():
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.write_text("# Made by `hako serve --development`.\ndevelopment = true\n", "utf-8")
+    settings = config.load(data_dir=data_dir)
+    init.prepare(settings)
+    if not settings.vault_file.exists() and not settings.development:
+        raise NotInitialisedError
+    return settings
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Two boxes on one data folder would fight over its sockets."""
+    with (settings.run_dir / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunningError(name=str(settings.data_dir)) from error
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.web.host, settings.web.port))
+        except OSError as error:
+            raise PortTakenError(str(error), port=settings.web.port) from error
+
+
+def _start(settings: Settings, supervisor: Supervisor, stop: _Signals) -> None:
+    click.echo(say("cli.serve.starting", version=__version__, folder=str(settings.data_dir)))
+    built = config.REPOSITORY / ".build" / "models"
+    if settings.development and built.is_dir():
+        for name in provision.install(built, settings.models):
+            click.echo("  " + say("cli.serve.model", name=name))
+    for name in names():
+        if stop.is_set():
+            return
+        seconds = supervisor.start(name, _START_S[name])
+        click.echo("  " + say("cli.serve.ready", name=name, seconds=f"{seconds:.1f}"))
+        if name == "keys":
+            _open_vault(settings)
+
+
+def _open_vault(settings: Settings) -> None:
+    keys = KeysClient(settings.keys_socket)
+    if settings.development and not keys.status().exists:
+        keys.create(init.development_passphrase(settings))
+        click.echo("  " + say("cli.serve.vault_made"))
+    if settings.development:
+        click.secho("  " + say("cli.serve.development", file=str(settings.passphrase_file)), fg="yellow")
+
+
+def _welcome(settings: Settings, stop: _Signals, *, seconds: float, question: bool) -> None:
+    scheme = "https" if settings.web.tls_certificate else "http"
+    url = f"{scheme}://{settings.web.host}:{settings.web.port}"
+    if KeysClient(settings.keys_socket).status().sealed:
+        click.echo(say("cli.serve.sealed", url=url))
+        return
+    with BoxClient(settings.admin_socket, language()) as client:
+        click.echo(say("cli.serve.up", url=url, seconds=f"{seconds:.1f}"))
+        if question and settings.development and _wait_for_samples(client, stop):
+            _first_question(client)
+        link = client.post("/setup-link", {})["path"]
+    click.echo()
+    click.secho(say("cli.serve.open", url=url), bold=True)
+    if link:
+        click.secho(say("cli.serve.setup", url=url + link), bold=True)
+    click.echo(say("cli.serve.stop"))
+
+
+def _wait_for_samples(client: BoxClient, stop: _Signals) -> bool:
+    """True once every sample document can be searched; progress in between."""
+    until = clock.monotonic() + _SAMPLES_S
+    told = -1
+    while clock.monotonic() < until and not stop.is_set():
+        bases = [base for base in client.get("/bases")["items"] if base["system"]]
+        documents = [item for base in bases for item in client.get(f"/bases/{base['id']}/documents")["items"]]
+        open_ones = [item for item in documents if item["state"] in ("waiting", "working")]
+        if documents and not open_ones:
+            return True
+        done = len(documents) - len(open_ones)
+        if documents and done != told:
+            told = done
+            click.echo("  " + say("cli.serve.samples", done=done, total=len(documents)))
+        time.sleep(0.5)
+    return False
+
+
+def _first_question(client: BoxClient) -> None:
+    question = say("cli.serve.question")
+    click.echo()
+    click.secho("? " + question, bold=True)
+    body: dict[str, Any] = {"question": question}
+    ask.print_answer(ask.stream(client, body))

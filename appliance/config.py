@@ -1,0 +1,158 @@
+"""Settings: one TOML file, read once, frozen; and the paths that follow from it."""
+
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from appliance.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Web(_Section):
+    """Where the pages and the API listen."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(4256, ge=0, le=65535)
+    threads: int = Field(48, ge=4, le=512)
+    max_streams: int = Field(32, ge=1, le=256)
+    """Event streams at once; below `threads`, so that ordinary requests always find a thread."""
+    names: tuple[str, ...] = ()
+    """Host names under which the box is reached, beside its own; others are refused (DNS rebinding)."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+
+class Limits(_Section):
+    """What one person may send in one go."""
+
+    upload_mb: int = Field(200, ge=1)
+    pages: int = Field(5000, ge=1)
+    text_mb: int = Field(50, ge=1)
+    """Extracted text of one document."""
+    parse_seconds: int = Field(120, ge=5)
+    parse_memory_mb: int = Field(2048, ge=256)
+    body_mb: int = Field(8, ge=1)
+    """Any request body that is not an upload."""
+
+
+class Inference(_Section):
+    """How models are run."""
+
+    chat_model: str = "smollm2-135m-instruct"
+    embedding_model: str = "multilingual-e5-small"
+    threads: int | None = None
+    """Compute threads per model; cores − 1 when unset."""
+    parallel: int = Field(2, ge=1, le=64)
+    """Answers at once per chat model."""
+    context_tokens: int = Field(4096, ge=512)
+    """Context of one answer."""
+    child_memory_mb: int = Field(6144, ge=512)
+    """Address-space limit added to the model's own size."""
+    provider: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Settings(_Section):
+    """The whole box. Paths are absolute after loading."""
+
+    data_dir: Path
+    name: str = "Hako"
+    """What the box is called on its pages."""
+    organisation: str = ""
+    language: Literal["ja", "en"] = "ja"
+    development: bool = False
+    """Loopback only, passphrase in a file, sample base loaded."""
+    cipher: Literal["aegis", "sqlcipher"] = "aegis"
+    web: Web = Web()
+    limits: Limits = Limits()
+    inference: Inference = Inference()
+    models_dir: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        if not _is_loopback(self.web.host) and not (self.web.tls_certificate and self.web.tls_key):
+            raise ValueError("web.host: an address other than loopback needs tls_certificate and tls_key")
+        if self.web.max_streams >= self.web.threads:
+            raise ValueError("web.max_streams must be below web.threads")
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets. Unix socket paths must stay under 108 bytes."""
+        return self.data_dir / "run"
+
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "hako.db"
+
+    @property
+    def blobs_dir(self) -> Path:
+        return self.data_dir / "blobs"
+
+    @property
+    def vault_file(self) -> Path:
+        return self.data_dir / "vault.json"
+
+    @property
+    def passphrase_file(self) -> Path:
+        """Development only: the passphrase, mode 600."""
+        return self.data_dir / "dev-passphrase"
+
+    @property
+    def models(self) -> Path:
+        return self.models_dir or self.data_dir / "models"
+
+    @property
+    def keys_socket(self) -> Path:
+        return self.run_dir / "keys.sock"
+
+    @property
+    def inference_socket(self) -> Path:
+        return self.run_dir / "inference.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.run_dir / "admin.sock"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(path: Path | None = None, data_dir: Path | None = None) -> Settings:
+    """Read `path`, or `hako.toml` in the data folder, or the defaults.
+
+    Raises:
+        ConfigError: unreadable file, unknown or impossible setting; `name` says which.
+    """
+    folder = (data_dir or Path("var")).absolute()
+    source = path or folder / "hako.toml"
+    values: dict[str, object] = {}
+    if path or source.exists():
+        try:
+            values = tomllib.loads(source.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{source}: {error}", name=str(source)) from error
+    if data_dir or "data_dir" not in values:
+        values["data_dir"] = folder
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or str(source)
+        raise ConfigError(f"{place}: {first['msg']}", name=place) from error
+    if len(str(settings.run_dir)) > 60:
+        raise ConfigError("data_dir is too long for unix sockets", name="data_dir")
+    return settings

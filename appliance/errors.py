@@ -1,0 +1,338 @@
+"""Every error a user can meet: one tree, each with a stable code and an HTTP status.
+
+The sentences live in `webui/locales/{ja,en}.json` under `error.<code>`; a test demands both. An error
+carries parameters for the sentence and a `detail` for the log, never document text or a secret.
+"""
+
+from typing import ClassVar, TypeAlias
+
+Param: TypeAlias = str | int | float
+
+
+class HakoError(Exception):
+    """The root. `params` may be shown to the user, `detail` is for the log only."""
+
+    code: ClassVar[str] = "HK-BOX-001"
+    status: ClassVar[int] = 500
+
+    def __init__(self, detail: str = "", **params: Param) -> None:
+        super().__init__(detail or self.code)
+        self.detail = detail
+        self.params: dict[str, Param] = params
+
+
+def by_code(code: str, **params: Param) -> HakoError:
+    """The error for a stored code, e.g. of a failed job; HK-BOX-001 for an unknown one."""
+    pending = [HakoError]
+    while pending:
+        kind = pending.pop()
+        if kind.code == code:
+            return kind("", **params)
+        pending.extend(kind.__subclasses__())
+    return HakoError(code)
+
+
+# -- the box itself
+
+
+class ConfigError(HakoError):
+    """The settings file says something the box can't follow. Params: `name`."""
+
+    code, status = "HK-BOX-002", 500
+
+
+class BadInputError(HakoError):
+    """A request that doesn't have the expected shape. Params: `field`."""
+
+    code, status = "HK-BOX-003", 400
+
+
+class NotFoundError(HakoError):
+    """Nothing there that this person may see; also for what exists but belongs to somebody else."""
+
+    code, status = "HK-BOX-004", 404
+
+
+class TooLargeError(HakoError):
+    """Request body over the limit. Params: `limit_mb`."""
+
+    code, status = "HK-BOX-005", 413
+
+
+class DiskFullError(HakoError):
+    """No room to store what was asked; nothing was written."""
+
+    code, status = "HK-BOX-006", 507
+
+
+class BusyError(HakoError):
+    """All places are taken. Params: `retry_after_s`."""
+
+    code, status = "HK-BOX-007", 503
+
+
+class BoxNotRunningError(HakoError):
+    """The command line found no running box."""
+
+    code, status = "HK-BOX-008", 503
+
+
+class ConflictError(HakoError):
+    """Someone else changed it first, or the name is taken. Params: `name`."""
+
+    code, status = "HK-BOX-009", 409
+
+
+class PrivateFileError(HakoError):
+    """A secret's file can be read by others. Params: `name`."""
+
+    code, status = "HK-BOX-010", 500
+
+
+class NotReadyError(HakoError):
+    """A process ended or stayed silent while starting. Params: `name`."""
+
+    code, status = "HK-BOX-011", 500
+
+
+class WrongHostError(HakoError):
+    """Addressed by a name that is not this box's (DNS rebinding)."""
+
+    code, status = "HK-BOX-014", 421
+
+
+class FrontEndMissingError(HakoError):
+    """The built front end is not there; an installation without it is incomplete."""
+
+    code, status = "HK-BOX-013", 500
+
+
+# -- the encrypted database
+
+
+class StoreDamagedError(HakoError):
+    """A part of the database file does not verify: damaged or altered."""
+
+    code, status = "HK-STO-001", 500
+
+
+class NewerStoreError(HakoError):
+    """The database was written by a newer release than this one."""
+
+    code, status = "HK-STO-002", 500
+
+
+class NotInitialisedError(HakoError):
+    """There is no vault yet."""
+
+    code, status = "HK-BOX-020", 500
+
+
+class AlreadyRunningError(HakoError):
+    """Another box uses this data folder. Params: `name`."""
+
+    code, status = "HK-BOX-021", 409
+
+
+class PortTakenError(HakoError):
+    """Another program listens there. Params: `port`."""
+
+    code, status = "HK-BOX-022", 409
+
+
+# -- who is asking
+
+
+class NotSignedInError(HakoError):
+    """No session and no key, or an ended one."""
+
+    code, status = "HK-AUTH-001", 401
+
+
+class WrongPasswordError(HakoError):
+    """Name and password don't belong together. Params: `tries_left`."""
+
+    code, status = "HK-AUTH-002", 401
+
+
+class ForbiddenError(HakoError):
+    """Signed in, but without the permission."""
+
+    code, status = "HK-AUTH-003", 403
+
+
+class TooManyTriesError(HakoError):
+    """Throttled. Params: `retry_after_s`."""
+
+    code, status = "HK-AUTH-004", 429
+
+
+class WeakPasswordError(HakoError):
+    """Too short or too common. Params: `min_length`."""
+
+    code, status = "HK-AUTH-005", 422
+
+
+class CrossSiteError(HakoError):
+    """A request that another site made in the user's name."""
+
+    code, status = "HK-AUTH-006", 403
+
+
+class SetupLinkError(HakoError):
+    """The one-time set-up link was used already or is wrong."""
+
+    code, status = "HK-AUTH-007", 403
+
+
+class LastOperatorError(HakoError):
+    """Without this account nobody could run the box any more."""
+
+    code, status = "HK-AUTH-008", 409
+
+
+# -- the vault
+
+
+class SealedError(HakoError):
+    """The vault is sealed: nothing can be read until it is unlocked."""
+
+    code, status = "HK-VLT-001", 423
+
+
+class WrongPassphraseError(HakoError):
+    """Passphrase or recovery key opens no slot. Params: `tries_left`."""
+
+    code, status = "HK-VLT-002", 401
+
+
+class VaultDamagedError(HakoError):
+    """The key file can't be read or does not fit the data. Params: `name`."""
+
+    code, status = "HK-VLT-003", 500
+
+
+class EnvelopeError(HakoError):
+    """A stored file is truncated, altered or under another key."""
+
+    code, status = "HK-VLT-004", 500
+
+
+class KeysUnreachableError(HakoError):
+    """The keys process doesn't answer."""
+
+    code, status = "HK-VLT-005", 503
+
+
+class RecoveryTypoError(HakoError):
+    """A recovery key with a typing error. Params: `group`, counted from 1."""
+
+    code, status = "HK-VLT-006", 422
+
+
+# -- documents
+
+
+class DocumentError(HakoError):
+    """A document could not be taken in."""
+
+    code, status = "HK-DOC-001", 422
+
+
+class UnknownFormatError(DocumentError):
+    """A type the box can't read. Params: `name`."""
+
+    code, status = "HK-DOC-010", 415
+
+
+class EmptyDocumentError(DocumentError):
+    """No text in it."""
+
+    code, status = "HK-DOC-011", 422
+
+
+class DamagedDocumentError(DocumentError):
+    """Corrupt, truncated, or not what its name says."""
+
+    code, status = "HK-DOC-012", 422
+
+
+class DocumentTooLargeError(DocumentError):
+    """Over a limit of size, pages, time or memory. Params: `limit`."""
+
+    code, status = "HK-DOC-013", 413
+
+
+class LockedDocumentError(DocumentError):
+    """Protected by a password."""
+
+    code, status = "HK-DOC-014", 422
+
+
+class BombDocumentError(DocumentError):
+    """Unpacks to far more than it is; refused unread."""
+
+    code, status = "HK-DOC-015", 422
+
+
+# -- models and inference
+
+
+class ModelNotFoundError(HakoError):
+    """No model or alias of that name. Params: `name`."""
+
+    code, status = "HK-MOD-001", 404
+
+
+class ModelDamagedError(HakoError):
+    """The file does not match its digest or its header can't be read. Params: `name`."""
+
+    code, status = "HK-MOD-002", 500
+
+
+class ModelFailedError(HakoError):
+    """The engine stopped while answering or could not start. Params: `name`."""
+
+    code, status = "HK-MOD-003", 502
+
+
+class ModelQuarantinedError(HakoError):
+    """Crashed again and again, so it is no longer started. Params: `name`."""
+
+    code, status = "HK-MOD-004", 503
+
+
+class ContextTooLongError(HakoError):
+    """More text than the model can hold. Params: `tokens`, `limit`."""
+
+    code, status = "HK-MOD-005", 400
+
+
+class InferenceUnreachableError(HakoError):
+    """The inference process doesn't answer."""
+
+    code, status = "HK-MOD-006", 503
+
+
+class ModelTooLargeError(HakoError):
+    """Not enough memory on this box. Params: `missing_gb`."""
+
+    code, status = "HK-MOD-007", 507
+
+
+class WrongModelKindError(HakoError):
+    """A chat was asked of an embedding model or the other way round. Params: `name`."""
+
+    code, status = "HK-MOD-008", 400
+
+
+class CancelledError(HakoError):
+    """Stopped by the user."""
+
+    code, status = "HK-RUN-001", 409
+
+
+class InterruptedRunError(HakoError):
+    """The box stopped while this answer was being written."""
+
+    code, status = "HK-RUN-002", 503

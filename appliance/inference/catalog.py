@@ -1,0 +1,52 @@
+"""The models on this box: one folder each, with a manifest."""
+
+import re
+from pathlib import Path
+
+from appliance import logs
+from appliance.errors import ModelDamagedError, ModelNotFoundError
+from appliance.inference import manifest
+from appliance.inference.manifest import Manifest
+
+log = logs.get(__name__)
+
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+class Catalog:
+    """Reads `<folder>/<id>/model.json` anew on each call, so that an import is seen at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def folder(self, model: str) -> Path:
+        """Where the files of `model` are; the id is checked, so that it can't leave the store."""
+        if not _ID.fullmatch(model):
+            raise ModelNotFoundError(name=model[:100])
+        return self._folder / model
+
+    def get(self, model: str) -> Manifest:
+        """The manifest of one model.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            ModelDamagedError: its manifest can't be read.
+        """
+        folder = self.folder(model)
+        if not (folder / manifest.FILE_NAME).is_file():
+            raise ModelNotFoundError(name=model)
+        return manifest.read(folder)
+
+    def all(self) -> dict[str, Manifest]:
+        """Every readable model by id, sorted; a damaged manifest is logged and left out."""
+        found: dict[str, Manifest] = {}
+        if not self._folder.is_dir():
+            return found
+        for folder in sorted(self._folder.iterdir()):
+            if not _ID.fullmatch(folder.name) or not (folder / manifest.FILE_NAME).is_file():
+                continue
+            try:
+                found[folder.name] = manifest.read(folder)
+            except ModelDamagedError as error:
+                log.warning("manifest_damaged", model=folder.name, detail=error.detail)
+        return found

@@ -1,0 +1,219 @@
+"""The HTTP server of engines that bring none: OpenAI-shaped chat and embeddings over a unix socket."""
+
+import base64
+import contextlib
+import hmac
+import json
+import os
+import secrets
+import select
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+
+_LONGEST_BODY = 64 << 20
+
+
+class ContextExceededError(Exception):
+    """More tokens than the model holds; answered as llama.cpp's server does."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(f"{tokens} tokens, {limit} fit")
+        self.tokens = tokens
+        self.limit = limit
+
+
+class UnsupportedError(Exception):
+    """This engine has no such endpoint, e.g. chat on an embedding model."""
+
+
+class Answering(Protocol):
+    """What this server needs of an engine."""
+
+    def chat(self, body: dict[str, Any]) -> Iterator[str]:
+        """Pieces of the answer; raises before the first one or not at all. Closing the iterator cancels."""
+        ...
+
+    def embed(self, texts: Sequence[str], *, truncate: bool) -> tuple[Vectors, int]:
+        """L2-normalised vectors in the order of `texts`, and the tokens they had together."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]: ...
+
+
+def serve(path: str, api_key: str, model: str, engine: Answering) -> None:
+    """Answer on the socket from now on, in threads of this process."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).unlink()
+    handler = type("Handler", (_Handler,), {"engine": engine, "model": model, "authorization": f"Bearer {api_key}"})
+    server = _Server(path, handler)
+    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has gone is no event."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    engine: ClassVar[Answering]
+    model: ClassVar[str]
+    authorization: ClassVar[str]
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self._json({"status": "ok"})
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, "not_found_error", "no such path")
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        if not 0 < length <= _LONGEST_BODY:
+            self.close_connection = True
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "invalid_request_error", "body")
+            return
+        raw = self.rfile.read(length)
+        if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), self.authorization.encode()):
+            self._refuse(HTTPStatus.UNAUTHORIZED, "authentication_error", "wrong key")
+            return
+        routes: dict[str, Callable[[dict[str, Any]], None]] = {
+            "/v1/chat/completions": self._chat,
+            "/v1/embeddings": self._embeddings,
+            "/tokenize": self._tokenize,
+        }
+        route = routes.get(self.path)
+        if route is None:
+            self._refuse(HTTPStatus.NOT_FOUND, "not_found_error", "no such path")
+            return
+        try:
+            body = json.loads(raw)
+            if not isinstance(body, dict):
+                raise TypeError("not an object")
+            route(body)
+        except ContextExceededError as error:
+            extra = {"n_prompt_tokens": error.tokens, "n_ctx": error.limit}
+            self._refuse(HTTPStatus.BAD_REQUEST, "exceed_context_size_error", str(error), extra)
+        except (ValueError, TypeError, KeyError) as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, "invalid_request_error", str(error))
+        except UnsupportedError as error:
+            self._refuse(HTTPStatus.NOT_IMPLEMENTED, "not_supported_error", str(error))
+
+    # -- routes
+
+    def _embeddings(self, body: dict[str, Any]) -> None:
+        given = body["input"]
+        texts = [given] if isinstance(given, str) else list(given)
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError("input must be a text or a list of texts")
+        vectors, tokens = self.engine.embed(texts, truncate=bool(body.get("truncate")))
+        rows = vectors.astype("<f4", copy=False)
+        encoded = body.get("encoding_format") == "base64"
+        data = [
+            {"object": "embedding", "index": i, "embedding": _base64(row) if encoded else row.tolist()}
+            for i, row in enumerate(rows)
+        ]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        self._json({"object": "list", "model": self.model, "data": data, "usage": usage})
+
+    def _tokenize(self, body: dict[str, Any]) -> None:
+        texts = body["texts"]
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError("texts must be a list of texts")
+        self._json({"counts": self.engine.count_tokens(texts)})
+
+    def _chat(self, body: dict[str, Any]) -> None:
+        if not body.get("stream"):
+            raise ValueError("stream must be true: this server always streams")
+        pieces = self.engine.chat(body)
+        try:
+            first = next(pieces, None)
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self._stream(body, first, pieces)
+        except OSError:
+            self.close_connection = True
+        finally:
+            getattr(pieces, "close", lambda: None)()
+
+    def _stream(self, body: dict[str, Any], first: str | None, rest: Iterator[str]) -> None:
+        frame = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": self.model,
+        }
+        count = 0
+        self._event({"choices": [_choice({"role": "assistant", "content": None})], **frame})
+        limit = body.get("max_tokens") or -1
+        finish = "stop"
+        piece = first
+        while piece is not None:
+            if count == limit:
+                finish = "length"
+                break
+            count += 1
+            self._event({"choices": [_choice({"content": piece})], **frame})
+            if self._gone():
+                return
+            piece = next(rest, None)
+        self._event({"choices": [_choice({}, finish)], **frame})
+        if (body.get("stream_options") or {}).get("include_usage"):
+            prompt = sum(self.engine.count_tokens([str(m.get("content") or "") for m in body["messages"]]))
+            usage = {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count}
+            self._event({"choices": [], "usage": usage, **frame})
+        self._chunk(b"data: [DONE]\n\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    # -- bytes
+
+    def _event(self, event: dict[str, Any]) -> None:
+        self._chunk(b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def _gone(self) -> bool:
+        poll = select.poll()
+        poll.register(self.connection, select.POLLRDHUP | select.POLLHUP)
+        return bool(poll.poll(0))
+
+    def _json(self, answer: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> None:
+        data = json.dumps(answer, ensure_ascii=False).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _refuse(self, status: HTTPStatus, kind: str, message: str, extra: dict[str, Any] | None = None) -> None:
+        self._json({"error": {"code": int(status), "type": kind, "message": message, **(extra or {})}}, status)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
+        """No request log: paths and sizes tell nothing, and the box logs at its own door."""
+
+    def address_string(self) -> str:
+        return f"pid {os.getpid()}"
+
+
+def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+def _base64(row: Vectors) -> str:
+    return base64.b64encode(row.tobytes()).decode()

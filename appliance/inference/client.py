@@ -1,0 +1,137 @@
+"""Ask the supervisor for a place at a model, for its state, or to load and unload; safe to share between threads."""
+
+import contextlib
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from appliance import clock
+from appliance.errors import BusyError, CancelledError, InferenceUnreachableError, by_code
+from appliance.inference.protocol import Lines, Message, send
+
+_LOOK_SECONDS = 0.1
+_LOAD_SECONDS = 660.0
+
+_Connection = socket.socket
+
+Waits = Callable[[str, int], None]
+"""Told `queued` or `loading` and the place in the queue, each time it changes."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A place at a model, held until closed; the kernel closes it when this process dies."""
+
+    model: str
+    socket: Path
+    api_key: str
+    _connection: _Connection
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class InferenceClient:
+    """One connection for each call; nothing is kept between calls."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def lease(
+        self,
+        model: str,
+        *,
+        timeout: float = 600.0,
+        stopped: Callable[[], bool] | None = None,
+        waits: Waits | None = None,
+    ) -> Lease:
+        """Wait for a place.
+
+        Raises:
+            InferenceUnreachableError: no supervisor, or it ended meanwhile.
+            BusyError: queue full, or `timeout` seconds passed.
+            CancelledError: `stopped` returned True.
+            HakoError: why the model can't be had.
+        """
+        connection = self._ask({"op": "lease", "model": model})
+        try:
+            granted = _await(connection, "granted", timeout, stopped, waits)
+        except BaseException:
+            connection.close()
+            raise
+        return Lease(granted["model"], Path(granted["socket"]), granted["api_key"], connection)
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """State by model id, of the models that were used since the supervisor began."""
+        with self._ask({"op": "status"}) as connection:
+            answer = _await(connection, "done", 10.0)
+        return {entry["id"]: entry for entry in answer["models"]}
+
+    def load(self, model: str, waits: Waits | None = None) -> None:
+        """Load and keep loaded; returns when it answers. Lifts a quarantine."""
+        with self._ask({"op": "load", "model": model}) as connection:
+            _await(connection, "done", _LOAD_SECONDS, None, waits)
+
+    def unload(self, model: str) -> None:
+        """Let running answers end, then free its memory."""
+        with self._ask({"op": "unload", "model": model}) as connection:
+            _await(connection, "done", 60.0)
+
+    def _ask(self, message: Message) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(str(self._path))
+            send(connection, message)
+        except OSError as error:
+            connection.close()
+            raise InferenceUnreachableError(f"{self._path}: {error}") from error
+        return connection
+
+
+def _await(
+    connection: socket.socket,
+    wanted: str,
+    timeout: float,
+    stopped: Callable[[], bool] | None = None,
+    waits: Waits | None = None,
+) -> Message:
+    lines = Lines(connection)
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    deadline = clock.monotonic() + timeout
+    while True:
+        message = _next(lines) if poll.poll(_LOOK_SECONDS * 1000) else {}
+        match message.get("event"):
+            case "error":
+                raise by_code(message["code"], **message["params"])
+            case "queued" | "loading" as stage:
+                if waits:
+                    waits(stage, message["position"])
+                continue  # two messages may have come at once
+            case event if event == wanted and event:
+                return message
+            case _:
+                pass
+        if stopped and stopped():
+            raise CancelledError("stopped while waiting for a model")
+        if clock.monotonic() > deadline:
+            raise BusyError("no place in time", retry_after_s=30)
+
+
+def _next(lines: Lines) -> Message:
+    with contextlib.suppress(OSError):
+        if message := lines.receive():
+            return message
+    raise InferenceUnreachableError("the supervisor closed the connection")

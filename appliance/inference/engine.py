@@ -1,0 +1,59 @@
+"""The engine contract: what a model runtime must offer inside its child process.
+
+Only plain dataclasses here: a child imports this and nothing heavier beside its runtime.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+EngineKind = Literal["chat", "embedding"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSpec:
+    """What a child is told on its standard input, as one JSON line."""
+
+    model: str
+    kind: EngineKind
+    engine: str
+    folder: str
+    entry: str
+    socket: str
+    api_key: str = field(repr=False)
+    threads: int
+    parallel: int
+    context: int
+    """Tokens one answer or one text may have."""
+    dimensions: int
+    provider: str
+    memory_bytes: int
+    """Address-space limit of the child."""
+
+    @property
+    def file(self) -> Path:
+        return Path(self.folder) / self.entry
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a child says when it takes requests."""
+
+    provider: str
+    """What it really computes on, e.g. `cpu`; not what was wished for."""
+    context: int
+
+
+class Engine(Protocol):
+    """A model runtime.
+
+    `serve` loads the model and answers OpenAI-shaped HTTP on the unix socket `spec.socket`, only to
+    callers that send `spec.api_key`; it returns when the first request can be taken. A caller that
+    closes its connection cancels its request.
+    """
+
+    def serve(self, spec: EngineSpec) -> Loaded: ...
+
+
+class EngineLoadError(Exception):
+    """The runtime refused the model's files, in words for the log."""

@@ -1,0 +1,1 @@
+"""The engines: one module per model runtime, each imported only inside the child process that runs it."""

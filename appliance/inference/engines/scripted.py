@@ -1,0 +1,124 @@
+"""A deterministic stand-in for real models: same contract, no weights; for tests and rehearsals.
+
+A chat answers with the words of the last message. Lines of the form `[[name value]]` in the last message
+steer it: `words 50` (so many words instead), `delay 20` (milliseconds between words), `think 500`
+(milliseconds before the first), `die 5` (kill -9 itself after so many words), `say …` (these words),
+`eat 300` (allocate so many MiB first). Embeddings are hashed character pairs: texts that share wording
+are near each other.
+"""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import time
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from appliance.inference import child_http
+from appliance.inference.child_http import ContextExceededError, UnsupportedError, Vectors
+from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
+
+_ORDER = re.compile(r"\[\[(words|delay|think|die|say|eat) ([^\]]*)\]\]")
+_TOKEN = re.compile(r"[a-z0-9]+|[぀-ヿ]|[一-鿿]|[^\s\w]", re.IGNORECASE)
+
+
+class ScriptedEngine:
+    """Both kinds in one."""
+
+    def __init__(self) -> None:
+        self._spec: EngineSpec | None = None
+        self._eaten: list[bytearray] = []
+
+    def serve(self, spec: EngineSpec) -> Loaded:
+        script = spec.file.read_bytes()
+        if script.startswith(b"refuse"):
+            raise EngineLoadError("the script says so")
+        if script.startswith(b"die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._spec = spec
+        child_http.serve(spec.socket, spec.api_key, spec.model, self)
+        return Loaded(provider="cpu", context=spec.context)
+
+    @property
+    def spec(self) -> EngineSpec:
+        if self._spec is None:
+            raise RuntimeError("not serving")
+        return self._spec
+
+    def chat(self, body: dict[str, Any]) -> Iterator[str]:
+        if self.spec.kind != "chat":
+            raise UnsupportedError("an embedding model can't chat")
+        messages = body["messages"]
+        if not isinstance(messages, list) or not messages:
+            raise ValueError("messages must be a list with something in it")
+        tokens = sum(self.count_tokens([str(message.get("content") or "") for message in messages]))
+        if tokens > self.spec.context:
+            raise ContextExceededError(tokens, self.spec.context)
+        return self._words(str(messages[-1].get("content") or ""))
+
+    def _words(self, text: str) -> Iterator[str]:
+        orders = dict(_ORDER.findall(text))
+        said = orders.get("say", _ORDER.sub("", text)).strip() or "…"
+        words = said.split(" ")
+        if "words" in orders:
+            words = [f"word{i}" for i in range(int(orders["words"]))]
+        if "eat" in orders:
+            self._eaten.append(bytearray(os.urandom(1) * (int(orders["eat"]) << 20)))
+        time.sleep(int(orders.get("think", 0)) / 1000)
+        for i, word in enumerate(words):
+            if i == int(orders.get("die", -1)):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if i:
+                time.sleep(int(orders.get("delay", 0)) / 1000)
+            yield word if i == 0 else f" {word}"
+
+    def embed(self, texts: Sequence[str], *, truncate: bool) -> tuple[Vectors, int]:
+        if self.spec.kind != "embedding":
+            raise UnsupportedError("a chat model has no embeddings")
+        counts = self.count_tokens(texts)
+        if not truncate and max(counts) > self.spec.context:
+            raise ContextExceededError(max(counts), self.spec.context)
+        vectors = np.stack([_vector(text, self.spec.dimensions) for text in texts])
+        return vectors, sum(min(count, self.spec.context) for count in counts)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(_TOKEN.findall(text)) + 2 for text in texts]
+
+
+def _vector(text: str, dimensions: int) -> Vectors:
+    folded = unicodedata.normalize("NFKC", text).lower()
+    vector = np.full(dimensions, 1e-3, np.float32)
+    for pair in (folded[i : i + 2] for i in range(max(1, len(folded) - 1))):
+        place = int.from_bytes(hashlib.blake2b(pair.encode(), digest_size=4).digest(), "little")
+        vector[place % dimensions] += 1.0
+    vector /= np.linalg.norm(vector)
+    return vector
+
+
+def install(models: Path, model: str, kind: str, script: bytes = b"answer", dimensions: int = 384) -> Path:
+    """Put a scripted model into a store, as provisioning puts real ones; returns its folder."""
+    folder = models / model
+    folder.mkdir(parents=True)
+    (folder / "script").write_bytes(script)
+    manifest = {
+        "id": model,
+        "name": f"Scripted {kind}",
+        "kind": kind,
+        "engine": "scripted",
+        "files": {"script": {"sha256": hashlib.sha256(script).hexdigest(), "size": len(script)}},
+        "entry": "script",
+        "licence": "Apache-2.0",
+        "source": "built in",
+        "languages": ["en", "ja"],
+        "context": 512 if kind == "embedding" else 4096,
+        "dimensions": dimensions if kind == "embedding" else None,
+        "size_class": "tiny",
+    }
+    (folder / "model.json").write_text(json.dumps(manifest), "utf-8")
+    return folder

@@ -1,0 +1,91 @@
+"""The manifest `model.json` beside a model's files: what it is, where it came from, what its files must be."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from appliance.errors import ModelDamagedError
+
+FILE_NAME = "model.json"
+_LONGEST = 1 << 20
+
+ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9 _.+-]{0,199}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ModelKind = Literal["chat", "embedding"]
+
+
+class ModelFile(BaseModel):
+    """One file of a model, as it must be on disk."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: Sha256
+    size: int = Field(gt=0)
+
+
+class Manifest(BaseModel):
+    """Everything the box knows of a model without opening its weights.
+
+    Unknown fields are ignored, so that a model packed by a later release still loads.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    format: Literal[1] = 1
+    id: ModelId
+    name: str = Field(min_length=1, max_length=200)
+    kind: ModelKind
+    engine: Literal["llama", "onnx", "scripted"]
+    files: dict[FileName, ModelFile] = Field(min_length=1)
+    entry: FileName
+    """The main file, one of `files`: what the engine is pointed at."""
+    licence: str = Field(min_length=1)
+    """SPDX name."""
+    source: str = Field(min_length=1)
+    """Where it came from, for people: a package name and version, or a publisher."""
+    languages: tuple[str, ...] = Field(min_length=1)
+    """BCP 47 language subtags it is good at."""
+    context: int = Field(ge=1)
+    """Tokens it was trained to hold."""
+    quantization: str = ""
+    parameters: int = Field(0, ge=0)
+    dimensions: int | None = Field(None, ge=1)
+    """Length of a vector; embedding models only."""
+    size_class: Literal["tiny", "small", "medium", "large"] = "small"
+    """`tiny` models get numbered sentences and a grammar, see the answering app."""
+    query_prefix: str = "query: "
+    """Put before a question by embedding models of the E5 family; empty for others."""
+    passage_prefix: str = "passage: "
+
+    @model_validator(mode="after")
+    def _check(self) -> "Manifest":
+        if self.entry not in self.files:
+            raise ValueError("entry is not one of files")
+        if self.kind == "embedding" and self.dimensions is None:
+            raise ValueError("an embedding model needs dimensions")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(file.size for file in self.files.values())
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest in `folder`.
+
+    Raises:
+        ModelDamagedError: unreadable, or not a manifest this release understands.
+    """
+    path = folder / FILE_NAME
+    try:
+        if path.stat().st_size > _LONGEST:
+            raise ModelDamagedError(f"{path}: too long for a manifest", name=folder.name)
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ModelDamagedError(f"{path}: {error}", name=folder.name) from error
+    if manifest.id != folder.name:
+        raise ModelDamagedError(f"{path}: says {manifest.id}", name=folder.name)
+    return manifest

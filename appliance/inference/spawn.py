@@ -1,0 +1,128 @@
+"""Start one child process with one model in it, wait until it is ready, watch it, end it."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from appliance import clock, logs
+from appliance.config import REPOSITORY
+from appliance.errors import HakoError, ModelDamagedError, ModelFailedError
+from appliance.inference.engine import EngineSpec, Loaded
+
+log = logs.get(__name__)
+
+_LOAD_SECONDS = 600.0
+_TERMINATE_SECONDS = 2.0
+
+
+class Child:
+    """A running engine. `exited` is called once, from a thread of this object, whenever and however it ends."""
+
+    def __init__(self, spec: EngineSpec, exited: Callable[["Child"], None]) -> None:
+        self.spec = spec
+        self.loaded: Loaded | None = None
+        self.started = clock.monotonic()
+        self._last_words: deque[bytes] = deque(maxlen=20)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "appliance.inference.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=REPOSITORY,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C in the terminal is for the supervisor, which ends its children in order
+        )
+        threading.Thread(target=self._drain, name=f"drain-{spec.model}", daemon=True).start()
+        threading.Thread(target=self._watch, args=(exited,), name=f"watch-{spec.model}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_ready(self) -> Loaded:
+        """Hand over the orders and wait for the report.
+
+        Raises:
+            ModelDamagedError: the runtime refuses the files.
+            ModelFailedError: it died or never became ready.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise ModelFailedError("no pipes", name=self.spec.model)
+        deadline = threading.Timer(_LOAD_SECONDS, self.kill)
+        deadline.start()
+        try:
+            stdin.write(json.dumps(asdict(self.spec)).encode() + b"\n")
+            stdin.flush()
+            line = stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        finally:
+            deadline.cancel()
+        report = json.loads(line) if line.endswith(b"\n") else {}
+        if "loaded" not in report:
+            raise self._failure(report)
+        self.loaded = Loaded(**report["loaded"])
+        return self.loaded
+
+    def _failure(self, report: dict[str, object]) -> HakoError:
+        if "refused" in report:
+            return ModelDamagedError(f"engine: {report['refused']}; {self.last_words()}", name=self.spec.model)
+        return ModelFailedError(f"died while loading: {self.last_words()}", name=self.spec.model)
+
+    def last_words(self) -> str:
+        """The end of what it wrote to standard error before it was ready; nothing that came after."""
+        return b" | ".join(self._last_words).decode("utf-8", "replace")[-500:]
+
+    def kill(self) -> None:
+        """End it at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def stop(self) -> None:
+        """Ask it to end, by closing its input; insist after two seconds."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(_TERMINATE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
+
+    def exit_status(self) -> str:
+        """How it ended, for the log."""
+        code = self._process.poll()
+        return "running" if code is None else f"signal {-code}" if code < 0 else f"status {code}"
+
+    def _drain(self) -> None:
+        # After loading, standard error is read and dropped: a runtime may print parts of a prompt.
+        stderr = self._process.stderr
+        if stderr is None:
+            return
+        for line in stderr:
+            if self.loaded is None:
+                self._last_words.append(line[:300].strip())
+
+    def _watch(self, exited: Callable[["Child"], None]) -> None:
+        self._process.wait()
+        with contextlib.suppress(FileNotFoundError):
+            Path(self.spec.socket).unlink()
+        exited(self)
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "TMPDIR") if name in os.environ}
+    # Waiting threads must not spin: the other processes of the box need the cores.
+    return {**kept, "OMP_WAIT_POLICY": "passive", "HF_HUB_OFFLINE": "1"}

@@ -1,0 +1,70 @@
+"""Check a model's files against its manifest before they meet an engine; remembers what it has checked."""
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+
+from appliance import logs
+from appliance.errors import ModelDamagedError
+from appliance.inference.manifest import Manifest
+
+log = logs.get(__name__)
+
+
+class Verifier:
+    """Digests are computed once per state of a file (size, time, inode), also across restarts."""
+
+    def __init__(self, memory: Path) -> None:
+        """`memory` is a small JSON file that may vanish at any time; it only saves work."""
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._known: dict[str, str] = self._load()
+
+    def check(self, manifest: Manifest, folder: Path) -> None:
+        """Compare size and sha256 of every file.
+
+        Raises:
+            ModelDamagedError: a file is missing, truncated, too long or altered.
+        """
+        for name, expected in manifest.files.items():
+            path = folder / name
+            try:
+                state = path.stat()
+                if state.st_size != expected.size:
+                    raise ModelDamagedError(f"{path}: {state.st_size} bytes, not {expected.size}", name=manifest.name)
+                digest = self._digest(path, state)
+            except OSError as error:
+                raise ModelDamagedError(f"{path}: {error.strerror}", name=manifest.name) from error
+            if digest != expected.sha256:
+                raise ModelDamagedError(f"{path}: digest differs", name=manifest.name)
+
+    def _digest(self, path: Path, state: os.stat_result) -> str:
+        key = f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
+        with self._lock:
+            known = self._known.get(key)
+        if known:
+            return known
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with self._lock:
+            self._known[key] = digest
+            self._save()
+        return digest
+
+    def _load(self) -> dict[str, str]:
+        try:
+            loaded = json.loads(self._memory.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {str(key): str(value) for key, value in loaded.items()} if isinstance(loaded, dict) else {}
+
+    def _save(self) -> None:
+        fresh = self._memory.with_suffix(".new")
+        try:
+            fresh.write_text(json.dumps(self._known), "utf-8")
+            fresh.chmod(0o600)
+            fresh.replace(self._memory)
+        except OSError as error:
+            log.warning("verified_models_not_remembered", reason=error.strerror)

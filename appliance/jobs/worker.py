@@ -1,0 +1,127 @@
+"""The loop: claim a job, run its handler, keep its lease, close it with a result or a reason."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from appliance import clock, logs
+from appliance.errors import (
+    CancelledError,
+    HakoError,
+    InferenceUnreachableError,
+    KeysUnreachableError,
+    ModelFailedError,
+)
+from appliance.jobs.queue import LEASE_S, MAX_ATTEMPTS, Job, Queue
+
+log = logs.get(__name__)
+
+Report = Callable[[str, int, int], None]
+"""`report(stage, done, total)`; raises CancelledError when the job was cancelled."""
+
+_PASSING = (InferenceUnreachableError, KeysUnreachableError, ModelFailedError)
+_RETRY_AFTER_S = 5.0
+_PASSING_FOR_S = 600.0
+"""A passing trouble that lasts longer than this counts as a failure."""
+
+
+class Handler(Protocol):
+    """What works off one kind of job. `run` must be safe to repeat after a crash at any moment."""
+
+    def run(self, job: Job, report: Report) -> None: ...
+
+    def closed(self, job: Job, error: HakoError | None) -> None:
+        """The job will not run again: it failed or was cancelled (CancelledError), or is done (None)."""
+
+
+class _Progress:
+    """Writes at most a few rows a second, and renews the lease during long silent stretches."""
+
+    def __init__(self, queue: Queue, job: Job, every_s: float = 0.3) -> None:
+        self._queue, self._job, self._every_s = queue, job, every_s
+        self._lock = threading.Lock()
+        self._last: tuple[str, int, int] = ("", 0, 0)
+        self._written = -every_s
+        self._lost = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep_lease, name="lease", daemon=True)
+        self._thread.start()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        with self._lock:
+            if self._lost:
+                raise CancelledError(self._job.id)
+            due = stage != self._last[0] or done >= total or clock.monotonic() - self._written >= self._every_s
+            self._last = (stage, done, total)
+            if due:
+                self._write()
+
+    def _write(self) -> None:
+        try:
+            self._queue.report(self._job, *self._last)
+        except CancelledError:
+            self._lost = True
+            raise
+        self._written = clock.monotonic()
+
+    def _keep_lease(self) -> None:
+        while not self._over.wait(LEASE_S / 4):
+            with self._lock:
+                try:
+                    self._write()
+                except HakoError as error:
+                    log.warning("lease_not_renewed", job=self._job.id, code=error.code)
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+class Worker:
+    """Works off jobs one after the other until it is told to stop."""
+
+    def __init__(self, queue: Queue, handlers: Mapping[str, Handler]) -> None:
+        self._queue, self._handlers = queue, handlers
+
+    def run(self, stop: threading.Event, idle_s: float = 0.5) -> None:
+        """Block until `stop` is set; the job at hand is finished first only if it ends by itself."""
+        while not stop.is_set():
+            if not self.step():
+                stop.wait(idle_s)
+
+    def step(self) -> bool:
+        """Work off one job; False if there is none."""
+        job = self._queue.claim(self._handlers)
+        if job is None:
+            return False
+        handler = self._handlers[job.kind]
+        log.info("job_started", job=job.id, kind=job.kind, attempt=job.attempts)
+        error = self._attempt(job, handler)
+        if isinstance(error, _PASSING) and clock.now() - job.created_at < _PASSING_FOR_S:
+            log.info("job_postponed", job=job.id, code=error.code)
+            self._queue.postpone(job, _RETRY_AFTER_S)
+            return True
+        handler.closed(job, error)
+        if error is None:
+            self._queue.finish(job)
+        else:
+            self._queue.finish(job, "cancelled" if isinstance(error, CancelledError) else "failed", error)
+        log.info("job_closed", job=job.id, code=error.code if error else None)
+        return True
+
+    def _attempt(self, job: Job, handler: Handler) -> HakoError | None:
+        if job.attempts > MAX_ATTEMPTS:
+            return HakoError(f"gave up after {MAX_ATTEMPTS} starts")
+        if job.cancel:
+            return CancelledError(job.id)
+        progress = _Progress(self._queue, job)
+        try:
+            handler.run(job, progress)
+        except HakoError as error:
+            return error
+        except Exception:
+            log.exception("job_crashed", job=job.id, kind=job.kind)
+            return HakoError("handler raised")
+        finally:
+            progress.close()
+        return None

@@ -1,0 +1,1 @@
+"""Knowledge: bases, reading documents, splitting, indexes, retrieval, citations."""

@@ -1,0 +1,1 @@
+"""Readers of documents, one module per format; they run inside the sandboxed child."""

@@ -1,0 +1,1 @@
+"""A throw-away jailed process for each document, forked from a prepared one."""

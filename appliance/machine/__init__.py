@@ -1,0 +1,1 @@
+"""The computer underneath: memory, processes, socket peers."""

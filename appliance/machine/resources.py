@@ -1,0 +1,65 @@
+"""Memory and cores: of a process, of a process tree, and what the box has left."""
+
+import os
+from pathlib import Path
+
+import psutil
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def rss(pid: int) -> int:
+    """Resident bytes of one process; 0 when it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def pss(pid: int) -> int:
+    """Proportional bytes of one process: shared pages count by share, so that the sum over processes is honest.
+
+    0 when the process is gone or belongs to somebody else.
+    """
+    try:
+        return int(psutil.Process(pid).memory_full_info().pss)
+    except (psutil.Error, OSError):
+        return 0
+
+
+def tree(pid: int) -> list[int]:
+    """The process and all its descendants that live now."""
+    try:
+        root = psutil.Process(pid)
+        return [root.pid, *(child.pid for child in root.children(recursive=True))]
+    except psutil.Error:
+        return []
+
+
+def total() -> int:
+    """Bytes of memory this box, or the control group it runs in, may use."""
+    limit = _cgroup_value("memory.max")
+    physical = int(psutil.virtual_memory().total)
+    return min(physical, limit) if limit else physical
+
+
+def available() -> int:
+    """Bytes that can still be taken without swapping."""
+    free = int(psutil.virtual_memory().available)
+    limit, used = _cgroup_value("memory.max"), _cgroup_value("memory.current")
+    if limit and used is not None:
+        free = min(free, max(0, limit - used))
+    return free
+
+
+def _cgroup_value(name: str) -> int | None:
+    try:
+        text = (_CGROUP / name).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(text) if text.isdigit() else None

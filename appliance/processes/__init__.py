@@ -1,0 +1,1 @@
+"""The long-running processes of the box, one module each; `hako serve` starts them."""

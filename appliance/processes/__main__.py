@@ -1,0 +1,42 @@
+"""Start one long-running process of the box: `python -m appliance.processes NAME --data-dir DIR`."""
+
+import argparse
+import ctypes
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+from appliance import config, logs
+from appliance.errors import HakoError
+from appliance.processes import notify
+
+NAMES = ("keys", "inference", "worker", "web")
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run the named process until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m appliance.processes")
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--parent", type=int, help="end when this process ends")
+    arguments = parser.parse_args()
+    if arguments.parent:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != arguments.parent:  # it died before the request reached the kernel
+            return 1
+    logs.configure(arguments.name)
+    os.umask(0o077)
+    process = importlib.import_module(f"appliance.processes.{arguments.name}")
+    try:
+        process.run(config.load(data_dir=arguments.data_dir), notify.ready)
+    except HakoError as error:
+        logs.get(__name__).error("process_failed", code=error.code, detail=error.detail)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The encrypted SQLite file: connect, migrate, transact; encrypted blobs; the audit log."""

@@ -1,0 +1,148 @@
+"""Numbered schema steps, applied in order, each in its own transaction; forward only."""
+
+import apsw
+
+from appliance.errors import NewerStoreError
+
+FOUNDATION = """
+create table settings (name text primary key, value text not null) strict, without rowid;
+
+create table users (
+  id text primary key, name text not null unique collate nocase, display_name text not null,
+  role text not null check (role in ('operator', 'member')), password_hash text not null,
+  language text not null check (language in ('ja', 'en')), theme text not null default 'system',
+  created_at real not null, disabled_at real
+) strict;
+
+-- Only a keyed hash of a session or API token is stored.
+create table sessions (
+  token_hash blob primary key, user_id text not null references users on delete cascade,
+  created_at real not null, seen_at real not null, user_agent text not null
+) strict, without rowid;
+
+create table api_keys (
+  id text primary key, user_id text not null references users on delete cascade, name text not null,
+  prefix text not null, token_hash blob not null unique, created_at real not null, used_at real
+) strict;
+
+create table throttle (bucket text primary key, tokens real not null, at real not null) strict, without rowid;
+
+-- `wrapped_key` opens the file; erasing the row erases the file's content for good.
+create table blobs (
+  id text primary key, size integer not null, wrapped_key blob not null, created_at real not null
+) strict, without rowid;
+
+-- Bases: `number` names the base's own full-text tables and its sqlite-vec partition.
+create table bases (
+  id text primary key, number integer not null unique, name text not null unique collate nocase,
+  description text not null default '', owner_id text references users on delete cascade,
+  visibility text not null check (visibility in ('everyone', 'private')),
+  created_at real not null, updated_at real not null
+) strict;
+
+create table documents (
+  id text primary key, base_id text not null references bases on delete cascade, name text not null,
+  title text not null default '', format text not null, size integer not null, digest text not null,
+  blob_id text not null,
+  language text not null default '', pages integer not null default 0, passages integer not null default 0,
+  state text not null check (state in ('waiting', 'working', 'ready', 'failed', 'cancelled')),
+  error_code text, error_params text, created_by text references users on delete set null,
+  created_at real not null, updated_at real not null, unique (base_id, digest)
+) strict;
+
+-- Sentence and passage offsets are characters into `pages.text`.
+create table pages (
+  document_id text not null references documents on delete cascade, number integer not null, text text not null,
+  blocks text not null, primary key (document_id, number)
+) strict, without rowid;
+
+create table passages (
+  id integer primary key, document_id text not null references documents on delete cascade,
+  ordinal integer not null, first_sentence integer not null, last_sentence integer not null,
+  page integer not null, heading text not null, text text not null, tokens integer not null, vector blob not null,
+  unique (document_id, ordinal)
+) strict;
+
+create table sentences (
+  id integer primary key, document_id text not null references documents on delete cascade,
+  ordinal integer not null, page integer not null, start integer not null, "end" integer not null,
+  text text not null, vector blob not null, unique (document_id, ordinal)
+) strict;
+
+create virtual table passage_vectors using vec0(
+  passage_id integer primary key, base_number integer partition key, embedding float[384] distance_metric=cosine
+);
+create virtual table sentence_vectors using vec0(
+  sentence_id integer primary key, base_number integer partition key, embedding float[384] distance_metric=cosine
+);
+
+create table jobs (
+  id text primary key, kind text not null, payload text not null, key text unique, owner_id text,
+  state text not null check (state in ('waiting', 'running', 'done', 'failed', 'cancelled')),
+  stage text not null default '', done integer not null default 0, total integer not null default 0,
+  cancel integer not null default 0, attempts integer not null default 0, lease_until real, not_before real not null,
+  error_code text, error_params text, created_at real not null, started_at real, finished_at real
+) strict;
+create index jobs_waiting on jobs (state, not_before);
+
+create table chats (
+  id text primary key, user_id text not null references users on delete cascade, title text not null,
+  titled integer not null default 0, model text not null, base_ids text not null, created_at real not null,
+  updated_at real not null
+) strict;
+create index chats_of_user on chats (user_id, updated_at);
+
+-- A chat is a tree: editing or regenerating adds a sibling. `body` holds citations, sources and figures as JSON.
+create table messages (
+  id text primary key, chat_id text not null references chats on delete cascade, parent_id text,
+  role text not null check (role in ('user', 'assistant')), text text not null, body text not null,
+  state text not null check (state in ('running', 'done', 'stopped', 'failed')), created_at real not null
+) strict;
+create index messages_of_chat on messages (chat_id, created_at);
+
+-- A run is the writing of one answer: a numbered stream of events that any reader can follow from any number.
+create table runs (
+  id text primary key, user_id text not null references users on delete cascade,
+  message_id text references messages on delete cascade,
+  state text not null check (state in ('running', 'done', 'stopped', 'failed')), created_at real not null
+) strict;
+create table run_events (
+  run_id text not null references runs on delete cascade, number integer not null, kind text not null,
+  data text not null, primary key (run_id, number)
+) strict, without rowid;
+
+create table audit (
+  number integer primary key, at real not null, actor text not null, action text not null, target text not null,
+  detail text not null, previous blob not null, hash blob not null
+) strict;
+"""
+
+STEPS: tuple[str, ...] = (FOUNDATION,)
+
+
+def migrate(connection: apsw.Connection) -> int:
+    """Bring the file to the newest schema; returns how many steps were applied.
+
+    Raises:
+        NewerStoreError: the file comes from a newer release.
+        apsw.Error: a step failed; the file is as it was before that step.
+    """
+    applied = 0
+    if _version(connection) > len(STEPS):
+        raise NewerStoreError(f"schema {_version(connection)}, this release knows {len(STEPS)}")
+    for number, step in enumerate(STEPS, start=1):
+        connection.execute("begin immediate")
+        try:
+            if _version(connection) < number:  # asked inside, because another process may have migrated meanwhile
+                connection.execute(step)
+                connection.execute(f"pragma user_version = {number}")
+                applied += 1
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        connection.execute("commit")
+    return applied
+
+
+def _version(connection: apsw.Connection) -> int:
+    return int(connection.execute("pragma user_version").get)

@@ -1,0 +1,15 @@
+"""The JSON API, version 1: one module per thing it serves."""
+
+from flask import Blueprint
+
+from webui.api import ask, bases, chats, documents, help_pages, me, models, runs, search, state, uploads, users, vault
+
+PREFIX = "/api/v1"
+
+
+def blueprints() -> list[Blueprint]:
+    """Everything under `/api/v1`."""
+    root = Blueprint("api", __name__, url_prefix=PREFIX)
+    for part in (ask, bases, chats, documents, help_pages, me, models, runs, search, state, uploads, users, vault):
+        root.register_blueprint(part.api)
+    return [root]

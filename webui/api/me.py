@@ -1,0 +1,145 @@
+"""`/me`: the person's own account, sessions and API keys, and what this box offers them."""
+
+from typing import Any, Literal
+
+from flask import Blueprint, Response, request
+
+import appliance
+from appliance.accounts.permissions import Permission
+from appliance.clock import iso
+from appliance.config import Settings
+from appliance.errors import WrongPasswordError
+from webui import routing, session, shapes
+from webui.routing import Call
+
+api = Blueprint("me", __name__)
+
+FORMATS = ("pdf", "docx", "md", "html", "txt", "csv")
+_TRIES, _PER_S = 5, 60.0
+
+
+class Change(shapes.Shape):
+    """What a person may change of their own account."""
+
+    display_name: shapes.Name | None = None
+    language: Literal["ja", "en"] | None = None
+    theme: Literal["system", "light", "dark"] | None = None
+
+
+class NewPassword(shapes.Shape):
+    """The old one proves that it isn't just somebody at an open browser."""
+
+    current: shapes.Password
+    new: shapes.Password
+
+
+class NewKey(shapes.Shape):
+    """What the key is for, in the owner's words."""
+
+    name: shapes.Name
+
+
+def describe_me(call: Call, settings: Settings) -> dict[str, Any]:
+    """The person, what they may do, the box and its limits."""
+    user = call.user
+    return {
+        "user": {
+            "id": call.who.user_id,
+            "name": call.who.name,
+            "display_name": user.display_name if user else call.who.name,
+            "role": call.who.role,
+            "language": user.language if user else call.language,
+            "theme": user.theme if user else "system",
+        },
+        "permissions": sorted(call.who.permissions),
+        "box": {
+            "name": settings.name,
+            "organisation": settings.organisation,
+            "version": appliance.__version__,
+            "development": settings.development,
+        },
+        "limits": {"upload_mb": settings.limits.upload_mb, "formats": list(FORMATS)},
+    }
+
+
+@routing.route(api, "GET", "/me", permission=Permission.CHAT)
+def show(call: Call) -> dict[str, Any]:
+    return describe_me(call, routing.box().settings)
+
+
+@routing.route(api, "PATCH", "/me", permission=Permission.OWN_ACCOUNT, body=Change)
+def change(call: Call, wish: Change) -> Response:
+    user = call.services.users.update(call.user_id, **wish.model_dump(exclude_none=True))
+    changed = Call(call.services, call.who, user, session.language(routing.box().settings))
+    response = routing.answer(describe_me(changed, routing.box().settings))
+    if wish.language:
+        session.remember_language(response, wish.language)
+    return response
+
+
+@routing.route(api, "POST", "/me/password", permission=Permission.OWN_ACCOUNT, body=NewPassword)
+def change_password(call: Call, wish: NewPassword) -> Response:
+    """Ends every session of the account and starts a new one here, so that a stolen one is worth nothing."""
+    services, bucket = call.services, f"password:{call.user_id}"
+    services.throttle.take(bucket, _TRIES, _PER_S)
+    try:
+        user = services.users.verify(call.who.name, wish.current)
+    except WrongPasswordError:
+        raise WrongPasswordError(tries_left=int(services.throttle.left(bucket, _TRIES, _PER_S))) from None
+    services.users.set_password(call.user_id, wish.new)
+    services.throttle.clear(bucket)
+    services.sessions.end_all(call.user_id)
+    services.audit.record(call.user_id, "password-changed", call.user_id)
+    response = Response(status=204)
+    session.begin(response, services.sessions.start(user, request.headers.get("User-Agent", "")[:200]))
+    return response
+
+
+@routing.route(api, "GET", "/me/sessions", permission=Permission.OWN_ACCOUNT)
+def list_sessions(call: Call) -> dict[str, Any]:
+    items = [
+        {
+            "id": known.id,
+            "created_at": iso(known.created_at),
+            "seen_at": iso(known.seen_at),
+            "user_agent": known.user_agent,
+            "current": known.id == call.who.session_id,
+        }
+        for known in call.services.sessions.list(call.user_id)
+    ]
+    return {"items": items}
+
+
+@routing.route(api, "DELETE", "/me/sessions/<session_id>", permission=Permission.OWN_ACCOUNT)
+def end_session(call: Call, session_id: str) -> None:
+    call.services.sessions.end_one(call.user_id, session_id)
+    call.services.audit.record(call.user_id, "session-ended", session_id)
+
+
+@routing.route(api, "GET", "/me/keys", permission=Permission.OWN_ACCOUNT)
+def list_keys(call: Call) -> dict[str, Any]:
+    return {"items": [_key(key) for key in call.services.api_keys.list(call.user_id)]}
+
+
+@routing.route(api, "POST", "/me/keys", permission=Permission.OWN_ACCOUNT, body=NewKey, status=201)
+def create_key(call: Call, wish: NewKey) -> dict[str, Any]:
+    """The only answer that ever holds the key itself."""
+    key, secret = call.services.api_keys.create(call.user_id, wish.name)
+    call.services.audit.record(call.user_id, "api-key-created", key.id)
+    return {"key": secret, "item": _key(key)}
+
+
+@routing.route(api, "DELETE", "/me/keys/<key_id>", permission=Permission.OWN_ACCOUNT)
+def revoke_key(call: Call, key_id: str) -> None:
+    call.services.api_keys.revoke(call.user_id, key_id)
+    call.services.audit.record(call.user_id, "api-key-revoked", key_id)
+
+
+def _key(key: Any) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "created_at": iso(key.created_at),
+        "used_at": None if key.used_at is None else iso(key.used_at),
+    }

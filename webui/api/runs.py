@@ -1,0 +1,70 @@
+"""`/runs`: the writing of an answer as a stream of numbered events, and stopping it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from appliance.accounts.permissions import Permission
+from appliance.apps.runs import RunEvent
+from appliance.errors import by_code
+from webui import connection, locales, routing, session, shapes, sse
+from webui.locales import Language
+from webui.routing import Call
+
+api = Blueprint("runs", __name__)
+
+
+class After(shapes.Shape):
+    """The last event that the reader has; a browser that reconnects says it in a header instead."""
+
+    after: int | None = None
+
+
+@routing.route(api, "GET", "/runs/<run_id>/events", permission=Permission.CHAT, query=After)
+def events(call: Call, query: After, run_id: str) -> Response:
+    place = routing.box().places.take(call.user_id)
+    try:
+        after = query.after if query.after is not None else _last_seen()
+        followed = call.services.runs.follow(run_id, call.user_id, max(after, 0))
+    except BaseException:
+        place.close()
+        raise
+    left = _either(connection.watcher(request.environ), session.revoked(call.services))
+    return sse.response(sse.frames(_in_language(followed, call.language), left), place.close)
+
+
+@routing.route(api, "POST", "/runs/<run_id>/stop", permission=Permission.CHAT)
+def stop(call: Call, run_id: str) -> None:
+    call.services.runs.stop(run_id, call.user_id)
+
+
+def _last_seen() -> int:
+    given = request.headers.get("Last-Event-Id", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= 9 else 0  # noqa: PLR2004
+
+
+def _either(*questions: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: any(question() for question in questions)
+
+
+def _in_language(followed: Iterator[RunEvent | None], language: Language) -> Iterator[sse.Event | None]:
+    """Stored events carry codes; each reader gets sentences in their own language."""
+    for event in followed:
+        yield event and sse.Event(event.kind, in_language(event.kind, event.data, language), event.number)
+
+
+def in_language(kind: str, data: dict[str, Any], language: Language) -> dict[str, Any]:
+    """An event's data with its error as a sentence, if it has one."""
+    if kind == "error":
+        return with_title(data, language)
+    message = data.get("message")
+    if kind == "done" and isinstance(message, dict) and message.get("error"):
+        return {**data, "message": {**message, "error": with_title(message["error"], language)}}
+    return data
+
+
+def with_title(error: dict[str, Any], language: Language) -> dict[str, Any]:
+    """`{code, params}` with the sentence for it."""
+    known = by_code(error["code"], **error.get("params", {}))
+    return {"code": error["code"], "title": locales.sentence(known, language), "params": known.params}

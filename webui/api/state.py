@@ -1,0 +1,45 @@
+"""`/state`: the air gap and the vault as they are now; answers while sealed and before signing in, too."""
+
+from typing import Any
+
+from flask import Blueprint
+
+from appliance.accounts.permissions import Principal
+from appliance.clock import iso
+from appliance.errors import HakoError
+from webui import routing, session
+from webui.box import Box
+
+api = Blueprint("state", __name__)
+
+
+def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
+    """What anybody may see; whether the recovery key was written down only for who is signed in."""
+    gap = box.gap.look()
+    state: dict[str, Any] = {
+        "gap": {"state": gap.state, "sent": gap.sent, "checked_at": iso(gap.checked_at)},
+        "vault": {"state": "open" if box.is_open else "sealed"},
+    }
+    if who is not None:
+        state["recovery_confirmed"] = _recovery_confirmed(box)
+    return state
+
+
+def _recovery_confirmed(box: Box) -> bool:
+    """True when the keys process doesn't answer: a reminder that may be wrong would only disturb."""
+    try:
+        return box.keys.status().recovery_confirmed
+    except HakoError:
+        return True
+
+
+@routing.route(api, "GET", "/state", permission=routing.PUBLIC)
+def show() -> dict[str, Any]:
+    box = routing.box()
+    who = None
+    try:
+        visitor = session.current(box.services())
+        who = visitor.principal if visitor else None
+    except HakoError:  # sealed, or a key that is not valid: the public part is for all
+        who = None
+    return describe(box, who)

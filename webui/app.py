@@ -1,0 +1,81 @@
+"""The application: built once, sealed until the vault is open, the same object before and after."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from flask import Blueprint, Flask, Response, g, redirect, request
+
+from appliance import logs
+from appliance.errors import SealedError
+from webui import api, assets, dialects, errors, pages, security
+from webui.box import Box
+
+log = logs.get(__name__)
+
+SEALED_PREFIXES = ("/static/", "/unlock", "/api/v1/state", "/api/v1/unlock")
+
+
+def create_app(box: Box, static: assets.Assets | None = None) -> Flask:
+    """The Flask application of a box; while the box is sealed it answers 423 and shows the unlock page."""
+    app = Flask("webui", static_folder=None, template_folder="templates")
+    app.extensions["hako"] = box
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = True
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    _observe(app)
+    security.install(app, box.settings)
+    app.before_request(_seal(box))
+    files = static or assets.Assets()
+    files.install(app)
+    _register(app, [*api.blueprints(), *dialects.blueprints(), *pages.blueprints(files)])
+    errors.install(app, box.settings, pages.error_page(box, files))
+    return app
+
+
+def _register(app: Flask, blueprints: Sequence[Blueprint]) -> None:
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+
+
+def _seal(box: Box) -> Callable[[], Response | None]:
+    def check() -> Response | None:
+        """While sealed: pages lead to the unlock page, everything else is SealedError."""
+        if box.is_open or request.path.startswith(SEALED_PREFIXES):
+            return None
+        try:
+            box.services()
+        except SealedError:
+            if not request.path.startswith(("/api/", "/v1")) and request.method == "GET":
+                return redirect("/unlock", 303)  # type: ignore[return-value]
+            raise
+        return None
+
+    return check
+
+
+def _observe(app: Flask) -> None:
+    """One log line per request that changes something or fails: the rule, never the address or the query."""
+
+    def begin() -> None:
+        g.began = time.perf_counter()
+        g.request_id = secrets.token_hex(6)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(process="web", request=g.request_id)
+
+    def finish(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        quiet = request.method in ("GET", "HEAD") and response.status_code < 400  # noqa: PLR2004
+        (log.debug if quiet else log.info)(
+            "request",
+            method=request.method,
+            rule=request.url_rule.rule if request.url_rule else "",
+            status=response.status_code,
+            ms=round((time.perf_counter() - g.get("began", time.perf_counter())) * 1000, 1),
+        )
+        return response
+
+    app.before_request(begin)
+    app.after_request(finish)

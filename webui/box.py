@@ -1,0 +1,83 @@
+"""What the web process holds: the settings, the way to the keys process, and the services once unsealed."""
+
+import os
+import threading
+from collections.abc import Callable
+
+from appliance.clock import monotonic
+from appliance.config import Settings
+from appliance.errors import BadInputError, SealedError
+from appliance.machine.gap import GapWatch
+from appliance.services import Services
+from appliance.vault.client import KeysClient
+from webui.sse import Places
+
+_SECRET_CHARS = 1024
+
+Build = Callable[[Settings, KeysClient], Services]
+
+
+class Box:
+    """Sealed until the keys process hands out keys; then the services are built once, without a restart."""
+
+    def __init__(self, settings: Settings, keys: KeysClient, build: Build, root_pid: int | None = None) -> None:
+        """`root_pid`: the process that all of the box descends from; this one unless told."""
+        self.settings = settings
+        self.keys = keys
+        self.gap = GapWatch(os.getpid() if root_pid is None else root_pid)
+        self.places = Places(settings.web.max_streams)
+        self._build = build
+        self._services: Services | None = None
+        self._building = threading.Lock()
+        self._sealed_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the services exist already; asks nobody."""
+        return self._services is not None
+
+    def services(self) -> Services:
+        """The services; builds them when the vault has been unlocked since the last look.
+
+        Raises:
+            SealedError: the vault is sealed or there is none yet.
+            KeysUnreachableError: the keys process doesn't answer.
+        """
+        if self._services is not None:
+            return self._services
+        with self._building:
+            if self._services is None:
+                if monotonic() < self._sealed_until:
+                    raise SealedError
+                status = self.keys.status()
+                if status.sealed or not status.exists:
+                    self._sealed_until = monotonic() + 0.2
+                    raise SealedError
+                self._services = self._build(self.settings, self.keys)
+            return self._services
+
+    def unlock(self, passphrase: str, recovery_key: str) -> None:
+        """Open the vault with one of the two and build the services.
+
+        Raises:
+            BadInputError: nothing given, or far too much.
+            WrongPassphraseError: it opens nothing.
+        """
+        for field, secret in (("passphrase", passphrase), ("recovery_key", recovery_key)):
+            if len(secret) > _SECRET_CHARS:
+                raise BadInputError(field=field)
+        if recovery_key.strip():
+            self.keys.recover(recovery_key)
+        elif passphrase:
+            self.keys.unlock(passphrase)
+        else:
+            raise BadInputError(field="passphrase")
+        self._sealed_until = 0.0
+        self.services()
+
+    def close(self) -> None:
+        """Let go of the services, as on stopping."""
+        with self._building:
+            services, self._services = self._services, None
+        if services is not None:
+            services.database.close()

@@ -1,0 +1,43 @@
+"""The client's side of the connection: who is on a unix socket, and whether a reader has left."""
+
+import select
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from appliance.machine import peers
+
+
+def _socket_of(environ: Mapping[str, Any]) -> socket.socket | None:
+    return environ.get("gunicorn.socket")
+
+
+def is_local_admin(environ: Mapping[str, Any]) -> bool:
+    """Whether the request came through the admin socket, from this box's own account or root."""
+    connection = _socket_of(environ)
+    if connection is None or connection.family != socket.AF_UNIX:
+        return False
+    return peers.is_own_or_root(connection)
+
+
+def is_unix(environ: Mapping[str, Any]) -> bool:
+    """Whether the request came through a unix socket at all."""
+    connection = _socket_of(environ)
+    return connection is not None and connection.family == socket.AF_UNIX
+
+
+def watcher(environ: Mapping[str, Any]) -> Callable[[], bool]:
+    """A question that can be asked at any time, from any thread: has the client closed its connection?
+
+    Works on plain and on TLS sockets, since it looks at the transport and reads nothing.
+    """
+    connection = _socket_of(environ)
+    if connection is None:
+        return lambda: False
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLRDHUP)
+
+    def left() -> bool:
+        return bool(poll.poll(0))
+
+    return left

@@ -1,0 +1,175 @@
+// What the JSON API (`/api/v1`) sends and takes; the server's side is webui/api.
+
+export type Language = 'ja' | 'en'
+export type Theme = 'system' | 'light' | 'dark'
+export type Params = Record<string, string | number>
+export type List<T> = { items: T[] }
+
+export type User = {
+  id: string
+  name: string
+  display_name: string
+  role: 'operator' | 'member'
+  language: Language
+  theme: Theme
+}
+export type Me = {
+  user: User
+  permissions: string[]
+  box: { name: string; organisation: string; version: string; development: boolean }
+  limits: { upload_mb: number; formats: string[] }
+}
+export type BoxState = {
+  gap: { state: 'closed' | 'open' | 'unknown'; sent: number; checked_at: string | null }
+  vault: { state: 'open' | 'sealed' }
+  recovery_confirmed: boolean
+}
+
+export type Model = {
+  id: string
+  name: string
+  kind: 'chat' | 'embedding'
+  engine: string
+  state: 'loaded' | 'loading' | 'idle' | 'failed' | 'quarantined'
+  languages: string[]
+  context: number
+  size_bytes: number
+  memory_bytes: number
+  licence: string
+  source: string
+  sha256: string
+  quantization: string
+  size_class: string
+  default: boolean
+  provider: string
+}
+
+export type Verdict = 'answer' | 'perhaps' | 'none'
+export type AnswerMode = 'generated' | 'extractive' | 'chat'
+export type CitationMark = 'quoted' | 'supported' | 'check'
+export type Citation = {
+  n: number
+  document_id: string
+  base_id: string
+  document: string
+  title: string
+  page: number
+  pages: number
+  sentence: number
+  start: number
+  end: number
+  quote: string
+  passage: string
+  mark: CitationMark
+}
+export type Source = { document_id: string; base_id: string; document: string; title: string; page: number; score: number }
+export type Stats = {
+  ttft_ms: number
+  tokens: number
+  tokens_per_s: number
+  elapsed_ms: number
+  retrieval_ms: number
+  documents: number
+  passages: number
+  model: string
+  finish: 'stop' | 'length' | 'cancelled'
+}
+export type Problem = { code: string; title: string; params?: Params }
+export type Message = {
+  id: string
+  parent_id: string | null
+  role: 'user' | 'assistant'
+  text: string
+  state: 'running' | 'done' | 'stopped' | 'failed'
+  created_at: string
+  run_id?: string | null
+  verdict?: Verdict | null
+  mode?: AnswerMode | null
+  citations?: Citation[]
+  sources?: Source[]
+  stats?: Partial<Stats> | null
+  error?: Problem | null
+}
+export type ChatItem = { id: string; title: string; updated_at: string }
+export type Chat = { id: string; title: string; model: string; base_ids: string[]; messages: Message[] }
+export type Started = { question: Message; answer: Message; run_id: string }
+
+export type StageName = 'queued' | 'searching' | 'reading' | 'loading' | 'writing'
+export type Stage = { stage: StageName; position?: number | null; documents?: number | null; passages?: number | null }
+export type RunEvent =
+  | { kind: 'stage'; data: Stage }
+  | { kind: 'sources'; data: { items: Source[] } }
+  | { kind: 'verdict'; data: { verdict: Verdict | null; mode: AnswerMode } }
+  | { kind: 'delta'; data: { text: string } }
+  | { kind: 'citation'; data: Citation }
+  | { kind: 'title'; data: { title: string } }
+  | { kind: 'done'; data: { message: Message } }
+  | { kind: 'error'; data: Problem }
+
+export type Base = {
+  id: string
+  name: string
+  description: string
+  visibility: 'everyone' | 'private'
+  mine: boolean
+  system: boolean
+  documents: number
+  passages: number
+  writable: boolean
+}
+export type DocumentState = 'waiting' | 'working' | 'ready' | 'failed' | 'cancelled'
+export type DocumentStage = 'reading' | 'splitting' | 'embedding' | 'indexing'
+export type Document = {
+  id: string
+  base_id: string
+  name: string
+  title: string
+  format: string
+  size: number
+  pages: number
+  passages: number
+  language: string
+  state: DocumentState
+  progress: { stage: DocumentStage; done: number; total: number; eta_s: number | null } | null
+  error: Problem | null
+  created_at: string
+  updated_at: string
+  created_by: string
+  duplicate?: boolean
+}
+export type Block = { kind: 'heading' | 'paragraph' | 'list' | 'table' | 'code'; level: number; start: number; end: number }
+export type PageText = {
+  document: Document
+  page: number
+  pages: number
+  text: string
+  blocks: Block[]
+  sentences: { ordinal: number; start: number; end: number }[]
+}
+export type Hit = {
+  passage_id: string
+  document_id: string
+  base_id: string
+  document: string
+  title: string
+  page: number
+  heading: string
+  text: string
+  score: number
+  lexical: number
+  dense: number
+  rank: number
+  lexical_rank: number | null
+  dense_rank: number | null
+  sentences: { ordinal: number; page: number; start: number; end: number; text: string; score: number }[]
+}
+export type SearchResult = {
+  hits: Hit[]
+  verdict: Verdict
+  probability: number
+  signals: Record<string, number>
+  elapsed_ms: number
+}
+
+export type SessionItem = { id: string; current?: boolean; user_agent: string; created_at: string; last_seen_at?: string }
+export type KeyItem = { id: string; name: string; created_at: string; last_used_at: string | null }

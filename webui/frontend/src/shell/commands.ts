@@ -1,0 +1,23 @@
+// What the palette offers: where to go and what to do, with readings so that kana and romaji find it.
+import type { Key } from '../lib/i18n.svelte'
+import { go } from '../lib/router.svelte'
+import { session, signOut, updateMe } from '../lib/session.svelte'
+import { overlays } from './overlays.svelte'
+
+export type Command = { word: Key; readings: string; keys?: string; permission?: 'operator'; run: () => void }
+
+export const commands: Command[] = [
+  { word: 'nav.new_chat', readings: 'あたらしいちゃっと atarashii new chat', keys: 'mod+shift+o', run: () => go('/chat') },
+  { word: 'nav.docs', readings: 'ぶんしょ bunsho documents knowledge ナレッジ', keys: 'g d', run: () => go('/docs') },
+  { word: 'nav.new_base', readings: 'ぶんしょのはこ つくる bunsho hako new base', run: () => go('/docs?new=1') },
+  { word: 'nav.help', readings: 'つかいかた ヘルプ tsukaikata help manual', run: () => go('/help') },
+  { word: 'nav.me', readings: 'じぶんのせってい jibun settei settings api key 鍵 パスワード', run: () => go('/me') },
+  { word: 'nav.models', readings: 'もでる moderu models', keys: 'g o', permission: 'operator', run: () => go('/operate/models') },
+  { word: 'nav.users', readings: 'りようしゃ ユーザー riyousha users people', permission: 'operator', run: () => go('/operate/users') },
+  { word: 'nav.theme_dark', readings: 'くらい テーマ ダーク kurai dark theme', run: () => void updateMe({ theme: 'dark' }) },
+  { word: 'nav.theme_light', readings: 'あかるい テーマ ライト akarui light theme', run: () => void updateMe({ theme: 'light' }) },
+  { word: 'nav.theme_system', readings: 'テーマ システム system theme auto', run: () => void updateMe({ theme: 'system' }) },
+  { word: 'nav.other_language', readings: 'げんご 言語 英語 日本語 gengo language english japanese', run: () => void updateMe({ language: session.user.language === 'ja' ? 'en' : 'ja' }) },
+  { word: 'nav.keys', readings: 'キーボード ショートカット kii keyboard shortcuts', keys: '?', run: () => (overlays.keys = true) },
+  { word: 'nav.sign_out', readings: 'サインアウト ログアウト sign out logout', run: () => void signOut() },
+]

@@ -1,0 +1,126 @@
+"""One decorator for every route: it declares the permission, checks it, reads the body, shapes the answer."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final, cast
+
+from flask import Blueprint, Response, current_app, request
+from pydantic import BaseModel
+
+from appliance.accounts.permissions import Permission, Principal
+from appliance.accounts.users import User
+from appliance.errors import ForbiddenError, NotSignedInError
+from appliance.services import Services
+from webui import session, shapes
+from webui.box import Box
+from webui.locales import Language
+
+
+@dataclass(frozen=True)
+class Public:
+    """Declared instead of a permission: anyone may ask, also while nobody is signed in."""
+
+
+PUBLIC: Final = Public()
+Demand = Permission | Public
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request of a known person."""
+
+    services: Services
+    who: Principal
+    user: User | None
+    language: Language
+
+    @property
+    def user_id(self) -> str:
+        """The person's id, for what belongs to a person.
+
+        Raises:
+            ForbiddenError: the operator of the admin socket, who is nobody's account.
+        """
+        if self.who.user_id is None:
+            raise ForbiddenError("the admin socket has no account")
+        return self.who.user_id
+
+
+def box() -> Box:
+    """The box of the application that handles this request."""
+    return cast("Box", current_app.extensions["hako"])
+
+
+def route(
+    blueprint: Blueprint,
+    method: str,
+    path: str,
+    *,
+    permission: Demand,
+    body: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+    status: int = 200,
+) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
+    """Register a view `view(call, [body,] [query,] **path)`; a PUBLIC one gets no call.
+
+    The view returns JSON-able content, a `(content, status)` pair, a pydantic model, a Response or None (204).
+    """
+
+    def register(view: Callable[..., Any]) -> Callable[..., Response]:
+        @wraps(view)
+        def handle(**arguments: Any) -> Response:
+            given: list[Any] = []
+            if isinstance(permission, Permission):
+                given.append(_authorised(permission))
+            if body is not None:
+                given.append(shapes.read_body(request, body))
+            if query is not None:
+                given.append(shapes.read_query(request, query))
+            return answer(view(*given, **arguments), status)
+
+        handle.permission = permission  # type: ignore[attr-defined]
+        endpoint = f"{method}_{path}".replace("/", "_").replace(".", "_")
+        blueprint.add_url_rule(path, endpoint=endpoint, view_func=handle, methods=[method])
+        return handle
+
+    return register
+
+
+def declare(view: Callable[..., Response], permission: Demand) -> Callable[..., Response]:
+    """Mark a view that is registered by hand, e.g. a page, with its permission."""
+    view.permission = permission  # type: ignore[attr-defined]
+    return view
+
+
+def declared(view: Callable[..., Any]) -> Demand | None:
+    """The permission that a view was registered with; a test demands one of every view."""
+    return getattr(view, "permission", None)
+
+
+def _authorised(permission: Permission) -> Call:
+    services = box().services()
+    visitor = session.current(services)
+    if visitor is None:
+        raise NotSignedInError
+    if permission not in visitor.principal.permissions:
+        raise ForbiddenError(permission)
+    return Call(services, visitor.principal, visitor.user, session.language(box().settings))
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """A view's return value as a response."""
+    if isinstance(content, tuple):
+        content, status = content
+    if isinstance(content, Response):
+        return content
+    if content is None:
+        return Response(status=204)
+    if isinstance(content, BaseModel):
+        return Response(content.model_dump_json(), status, content_type="application/json")
+    return Response(_dump(content), status, content_type="application/json")
+
+
+def _dump(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -1,0 +1,128 @@
+"""What every request and response goes through: host, size and cross-site checks, and the headers."""
+
+import socket
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, Response, request
+
+from appliance.config import Settings
+from appliance.errors import CrossSiteError, TooLargeError, WrongHostError
+from webui import connection
+
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types hako dompurify svelte-trusted-html"
+)
+DOWNLOAD_CSP: Final = "default-src 'none'; sandbox; frame-ancestors 'none'"
+HEADERS: Final = {
+    "Content-Security-Policy": CSP,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+HSTS: Final = "max-age=31536000"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE: Final = frozenset({"same-origin", "none"})
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Put the checks before and the headers after every request of `app`."""
+    hosts = own_names(settings)
+    limit = settings.limits.body_mb
+    app.config["MAX_CONTENT_LENGTH"] = limit * 1024 * 1024
+    app.config["MAX_FORM_MEMORY_SIZE"] = 64 * 1024
+    app.config["MAX_FORM_PARTS"] = 64
+
+    def check() -> None:
+        if not connection.is_unix(request.environ):
+            check_host(request, hosts)
+            check_site(request)
+
+    def finish(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = HSTS
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    app.before_request(check)
+    app.after_request(finish)
+
+
+def own_names(settings: Settings) -> frozenset[str]:
+    """The names under which this box may be addressed; addresses in figures are always its own."""
+    hostname = socket.gethostname().lower()
+    return frozenset({"localhost", hostname, f"{hostname}.local", settings.web.host.lower(), *settings.web.names})
+
+
+def check_host(incoming: Request, names: frozenset[str]) -> None:
+    """Refuse a foreign name that was made to resolve to this box (DNS rebinding).
+
+    Raises:
+        WrongHostError: the Host header is missing, broken, or names another machine.
+    """
+    host = incoming.environ.get("HTTP_HOST", "")
+    try:
+        name = urlsplit("//" + host).hostname or ""
+    except ValueError:
+        name = ""
+    name = name.removesuffix(".")
+    if name in names or _is_address(name):
+        return
+    raise WrongHostError("host header")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def check_site(incoming: Request) -> None:
+    """Refuse a state-changing request that another site made in this person's name.
+
+    Browsers tell by Sec-Fetch-Site, older ones by Origin; a client that sends neither is no browser. A
+    request that carries only an API key can't be forged by another site, so it is not judged here.
+
+    Raises:
+        CrossSiteError: the request is another site's.
+    """
+    if incoming.method in _SAFE:
+        return
+    has_key = "Authorization" in incoming.headers or "X-Api-Key" in incoming.headers
+    if has_key and not incoming.cookies:
+        return
+    site = incoming.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        if site not in _OWN_SITE:
+            raise CrossSiteError(f"sec-fetch-site {site[:20]}")
+        return
+    origin = incoming.headers.get("Origin")
+    if origin is not None and not _same_host(origin, incoming.host):
+        raise CrossSiteError("origin")
+
+
+def _same_host(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False
+
+
+def check_length(incoming: Request, limit_mb: int, slack: int = 0) -> None:
+    """Refuse a body that says itself that it is too large, before reading it.
+
+    Raises:
+        TooLargeError: over the limit.
+    """
+    if (incoming.content_length or 0) > limit_mb * 1024 * 1024 + slack:
+        raise TooLargeError(limit_mb=limit_mb)

@@ -1,0 +1,123 @@
+"""Who is asking: the admin socket's owner, an API key or a browser's session, as one Principal."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from flask import Request, Response, g, request
+
+from appliance.accounts.permissions import Principal
+from appliance.accounts.users import User
+from appliance.config import Settings
+from appliance.errors import NotSignedInError
+from appliance.services import Services
+from webui import connection, locales
+from webui.locales import Language
+
+LANGUAGE_COOKIE: Final = "hako-language"
+_YEAR_S: Final = 365 * 24 * 3600
+_TOKEN_CHARS: Final = 200
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A signed-in person with the record behind; no record for the operator on the admin socket."""
+
+    principal: Principal
+    user: User | None
+
+
+def cookie_name(incoming: Request) -> str:
+    """The `__Host-` prefix ties the cookie to this origin, which browsers allow over TLS only."""
+    return "__Host-hako" if incoming.is_secure else "hako"
+
+
+def current(services: Services) -> Visitor | None:
+    """Who makes this request, or None; asked once per request.
+
+    Raises:
+        NotSignedInError: a key was given that is not valid; a cookie beside it doesn't help.
+    """
+    if "visitor" not in g:
+        g.visitor = _identify(services, request)
+    visitor: Visitor | None = g.visitor
+    return visitor
+
+
+def demand(services: Services) -> Visitor:
+    """Who makes this request.
+
+    Raises:
+        NotSignedInError: nobody known.
+    """
+    visitor = current(services)
+    if visitor is None:
+        raise NotSignedInError
+    return visitor
+
+
+def _identify(services: Services, incoming: Request) -> Visitor | None:
+    if connection.is_unix(incoming.environ):
+        if connection.is_local_admin(incoming.environ):
+            return Visitor(Principal.system_operator(), None)
+        raise NotSignedInError("another account on the admin socket")
+    key = api_key(incoming)
+    if key is not None:
+        user = services.api_keys.resolve(key)
+        return Visitor(Principal.of(user, via="key"), user)
+    token = incoming.cookies.get(cookie_name(incoming))
+    if not token or len(token) > _TOKEN_CHARS:
+        return None
+    try:
+        user, session_id = services.sessions.resume(token)
+    except NotSignedInError:
+        return None
+    return Visitor(Principal.of(user, via="session", session_id=session_id), user)
+
+
+def api_key(incoming: Request) -> str | None:
+    """The key of a programmatic client, from either header; both are judged alike.
+
+    Raises:
+        NotSignedInError: a header that holds no usable key, or two different keys.
+    """
+    given: set[str] = set()
+    authorization = incoming.headers.get("Authorization")
+    if authorization is not None:
+        scheme, _, value = authorization.partition(" ")
+        given.add(value.strip() if scheme.lower() == "bearer" else "")
+    if "X-Api-Key" in incoming.headers:
+        given.add(incoming.headers["X-Api-Key"].strip())
+    if not given:
+        return None
+    if len(given) > 1 or not all(0 < len(key) <= _TOKEN_CHARS for key in given):
+        raise NotSignedInError("api key headers")
+    return given.pop()
+
+
+def language(settings: Settings) -> Language:
+    """The reader's language: a person's own choice, the browser's cookie, its header, the box's."""
+    visitor: Visitor | None = g.get("visitor")
+    own = visitor.user.language if visitor and visitor.user else None
+    return locales.choose(
+        own,
+        request.cookies.get(LANGUAGE_COOKIE),
+        accept=request.headers.get("Accept-Language", ""),
+        default=settings.language,
+    )
+
+
+def begin(response: Response, token: str) -> None:
+    """Hand the browser its session; gone when the browser closes, and ended by the server's own limits."""
+    response.set_cookie(cookie_name(request), token, httponly=True, secure=request.is_secure, samesite="Lax", path="/")
+
+
+def end(response: Response) -> None:
+    """Take the session cookie back."""
+    response.delete_cookie(cookie_name(request), httponly=True, secure=request.is_secure, samesite="Lax", path="/")
+
+
+def remember_language(response: Response, wish: Language) -> None:
+    """Keep the language for pages before signing in."""
+    response.set_cookie(
+        LANGUAGE_COOKIE, wish, max_age=_YEAR_S, httponly=True, secure=request.is_secure, samesite="Lax", path="/"
+    )

@@ -1,0 +1,143 @@
+"""Server-sent events: framing, heartbeats, a cap on open streams, and an end when the reader leaves."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from flask import Response
+
+from appliance.clock import monotonic
+from appliance.errors import BusyError
+
+HEARTBEAT_S = 10.0
+HEARTBEAT = b": ping\n\n"
+_RETRY_AFTER_S = 5
+_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; `number` lets a reader that comes back ask for what follows it."""
+
+    kind: str
+    data: Mapping[str, Any]
+    number: int | None = None
+
+    def frame(self) -> bytes:
+        """The event on the wire. JSON has no raw line break, so one `data:` line is enough."""
+        number = "" if self.number is None else f"id: {self.number}\n"
+        body = json.dumps(self.data, ensure_ascii=False, separators=(",", ":"))
+        return f"{number}event: {self.kind}\ndata: {body}\n\n".encode("utf-8", "replace")
+
+
+class Places:
+    """How many requests may hold a thread for long: in all, and of one person.
+
+    Kept below the number of threads, so that ordinary requests always find one.
+    """
+
+    def __init__(self, total: int, per_person: int | None = None) -> None:
+        self.total = total
+        self.per_person = per_person or max(2, total // 2)
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, person: str) -> "Place":
+        """A place, to be closed after use.
+
+        Raises:
+            BusyError: all are taken, or this person holds a fair share already.
+        """
+        with self._lock:
+            if self._taken.total() >= self.total or self._taken[person] >= self.per_person:
+                raise BusyError(retry_after_s=_RETRY_AFTER_S)
+            self._taken[person] += 1
+        return Place(self, person)
+
+    def give_back(self, person: str) -> None:
+        with self._lock:
+            self._taken[person] -= 1
+            if self._taken[person] <= 0:
+                del self._taken[person]
+
+    @property
+    def taken(self) -> int:
+        with self._lock:
+            return self._taken.total()
+
+
+class Place:
+    """One taken place; closing it twice is harmless."""
+
+    def __init__(self, places: Places, person: str) -> None:
+        self._places = places
+        self._person = person
+        self._open = True
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._places.give_back(self._person)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Body:
+    """A response body that is always closed, even if it was never read.
+
+    A generator that was never started doesn't run its `finally`, and a server that loses its client
+    before the first byte would leak the place; an object with `close()` doesn't.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], *closers: Callable[[], object]) -> None:
+        self._chunks = chunks
+        self._closers = closers
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            close_chunks = getattr(self._chunks, "close", None)
+            if close_chunks is not None:
+                close_chunks()
+        finally:
+            for closer in self._closers:
+                closer()
+
+
+def frames(events: Iterator[Event | None], left: Callable[[], bool]) -> Iterator[bytes]:
+    """Events as bytes; `None` from the source is a moment without news, used for heartbeat and farewell.
+
+    The comment at the start makes a browser's stream count as open before the first event.
+    """
+    yield HEARTBEAT
+    last = monotonic()
+    for event in events:
+        if left():
+            return
+        if event is not None:
+            yield event.frame()
+            last = monotonic()
+        elif monotonic() - last >= HEARTBEAT_S:
+            yield HEARTBEAT
+            last = monotonic()
+
+
+def response(chunks: Iterator[bytes], *closers: Callable[[], object]) -> Response:
+    """An event stream from chunks; the closers run when it ends, however it ends."""
+    return Response(Body(chunks, *closers), headers=_HEADERS)
