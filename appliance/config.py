@@ -1,5 +1,8 @@
 """Settings: one TOML file, read once, frozen; and the paths that follow from it."""
 
+import hashlib
+import os
+import tempfile
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
@@ -8,6 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from appliance.errors import ConfigError
+
+_LONGEST_RUN_DIR = 84
+"""Leaves room for the longest name of a socket in it."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -28,6 +34,13 @@ class Web(_Section):
     """Host names under which the box is reached, beside its own; others are refused (DNS rebinding)."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the pages."""
+        scheme = "https" if self.tls_certificate else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
 
 
 class Limits(_Section):
@@ -69,6 +82,8 @@ class Settings(_Section):
     language: Literal["ja", "en"] = "ja"
     development: bool = False
     """Loopback only, passphrase in a file, sample base loaded."""
+    samples: bool = True
+    """Load the manual as a sample base, once; in development only."""
     cipher: Literal["aegis", "sqlcipher"] = "aegis"
     web: Web = Web()
     limits: Limits = Limits()
@@ -85,8 +100,12 @@ class Settings(_Section):
 
     @property
     def run_dir(self) -> Path:
-        """Sockets. Unix socket paths must stay under 108 bytes."""
-        return self.data_dir / "run"
+        """Sockets. Their paths must stay under 108 bytes, so a deep data folder has them in a short one of its own."""
+        own = self.data_dir / "run"
+        if len(os.fsencode(own)) <= _LONGEST_RUN_DIR:
+            return own
+        name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"hako-{os.geteuid()}-{name}"
 
     @property
     def database(self) -> Path:
@@ -153,6 +172,4 @@ def load(path: Path | None = None, data_dir: Path | None = None) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or str(source)
         raise ConfigError(f"{place}: {first['msg']}", name=place) from error
-    if len(str(settings.run_dir)) > 60:
-        raise ConfigError("data_dir is too long for unix sockets", name="data_dir")
     return settings

@@ -275,6 +275,12 @@ class BombDocumentError(DocumentError):
     code, status = "HK-DOC-015", 422
 
 
+class ReaderUnavailableError(DocumentError):
+    """The sandboxed reader can't be started, or not be shut in; the document is not at fault."""
+
+    code, status = "HK-DOC-016", 503
+
+
 # -- models and inference
 
 

@@ -13,7 +13,6 @@ from appliance.apps.conversations import Conversations
 from appliance.apps.runs import Runs
 from appliance.config import Settings
 from appliance.gateway.gateway import Gateway
-from appliance.inference.client import InferenceClient
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
@@ -25,6 +24,29 @@ from appliance.vault.client import KeysClient
 
 Say = Callable[[str, str], str]
 """`say(language, key)`: a sentence from the locales, which belong to the web layer above."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What every process with keys needs: the records, the files, the queue, the way to the models."""
+
+    database: Database
+    blobs: BlobStore
+    queue: Queue
+    gateway: Gateway
+
+
+def open_stores(settings: Settings, keys: KeysClient) -> Stores:
+    """Open the database and bring it up to date.
+
+    Raises:
+        SealedError: the vault gives no keys.
+        VaultDamagedError, StoreDamagedError, NewerStoreError: the database can't be used.
+    """
+    database = Database(settings.database, keys.derive("database"), settings.cipher)
+    database.migrate()
+    blobs = BlobStore(settings.blobs_dir, database, keys.derive("blobs"))
+    return Stores(database, blobs, Queue(database), Gateway(settings))
 
 
 @dataclass(frozen=True)
@@ -54,3 +76,42 @@ class Services:
         """Stop what is being written, store it, let go of the database."""
         self.runs.close()
         self.database.close()
+
+
+def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
+    """The services of the web process. Closes what a crash left open.
+
+    Raises:
+        SealedError: the vault gives no keys.
+    """
+    stores = open_stores(settings, keys)
+    database = stores.database
+    tokens = keys.derive("tokens")
+    bases = Bases(database, stores.blobs)
+    retriever = Retriever(database, stores.gateway)
+    answering = Answering(stores.gateway, retriever, say)
+    chats, runs = Chats(database), Runs(database)
+    documents = Documents(database, stores.blobs, stores.queue, bases)
+    runs.recover()
+    documents.sweep()
+    stores.blobs.sweep()
+    return Services(
+        settings=settings,
+        keys=keys,
+        database=database,
+        blobs=stores.blobs,
+        audit=Audit(database, keys.derive("audit")),
+        users=Users(database),
+        sessions=Sessions(database, tokens),
+        api_keys=ApiKeys(database, tokens),
+        throttle=Throttle(database),
+        queue=stores.queue,
+        gateway=stores.gateway,
+        bases=bases,
+        documents=documents,
+        retriever=retriever,
+        answering=answering,
+        chats=chats,
+        runs=runs,
+        conversations=Conversations(chats, runs, bases, answering),
+    )

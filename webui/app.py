@@ -30,7 +30,7 @@ def create_app(box: Box, static: assets.Assets | None = None) -> Flask:
     app.before_request(_seal(box))
     files = static or assets.Assets()
     files.install(app)
-    _register(app, [*api.blueprints(), *dialects.blueprints(), *pages.blueprints(files)])
+    _register(app, [*api.blueprints(), *dialects.blueprints(), *pages.blueprints(box, files)])
     errors.install(app, box.settings, pages.error_page(box, files))
     return app
 
@@ -67,7 +67,7 @@ def _observe(app: Flask) -> None:
 
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
-        quiet = request.method in ("GET", "HEAD") and response.status_code < 400  # noqa: PLR2004
+        quiet = request.method in ("GET", "HEAD") and response.status_code < 400
         (log.debug if quiet else log.info)(
             "request",
             method=request.method,

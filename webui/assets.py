@@ -109,6 +109,6 @@ def _precompressed(path: Path) -> tuple[Path, str | None]:
     if "Range" not in request.headers:
         for encoding, ending in _ENCODINGS:
             packed = path.with_name(path.name + ending)
-            if encoding in request.accept_encodings and packed.is_file():
+            if request.accept_encodings.quality(encoding) > 0 and packed.is_file():
                 return packed, encoding
     return path, None

@@ -80,4 +80,4 @@ class Box:
         with self._building:
             services, self._services = self._services, None
         if services is not None:
-            services.database.close()
+            services.close()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from appliance import logs
 from appliance.config import Settings
@@ -41,20 +42,14 @@ def install(app: Flask, settings: Settings, page: Page) -> None:
     def answer(error: HakoError, status: int) -> Response:
         if status >= _OWN_FAULT and not isinstance(error, BusyError):
             log.warning("request_failed", code=error.code, detail=error.detail, rule=_rule())
-        if request.path.startswith("/v1/") or request.path == "/v1":
-            response = openai(error, status, session.language(settings))
-        elif request.path.startswith("/api/") or not _wants_page():
-            response = problem(error, status, session.language(settings))
-        else:
-            response = page(error, status)
-        return _with_hints(response, error, status)
+        return _with_hints(_shaped(error, status, session.language(settings), page), error, status)
 
     def known(error: HakoError) -> Response:
         return answer(error, error.status)
 
     def http(error: HTTPException) -> Response:
-        if error.response is not None and (error.code or 500) < 400:  # noqa: PLR2004 a redirect is no error
-            return Response.force_type(error.response, request.environ)
+        if isinstance(error, RequestRedirect):
+            return Response(status=error.code, headers={"Location": error.new_url})
         hako, status = from_http(error, settings)
         response = answer(hako, status)
         for name, value in error.get_headers():
@@ -69,6 +64,15 @@ def install(app: Flask, settings: Settings, page: Page) -> None:
     app.register_error_handler(HakoError, known)
     app.register_error_handler(HTTPException, http)
     app.register_error_handler(Exception, unknown)
+
+
+def _shaped(error: HakoError, status: int, language: Language, page: Page) -> Response:
+    """The error in the form that this request's client reads."""
+    if request.path.startswith("/v1/") or request.path == "/v1":
+        return openai(error, status, language)
+    if request.path.startswith("/api/") or not _wants_page():
+        return problem(error, status, language)
+    return page(error, status)
 
 
 def from_http(error: HTTPException, settings: Settings) -> tuple[HakoError, int]:
@@ -121,7 +125,7 @@ def openai(error: HakoError, status: int, language: Language) -> Response:
 def _with_hints(response: Response, error: HakoError, status: int) -> Response:
     if "retry_after_s" in error.params:
         response.headers["Retry-After"] = str(int(error.params["retry_after_s"]) or 1)
-    if status == 401 and not response.mimetype.startswith("text/html"):  # noqa: PLR2004
+    if status == 401 and response.mimetype != "text/html":
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

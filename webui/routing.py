@@ -90,8 +90,13 @@ def route(
 
 def declare(view: Callable[..., Response], permission: Demand) -> Callable[..., Response]:
     """Mark a view that is registered by hand, e.g. a page, with its permission."""
-    view.permission = permission  # type: ignore[attr-defined]
-    return view
+
+    @wraps(view)
+    def handle(**arguments: Any) -> Response:  # a bound method can't carry an attribute of its own
+        return view(**arguments)
+
+    handle.permission = permission  # type: ignore[attr-defined]
+    return handle
 
 
 def declared(view: Callable[..., Any]) -> Demand | None:

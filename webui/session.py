@@ -1,5 +1,6 @@
 """Who is asking: the admin socket's owner, an API key or a browser's session, as one Principal."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,6 +8,7 @@ from flask import Request, Response, g, request
 
 from appliance.accounts.permissions import Principal
 from appliance.accounts.users import User
+from appliance.clock import monotonic
 from appliance.config import Settings
 from appliance.errors import NotSignedInError
 from appliance.services import Services
@@ -16,6 +18,7 @@ from webui.locales import Language
 LANGUAGE_COOKIE: Final = "hako-language"
 _YEAR_S: Final = 365 * 24 * 3600
 _TOKEN_CHARS: Final = 200
+_ASK_EVERY_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,32 @@ def demand(services: Services) -> Visitor:
     if visitor is None:
         raise NotSignedInError
     return visitor
+
+
+def revoked(services: Services) -> Callable[[], bool]:
+    """A question for long answers, from any thread: has the session of this request ended meanwhile?
+
+    Looks at most every two seconds. Keys and the admin socket have no session, so theirs never ends.
+    """
+    visitor = current(services)
+    session_id = visitor.principal.session_id if visitor else None
+    return (lambda: False) if session_id is None else _Ended(services, session_id)
+
+
+class _Ended:
+    """Whether a session has ended; once it has, it stays so."""
+
+    def __init__(self, services: Services, session_id: str) -> None:
+        self._services = services
+        self._session_id = session_id
+        self._next = monotonic() + _ASK_EVERY_S
+        self._ended = False
+
+    def __call__(self) -> bool:
+        if not self._ended and monotonic() >= self._next:
+            self._next = monotonic() + _ASK_EVERY_S
+            self._ended = not self._services.sessions.is_alive(self._session_id)
+        return self._ended
 
 
 def _identify(services: Services, incoming: Request) -> Visitor | None:

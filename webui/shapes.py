@@ -37,12 +37,20 @@ def _no_nul(text: str) -> str:
     return text
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("blank")
+    return _no_nul(text)
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_one_line)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,8}_[0-9a-z]{1,40}$")]
 ModelId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
 Text = Annotated[str, StringConstraints(max_length=200_000), AfterValidator(_no_nul)]
+Question = Annotated[str, StringConstraints(max_length=200_000), AfterValidator(_not_blank)]
+Query = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_not_blank)]
 ShortText = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_no_nul)]
 
 S = TypeVar("S", bound=BaseModel)

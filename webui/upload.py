@@ -36,7 +36,7 @@ class Upload(io.RawIOBase):
         super().__init__()
         security.check_length(incoming, limit_mb, _OVERHEAD_BYTES)
         boundary = incoming.mimetype_params.get("boundary", "")
-        if incoming.mimetype != "multipart/form-data" or not 0 < len(boundary) <= 200:  # noqa: PLR2004
+        if incoming.mimetype != "multipart/form-data" or not 0 < len(boundary) <= 200:
             raise BadInputError(field="content-type")
         incoming.max_content_length = limit_mb * _MEBI + _OVERHEAD_BYTES
         self._limit_mb = limit_mb
@@ -117,5 +117,5 @@ def clean_name(given: str) -> str:
         raise BadInputError(field="file")
     if len(last) > _NAME_CHARS:
         stem, dot, ending = last.rpartition(".")
-        last = stem[: _NAME_CHARS - len(ending) - 1] + dot + ending if dot and len(ending) <= 10 else last[:_NAME_CHARS]  # noqa: PLR2004
+        last = stem[: _NAME_CHARS - len(ending) - 1] + dot + ending if dot and len(ending) <= 10 else last[:_NAME_CHARS]
     return last

@@ -1,6 +1,6 @@
 """Answer a question: search, decide whether the documents hold it, write, and tie every claim to its source."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -10,11 +10,12 @@ from appliance.apps.marks import Mark, MarkReader, Sentence, SentenceReader
 from appliance.apps.prompts import Message
 from appliance.errors import CancelledError
 from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
+from appliance.gateway.stream import ChatStream
 from appliance.knowledge import cite
 from appliance.knowledge.bases import Base
 from appliance.knowledge.cite import Citation
 from appliance.knowledge.normalise import language_of
-from appliance.knowledge.retrieve import Hit, Retrieval, Retriever, SearchOptions
+from appliance.knowledge.retrieve import Hit, HitSentence, Retrieval, Retriever, SearchOptions
 
 Verdict = Literal["answer", "perhaps", "none"]
 Mode = Literal["generated", "extractive", "chat"]
@@ -22,6 +23,9 @@ Say = Callable[[str, str], str]
 """`say(language, key)`: a sentence of the box, from the locales."""
 
 _FACTS = 4
+_FACTS_OF_PASSAGE = 2
+_CLOSE = 0.85
+"""Share of the best passage's score that makes a second one worth showing."""
 _READ_PASSAGES = 4
 _NEAREST = 2
 _ANSWER_TOKENS = 1024
@@ -107,6 +111,15 @@ class _Writing:
         if self.sink.stopped():
             raise CancelledError
 
+    def note(self, stream: ChatStream) -> None:
+        """Take over what the engine says of its own work."""
+        stats = self.answer.stats
+        stats |= {"tokens": stream.tokens, "finish": stream.finish}
+        if stream.prompt_tokens is not None:
+            stats["prompt_tokens"] = stream.prompt_tokens
+        if stream.tokens_per_s:
+            stats["tokens_per_s"] = stream.tokens_per_s
+
     def close(self) -> Answer:
         stats, now = self.answer.stats, clock.monotonic()
         stats["elapsed_ms"] = round((now - self.began) * 1000)
@@ -156,7 +169,7 @@ class Answering:
         writing.sink.emit("stage", stage="reading", documents=documents, passages=len(read))
         language = language_of(question.text)
         tiny = model.size_class == "tiny"
-        generated = (
+        generated = bool(
             found.verdict != "none"
             and read
             and not (tiny and (language not in model.languages or found.verdict == "perhaps"))
@@ -245,5 +258,63 @@ class Answering:
         for delta in self._deltas(request, writing):
             writing.text(delta)
 
-    def _deltas(self, request: ChatRequest, writing: _Writing):  # type: ignore[no-untyped-def]
-        raise RuntimeError
+    def _deltas(self, request: ChatRequest, writing: _Writing) -> Iterator[str]:
+        """The model's text as it comes; the figures go into the answer however it ends."""
+        sink = writing.sink
+
+        def waits(stage: str, position: int) -> None:
+            sink.emit("stage", stage=stage, position=position)
+
+        with self._gateway.chat(request, stopped=sink.stopped, waits=waits) as stream:
+            sink.on_stop(stream.cut)
+            sink.emit("stage", stage="writing")
+            try:
+                yield from stream
+            finally:
+                writing.note(stream)
+
+
+def _source(hit: Hit) -> dict[str, Any]:
+    """A passage that was read, as the API tells it."""
+    return {
+        "document_id": hit.document_id,
+        "base_id": hit.base_id,
+        "document": hit.document,
+        "title": hit.title,
+        "page": hit.page,
+        "score": hit.score,
+    }
+
+
+def _close_seconds(hits: Sequence[Hit]) -> list[Hit]:
+    """The best passage, and the next one if it is nearly as good: two documents may each hold half an answer."""
+    return [hit for hit in hits[:2] if hit.score >= _CLOSE * hits[0].score]
+
+
+def _facts(hits: Sequence[Hit]) -> list[tuple[Hit, HitSentence]]:
+    """The best sentences of the passages that were read, the best passage's first, none twice."""
+    facts: list[tuple[Hit, HitSentence]] = []
+    seen: set[str] = set()
+    for hit in hits:
+        for sentence in cite.best_sentences(hit, _FACTS_OF_PASSAGE):
+            if sentence.text.strip() not in seen and len(facts) < _FACTS:
+                seen.add(sentence.text.strip())
+                facts.append((hit, sentence))
+    return facts
+
+
+def _checked(mark: Mark, facts: Sequence[tuple[Hit, HitSentence]]) -> Citation:
+    """The citation that a model's `[n]` stands for, with what our own look at the claim says of it."""
+    hit, sentence = facts[min(max(mark.n, 1), len(facts)) - 1]
+    return cite.citation(hit, sentence, cite.judge(mark.claim, hit, sentence))
+
+
+def _match(sentence: Sentence, hits: Sequence[Hit], writing: _Writing) -> None:
+    """Tie a finished sentence to the passage that supports it, or remember that none does."""
+    found = cite.match(sentence.text, hits)
+    if found:
+        hit, source, mark = found
+        writing.cite(cite.citation(hit, source, mark))
+    else:
+        end = len(writing.answer.text)
+        writing.answer.unsourced.append((end - (sentence.end - sentence.start), end))

@@ -45,7 +45,8 @@ class Message:
 
     def as_dict(self, run_id: str | None = None) -> dict[str, Any]:
         """As the API and the event stream show it."""
-        empty = {"mode": None, "verdict": None, "citations": [], "sources": [], "unsourced": [], "stats": {}}
+        empty: dict[str, Any] = {"mode": None, "verdict": None, "stats": {}}
+        empty |= {"citations": [], "sources": [], "unsourced": []}
         return {
             "id": self.id,
             "parent_id": self.parent_id,

@@ -27,11 +27,13 @@ class Conversations:
             NotFoundError: another's chat, or no such parent.
             ConflictError: the answer it follows is still being written.
         """
+        self._runs.demand_room(user_id)
         question, answer = self._chats.add_question(user_id, chat_id, text, parent_id)
         return question, answer, self._start(who, user_id, question, answer)
 
     def again(self, who: Principal, user_id: str, message_id: str) -> tuple[Message, Message, str]:
         """Another answer beside an old one (`message_id`: the answer, or its question)."""
+        self._runs.demand_room(user_id)
         message = self._chats.message(user_id, message_id)
         question = message if message.role == "user" else self._chats.message(user_id, message.parent_id or "")
         answer = self._chats.add_answer(user_id, question)
@@ -43,6 +45,7 @@ class Conversations:
         Raises:
             BadInputError: it was not cut, or its words are the documents' own.
         """
+        self._runs.demand_room(user_id)
         answer = self._chats.message(user_id, message_id)
         cut = answer.body.get("stats", {}).get("finish") == "length"
         if answer.role != "assistant" or not cut or answer.body.get("mode") != "chat":

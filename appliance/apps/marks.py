@@ -79,16 +79,21 @@ class SentenceReader:
         self._in_code = False
 
     def feed(self, delta: str) -> Iterator[Text | Sentence]:
-        """The text, with each sentence's end told right after the piece that ends it."""
+        """The text, with each sentence's end told right after its last letter: a mark belongs before a line break."""
         position = len(self._text)
         self._text += delta
         while found := _SENTENCE_END.search(self._text, max(self._start, position - 8)):
+            end = found.start() if found.group().startswith("\n") else found.end()
+            if end > position:
+                yield Text(self._text[position:end])
+                position = end
+            sentence = self._finished(end)
+            if sentence:
+                yield sentence
+            self._start = found.end()
             if found.end() > position:
                 yield Text(self._text[position : found.end()])
                 position = found.end()
-            sentence = self._finished(found.end())
-            if sentence:
-                yield sentence
         if position < len(self._text):
             yield Text(self._text[position:])
 

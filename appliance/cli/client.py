@@ -9,6 +9,7 @@ from typing import Any, Self
 import httpx2
 
 from appliance import errors
+from appliance.config import Settings
 from appliance.errors import BoxNotRunningError, HakoError
 
 _TIMEOUT_S = 600.0
@@ -17,10 +18,13 @@ _TIMEOUT_S = 600.0
 class BoxClient:
     """Calls of `/api/v1`. Every failure is the box's own HakoError, found by its code."""
 
-    def __init__(self, socket: Path, language: str) -> None:
+    def __init__(self, settings: Settings, language: str) -> None:
+        # With a certificate set, gunicorn speaks TLS on every socket, this one too. Nothing is checked then:
+        # the kernel vouches for the path, which only the box's own account can make.
+        scheme = "https" if settings.web.tls_certificate else "http"
         self._http = httpx2.Client(
-            transport=httpx2.HTTPTransport(uds=str(socket)),
-            base_url="http://localhost",
+            transport=httpx2.HTTPTransport(uds=str(settings.admin_socket), verify=False),
+            base_url=f"{scheme}://localhost",
             headers={"Accept-Language": language},
             timeout=httpx2.Timeout(_TIMEOUT_S, connect=5.0),
         )
@@ -68,6 +72,20 @@ class BoxClient:
         except httpx2.TransportError as error:
             raise BoxNotRunningError(str(error)) from error
 
+    def chat(self, model: str, messages: list[dict[str, str]]) -> Iterator[str]:
+        """The answer to a conversation in pieces, through the OpenAI dialect."""
+        body = {"model": model, "messages": messages, "stream": True}
+        try:
+            with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
+                if response.is_error:
+                    response.read()
+                    raise errors.by_code(str(response.json()["error"]["hako_code"]))
+                for line in response.iter_lines():
+                    if line.startswith("data: {"):
+                        yield _piece(json.loads(line[6:]))
+        except httpx2.TransportError as error:
+            raise BoxNotRunningError(str(error)) from error
+
     def _send(self, method: str, path: str, **options: Any) -> Any:
         try:
             response = self._http.request(method, "/api/v1" + path, **options)
@@ -76,6 +94,12 @@ class BoxClient:
         if response.is_error:
             raise _error(response)
         return response.json() if response.content else None
+
+
+def _piece(event: dict[str, Any]) -> str:
+    if "error" in event:
+        raise errors.by_code(str(event["error"]["hako_code"]))
+    return "".join(choice["delta"].get("content") or "" for choice in event["choices"])
 
 
 def _error(response: httpx2.Response) -> HakoError:

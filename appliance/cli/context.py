@@ -47,10 +47,10 @@ class Terminal:
 
     def client(self) -> BoxClient:
         """Raises BoxNotRunningError; creates nothing."""
-        socket = self.settings().admin_socket
-        if not socket.exists():
-            raise BoxNotRunningError(str(socket))
-        return BoxClient(socket, language())
+        settings = self.settings()
+        if not settings.admin_socket.exists():
+            raise BoxNotRunningError(str(settings.admin_socket))
+        return BoxClient(settings, language())
 
 
 def reports_errors(command: Callable[P, T]) -> Callable[P, T]:

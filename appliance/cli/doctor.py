@@ -100,7 +100,7 @@ def _vault(settings: Settings) -> Iterator[_Seen]:
 def _box(settings: Settings) -> Iterator[_Seen]:
     if not settings.admin_socket.exists():
         return
-    with BoxClient(settings.admin_socket, language()) as client:
+    with BoxClient(settings, language()) as client:
         for item in client.get("/models")["items"]:
             failed = item["state"] in ("failed", "quarantined")
             text = f"{item['id']}: {say('cli.models.' + item['state'])} ({item['provider'] or '–'})"

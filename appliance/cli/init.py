@@ -1,12 +1,13 @@
 """`hako init` makes the vault of a new box; `hako unlock` opens it after a start."""
 
+import os
 import secrets
 
 import click
 
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.config import Settings
-from appliance.errors import ConflictError
+from appliance.errors import ConflictError, PrivateFileError
 from appliance.processes.supervise import Supervisor
 from appliance.vault.client import KeysClient
 
@@ -39,22 +40,50 @@ def init(terminal: Terminal, passphrase: str | None) -> None:
 
 
 @click.command()
-@click.option("--recovery-key", is_flag=True, help="Use the recovery key instead of the passphrase.")
+@click.option("--recovery-key", is_flag=True, help="Use the recovery key, and choose a new passphrase.")
 @click.pass_obj
 @reports_errors
 def unlock(terminal: Terminal, *, recovery_key: bool) -> None:
     """Open the vault of a running box."""
-    keys = KeysClient(terminal.settings().keys_socket)
-    question = "cli.unlock.recovery" if recovery_key else "cli.init.passphrase"
-    secret = click.prompt(say(question), hide_input=True)
-    (keys.recover if recovery_key else keys.unlock)(secret)
+    settings = terminal.settings()
+    keys = KeysClient(settings.keys_socket)
+    if recovery_key:
+        secret = click.prompt(say("cli.unlock.recovery"), hide_input=True)
+        keys.recover(secret)
+        new = click.prompt(say("cli.unlock.new_passphrase"), hide_input=True, confirmation_prompt=True)
+        keys.reset_passphrase(secret, new)
+    else:
+        keys.unlock(click.prompt(say("cli.init.passphrase"), hide_input=True))
     click.echo(say("cli.unlock.done"))
+    _tell_setup_link(terminal, settings)
+
+
+@click.command()
+@click.pass_obj
+@reports_errors
+def passphrase(terminal: Terminal) -> None:
+    """Change the passphrase of the vault."""
+    keys = KeysClient(terminal.settings().keys_socket)
+    old = click.prompt(say("cli.init.passphrase"), hide_input=True)
+    new = click.prompt(say("cli.unlock.new_passphrase"), hide_input=True, confirmation_prompt=True)
+    keys.change_passphrase(old, new)
+    click.echo(say("cli.passphrase.done"))
+
+
+def _tell_setup_link(terminal: Terminal, settings: Settings) -> None:
+    """A box without accounts wants its first operator: print where to make one."""
+    with terminal.client() as client:
+        link = client.post("/setup-link", {})["path"]
+    if link:
+        click.echo(say("cli.serve.setup", url=settings.web.url + link))
 
 
 def prepare(settings: Settings) -> None:
     """The data folder and its parts, readable by this account only."""
     for folder in (settings.data_dir, settings.run_dir, settings.data_dir / "log", settings.models):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.run_dir.stat().st_uid != os.geteuid():  # made by somebody else in a folder that all may write to
+        raise PrivateFileError(name=str(settings.run_dir))
     settings.data_dir.chmod(0o700)
     settings.run_dir.chmod(0o700)
 

@@ -92,9 +92,10 @@ def _sentence(error: HakoError) -> str:
 def search(terminal: Terminal, query: str, base: str | None, count: int, *, as_json: bool) -> None:
     """Find passages without asking a model."""
     with terminal.client() as client:
-        bases = [find_base(client, base)] if base else client.get("/bases")["items"]
-        results = [client.post(f"/bases/{item['id']}/search", {"query": query, "k": count}) for item in bases]
-    hits = sorted((hit for result in results for hit in result["hits"]), key=lambda hit: -hit["score"])[:count]
+        body: dict[str, Any] = {"query": query, "k": count}
+        if base:
+            body["base_ids"] = [find_base(client, base)["id"]]
+        hits = client.post("/search", body)["hits"]
     if as_json:
         click.echo(json.dumps(hits, ensure_ascii=False, indent=2))
         return

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from appliance import __version__
-from appliance.cli import ask, doctor, init, kb, models, serve, users
+from appliance.cli import ask, chat, doctor, init, kb, models, serve, users
 from appliance.cli.context import Terminal, say
 
 
@@ -34,7 +34,9 @@ for command in (
     serve.serve,
     init.init,
     init.unlock,
+    init.passphrase,
     ask.ask,
+    chat.chat,
     kb.kb,
     models.models,
     users.user,

@@ -1,13 +1,13 @@
 """`hako serve`: the whole box under one supervisor, in the foreground."""
 
 import fcntl
+import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -20,6 +20,7 @@ from appliance.config import Settings
 from appliance.errors import AlreadyRunningError, NotInitialisedError, PortTakenError
 from appliance.processes.supervise import Supervisor, names
 from appliance.vault.client import KeysClient
+from webui import locales
 
 _START_S = {"keys": 20.0, "inference": 60.0, "worker": 30.0, "web": 30.0}
 _SAMPLES_S = 300.0
@@ -33,6 +34,7 @@ _SAMPLES_S = 300.0
 def serve(terminal: Terminal, *, development: bool, no_question: bool) -> None:
     """Start the box and stay until Ctrl-C."""
     began = clock.monotonic()
+    os.umask(0o077)
     settings = _settings(terminal.data_dir, development=development)
     with _only_one(settings):
         _check_port(settings)
@@ -105,7 +107,7 @@ def _check_port(settings: Settings) -> None:
 def _start(settings: Settings, supervisor: Supervisor, stop: _Signals) -> None:
     click.echo(say("cli.serve.starting", version=__version__, folder=str(settings.data_dir)))
     built = config.REPOSITORY / ".build" / "models"
-    if settings.development and built.is_dir():
+    if settings.development and settings.models_dir is None and built.is_dir():
         for name in provision.install(built, settings.models):
             click.echo("  " + say("cli.serve.model", name=name))
     for name in names():
@@ -127,15 +129,14 @@ def _open_vault(settings: Settings) -> None:
 
 
 def _welcome(settings: Settings, stop: _Signals, *, seconds: float, question: bool) -> None:
-    scheme = "https" if settings.web.tls_certificate else "http"
-    url = f"{scheme}://{settings.web.host}:{settings.web.port}"
+    url = settings.web.url
     if KeysClient(settings.keys_socket).status().sealed:
         click.echo(say("cli.serve.sealed", url=url))
         return
-    with BoxClient(settings.admin_socket, language()) as client:
+    with BoxClient(settings, language()) as client:
         click.echo(say("cli.serve.up", url=url, seconds=f"{seconds:.1f}"))
-        if question and settings.development and _wait_for_samples(client, stop):
-            _first_question(client)
+        if question and settings.development and settings.samples and _wait_for_samples(client, stop):
+            _first_questions(client)
         link = client.post("/setup-link", {})["path"]
     click.echo()
     click.secho(say("cli.serve.open", url=url), bold=True)
@@ -162,9 +163,16 @@ def _wait_for_samples(client: BoxClient, stop: _Signals) -> bool:
     return False
 
 
-def _first_question(client: BoxClient) -> None:
-    question = say("cli.serve.question")
+def _first_questions(client: BoxClient) -> None:
+    """One question in the terminal's language; one in English too if no model wrote the first answer."""
+    if _asked(client, say("cli.serve.question")) != "generated" and language() != "en":
+        _asked(client, locales.t("cli.serve.question", "en"))
+
+
+def _asked(client: BoxClient, question: str) -> str:
+    """Ask, print the answer with its sources and figures, and tell how it came about."""
     click.echo()
     click.secho("? " + question, bold=True)
-    body: dict[str, Any] = {"question": question}
-    ask.print_answer(ask.stream(client, body))
+    answer = ask.stream(client, {"question": question})
+    ask.print_answer(answer)
+    return str(answer["mode"])

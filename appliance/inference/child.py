@@ -20,6 +20,8 @@ _ENGINES = {
     "scripted": ("appliance.inference.engines.scripted", "ScriptedEngine"),
 }
 
+_held: list[Engine] = []
+
 
 def _limit(spec: EngineSpec) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (spec.memory_bytes, spec.memory_bytes))
@@ -49,8 +51,11 @@ def main() -> int:
     spec = EngineSpec(**json.loads(sys.stdin.buffer.readline()))
     _limit(spec)
     os.umask(0o177)  # the socket
+    engine = _engine(spec.engine)
+    # Held until the process is gone: letting go of a native server stops it, or hangs over a running answer.
+    _held.append(engine)
     try:
-        loaded = _engine(spec.engine).serve(spec)
+        loaded = engine.serve(spec)
     except EngineLoadError as error:
         _report(report, {"refused": str(error)})
         return 1

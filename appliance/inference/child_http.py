@@ -100,10 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND, "not_found_error", "no such path")
             return
         try:
-            body = json.loads(raw)
-            if not isinstance(body, dict):
-                raise TypeError("not an object")
-            route(body)
+            route(_object(raw))
         except ContextExceededError as error:
             extra = {"n_prompt_tokens": error.tokens, "n_ctx": error.limit}
             self._refuse(HTTPStatus.BAD_REQUEST, "exceed_context_size_error", str(error), extra)
@@ -209,6 +206,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def address_string(self) -> str:
         return f"pid {os.getpid()}"
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    body = json.loads(raw)
+    if not isinstance(body, dict):
+        raise TypeError("not an object")
+    return body
 
 
 def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

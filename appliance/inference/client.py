@@ -112,14 +112,13 @@ def _await(
     poll.register(connection, select.POLLIN)
     deadline = clock.monotonic() + timeout
     while True:
-        message = _next(lines) if poll.poll(_LOOK_SECONDS * 1000) else {}
+        message = _next(lines) if lines.pending or poll.poll(_LOOK_SECONDS * 1000) else {}
         match message.get("event"):
             case "error":
                 raise by_code(message["code"], **message["params"])
             case "queued" | "loading" as stage:
                 if waits:
                     waits(stage, message["position"])
-                continue  # two messages may have come at once
             case event if event == wanted and event:
                 return message
             case _:

@@ -23,6 +23,11 @@ class Lines:
         self._connection = connection
         self._buffer = bytearray()
 
+    @property
+    def pending(self) -> bool:
+        """Whether a whole message has come already, so that waiting for the connection would be waiting for another."""
+        return b"\n" in self._buffer
+
     def receive(self) -> Message | None:
         """The next message, or None when the other side has closed.
 

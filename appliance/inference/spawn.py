@@ -39,7 +39,8 @@ class Child:
             env=_environment(),
             start_new_session=True,  # Ctrl-C in the terminal is for the supervisor, which ends its children in order
         )
-        threading.Thread(target=self._drain, name=f"drain-{spec.model}", daemon=True).start()
+        self._drainer = threading.Thread(target=self._drain, name=f"drain-{spec.model}", daemon=True)
+        self._drainer.start()
         threading.Thread(target=self._watch, args=(exited,), name=f"watch-{spec.model}", daemon=True).start()
 
     @property
@@ -61,6 +62,7 @@ class Child:
         if stdin is None or stdout is None:
             raise ModelFailedError("no pipes", name=self.spec.model)
         deadline = threading.Timer(_LOAD_SECONDS, self.kill)
+        deadline.daemon = True
         deadline.start()
         try:
             stdin.write(json.dumps(asdict(self.spec)).encode() + b"\n")
@@ -70,6 +72,7 @@ class Child:
             line = b""
         finally:
             deadline.cancel()
+            stdout.close()
         report = json.loads(line) if line.endswith(b"\n") else {}
         if "loaded" not in report:
             raise self._failure(report)
@@ -92,9 +95,7 @@ class Child:
 
     def stop(self) -> None:
         """Ask it to end, by closing its input; insist after two seconds."""
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
+        self._close_input()
         try:
             self._process.wait(_TERMINATE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -111,15 +112,30 @@ class Child:
         stderr = self._process.stderr
         if stderr is None:
             return
-        for line in stderr:
-            if self.loaded is None:
-                self._last_words.append(line[:300].strip())
+        with stderr:
+            for line in stderr:
+                if self.loaded is None:
+                    self._last_words.append(line[:300].strip())
 
     def _watch(self, exited: Callable[["Child"], None]) -> None:
         self._process.wait()
+        self._close_input()
         with contextlib.suppress(FileNotFoundError):
             Path(self.spec.socket).unlink()
         exited(self)
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        self._drainer.join()
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # what was not flushed to a dead child is lost anyway
+                    pipe.close()
 
 
 def _environment() -> dict[str, str]:

@@ -7,10 +7,11 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from appliance import logs
 from appliance.config import Settings
-from appliance.errors import BadInputError, ConflictError, HakoError, ModelTooLargeError
+from appliance.errors import BadInputError, ConflictError, HakoError, ModelFailedError, ModelTooLargeError
 from appliance.inference.catalog import Catalog
 from appliance.inference.engine import EngineSpec
 from appliance.inference.manifest import Manifest
@@ -39,6 +40,7 @@ class Supervisor:
         self._catalog = Catalog(settings.models)
         self._verifier = Verifier(settings.run_dir / "verified-models.json")
         self._runners: dict[str, Runner] = {}
+        self._starting: set[Child] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -75,6 +77,9 @@ class Supervisor:
         self._socket.close()
         with self._lock:
             runners = list(self._runners.values())
+            starting = list(self._starting)
+        for child in starting:
+            child.kill()
         threads = [threading.Thread(target=runner.stop) for runner in runners]
         for thread in threads:
             thread.start()
@@ -101,34 +106,40 @@ class Supervisor:
         missing = manifest.size + _SCRATCH_BYTES - resources.available()
         if missing > 0:
             raise ModelTooLargeError(f"{missing} bytes short", missing_gb=math.ceil(missing / 1e9))
-        inference = self._settings.inference
-        child = Child(
-            EngineSpec(
-                model=manifest.id,
-                kind=manifest.kind,
-                engine=manifest.engine,
-                folder=str(folder.absolute()),
-                entry=manifest.entry,
-                socket=str(self._settings.run_dir / f"m-{secrets.token_hex(6)}.sock"),
-                api_key=secrets.token_urlsafe(32),
-                threads=inference.threads or max(1, resources.cores() - 1),
-                parallel=inference.parallel,
-                context=min(manifest.context, inference.context_tokens)
-                if manifest.kind == "chat"
-                else manifest.context,
-                dimensions=manifest.dimensions or 0,
-                provider=inference.provider,
-                # Address space counts what is reserved and never touched: twice the resident limit.
-                memory_bytes=2 * (manifest.size + inference.child_memory_mb * _MIB),
-            ),
-            exited,
-        )
+        child = Child(self._spec(manifest, folder), exited)
+        with self._lock:
+            self._starting.add(child)
         try:
+            if self._ending.is_set():
+                raise ModelFailedError("the box is stopping", name=manifest.name)
             child.wait_ready()
         except HakoError:
             child.stop()
             raise
+        finally:
+            with self._lock:
+                self._starting.discard(child)
         return child
+
+    def _spec(self, manifest: Manifest, folder: Path) -> EngineSpec:
+        inference = self._settings.inference
+        chat = manifest.kind == "chat"
+        return EngineSpec(
+            model=manifest.id,
+            kind=manifest.kind,
+            engine=manifest.engine,
+            folder=str(folder.absolute()),
+            entry=manifest.entry,
+            socket=str(self._settings.run_dir / f"m-{secrets.token_hex(6)}.sock"),
+            api_key=secrets.token_urlsafe(32),
+            threads=inference.threads or max(1, resources.cores() - 1),
+            parallel=inference.parallel,
+            context=min(manifest.context, inference.context_tokens) if chat else manifest.context,
+            dimensions=manifest.dimensions or 0,
+            provider=inference.provider,
+            # Address space counts what is reserved and never touched: twice the resident limit.
+            memory_bytes=2 * (manifest.size + inference.child_memory_mb * _MIB),
+        )
 
     def _preload(self, model: str) -> None:
         try:

@@ -132,10 +132,12 @@ class ChildConnection:
 
     def _receive(self, stopped: Stopped | None) -> bytes:
         deadline = clock.monotonic() + _SILENCE_SECONDS
-        while not self._poll.poll(_LOOK_SECONDS * 1000):
-            if stopped and stopped():
+        while True:
+            if stopped and stopped():  # asked before each piece too: a quick engine never keeps us waiting
                 self.cut()
                 raise CancelledError("stopped")
+            if self._poll.poll(_LOOK_SECONDS * 1000):
+                break
             if clock.monotonic() > deadline:
                 self.cut()
                 raise self._failed(TimeoutError("silent"))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance import logs
@@ -11,6 +12,17 @@ from appliance.errors import ModelDamagedError
 from appliance.inference.manifest import Manifest
 
 log = logs.get(__name__)
+
+Digest = Callable[[Path, os.stat_result], str]
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Compare size and sha256 of every file now, whatever was found before.
+
+    Raises:
+        ModelDamagedError: a file is missing, truncated, too long or altered.
+    """
+    _compare(folder, manifest, _digest)
 
 
 class Verifier:
@@ -28,17 +40,7 @@ class Verifier:
         Raises:
             ModelDamagedError: a file is missing, truncated, too long or altered.
         """
-        for name, expected in manifest.files.items():
-            path = folder / name
-            try:
-                state = path.stat()
-                if state.st_size != expected.size:
-                    raise ModelDamagedError(f"{path}: {state.st_size} bytes, not {expected.size}", name=manifest.name)
-                digest = self._digest(path, state)
-            except OSError as error:
-                raise ModelDamagedError(f"{path}: {error.strerror}", name=manifest.name) from error
-            if digest != expected.sha256:
-                raise ModelDamagedError(f"{path}: digest differs", name=manifest.name)
+        _compare(folder, manifest, self._digest)
 
     def _digest(self, path: Path, state: os.stat_result) -> str:
         key = f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
@@ -46,9 +48,11 @@ class Verifier:
             known = self._known.get(key)
         if known:
             return known
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = _digest(path, state)
         with self._lock:
+            earlier = [other for other in self._known if other.startswith(f"{path}|")]
+            for other in earlier:
+                del self._known[other]
             self._known[key] = digest
             self._save()
         return digest
@@ -68,3 +72,22 @@ class Verifier:
             fresh.replace(self._memory)
         except OSError as error:
             log.warning("verified_models_not_remembered", reason=error.strerror)
+
+
+def _compare(folder: Path, manifest: Manifest, digest: Digest) -> None:
+    for name, expected in manifest.files.items():
+        path = folder / name
+        try:
+            state = path.stat()
+            if state.st_size != expected.size:
+                raise ModelDamagedError(f"{path}: {state.st_size} bytes, not {expected.size}", name=manifest.name)
+            found = digest(path, state)
+        except OSError as error:
+            raise ModelDamagedError(f"{path}: {error.strerror}", name=manifest.name) from error
+        if found != expected.sha256:
+            raise ModelDamagedError(f"{path}: digest differs", name=manifest.name)
+
+
+def _digest(path: Path, _state: os.stat_result) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

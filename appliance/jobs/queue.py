@@ -188,4 +188,4 @@ class Queue:
                 f"select key, {_COLUMNS} from jobs where key in (select value from json_each(?))",
                 (json.dumps(list(keys)),),
             ).fetchall()
-        return {row[0]: _job(row[1:]) for row in rows}
+        return {str(row[0]): _job(row[1:]) for row in rows}

@@ -38,6 +38,6 @@ def search_form(text: str) -> str:
 
 
 def language_of(text: str) -> Language:
-    """ "ja" as soon as a noticeable part of the letters is Japanese, for Latin words abound in Japanese texts."""
+    """Japanese as soon as a noticeable part of the letters is, for Latin words abound in Japanese texts."""
     letters = len(_LETTER.findall(text))
     return "ja" if letters and len(_JAPANESE.findall(text)) / letters >= _JAPANESE_SHARE else "en"

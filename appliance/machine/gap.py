@@ -93,7 +93,7 @@ def family(root_pid: int) -> set[int]:
 def _inodes(pid: int) -> Iterator[str]:
     try:
         for descriptor in (_PROC / str(pid) / "fd").iterdir():
-            target = os.readlink(descriptor)
+            target = str(descriptor.readlink())
             if target.startswith("socket:["):
                 yield target[8:-1]
     except OSError:

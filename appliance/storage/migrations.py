@@ -14,9 +14,9 @@ create table users (
   created_at real not null, disabled_at real
 ) strict;
 
--- Only a keyed hash of a session or API token is stored.
+-- Only a keyed hash of a session or API token is stored; a session's `id` names it without being a way in.
 create table sessions (
-  token_hash blob primary key, user_id text not null references users on delete cascade,
+  token_hash blob primary key, id text not null unique, user_id text not null references users on delete cascade,
   created_at real not null, seen_at real not null, user_agent text not null
 ) strict, without rowid;
 
@@ -25,7 +25,9 @@ create table api_keys (
   prefix text not null, token_hash blob not null unique, created_at real not null, used_at real
 ) strict;
 
-create table throttle (bucket text primary key, tokens real not null, at real not null) strict, without rowid;
+-- A bucket is full again at `full_at`, so a missing row is a full one.
+create table throttle (bucket text primary key, full_at real not null) strict, without rowid;
+create index throttle_full on throttle (full_at);
 
 -- `wrapped_key` opens the file; erasing the row erases the file's content for good.
 create table blobs (

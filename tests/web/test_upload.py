@@ -31,7 +31,9 @@ def read(body, limit_mb=1, **options):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"x", b"\r\n--", b"\r\n-B-\r\n", b"\r\n--A--\r\n", NOISE, b"\r" * 50_000, b"\n--" * 9999], ids=range(8)
+    "content",
+    [b"", b"x", b"\r\n--", b"\r\n-B-\r\n", b"\r\n--A--\r\n", NOISE, b"\r" * 50_000, b"\n--" * 9999],
+    ids=range(8),
 )
 def test_the_file_arrives_byte_for_byte(content):
     assert read(part("file", content, "a.txt") + b"--B--\r\n") == ("a.txt", content)
@@ -70,7 +72,7 @@ def test_a_length_that_says_too_much_is_refused_before_reading():
         part("file", b"no end", "a.txt"),
         part("file", b"one", "a.txt") + part("file", b"two", "b.txt") + b"--B--\r\n",
         part("note", b"x" * 100_000) + part("file", b"x", "a.txt") + b"--B--\r\n",
-        b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\xff\xfe\"\r\n\r\nx\r\n--B--\r\n",
+        b'--B\r\nContent-Disposition: form-data; name="file"; filename="\xff\xfe"\r\n\r\nx\r\n--B--\r\n',
         b"--B\r\nX: y\r\n\r\nx\r\n--B--\r\n",
         b"--B\r\n" + b"x" * 300_000,
     ],
@@ -86,7 +88,10 @@ def test_a_connection_that_ends_early_is_no_short_file():
         read(whole[:500], length=len(whole))
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data", "", "multipart/form-data; boundary=" + "b" * 300])
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "text/plain", "multipart/form-data", "", "multipart/form-data; boundary=" + "b" * 300],
+)
 def test_another_content_type_is_refused(content_type):
     with pytest.raises(BadInputError) as refused:
         read(part("file", b"x", "a.txt") + b"--B--\r\n", content_type=content_type)

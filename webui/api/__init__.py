@@ -2,7 +2,22 @@
 
 from flask import Blueprint
 
-from webui.api import ask, bases, chats, documents, help_pages, me, models, runs, search, state, uploads, users, vault
+from webui.api import (
+    ask,
+    bases,
+    chats,
+    documents,
+    help_pages,
+    me,
+    models,
+    runs,
+    search,
+    setup,
+    state,
+    uploads,
+    users,
+    vault,
+)
 
 PREFIX = "/api/v1"
 
@@ -10,6 +25,7 @@ PREFIX = "/api/v1"
 def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
-    for part in (ask, bases, chats, documents, help_pages, me, models, runs, search, state, uploads, users, vault):
+    parts = (ask, bases, chats, documents, help_pages, me, models, runs, search, setup, state, uploads, users, vault)
+    for part in parts:
         root.register_blueprint(part.api)
     return [root]

@@ -31,7 +31,7 @@ def events(call: Call, query: After, run_id: str) -> Response:
         place.close()
         raise
     left = _either(connection.watcher(request.environ), session.revoked(call.services))
-    return sse.response(sse.frames(_in_language(followed, call.language), left), place.close)
+    return sse.response(sse.frames(translated(followed, call.language), left), place.close)
 
 
 @routing.route(api, "POST", "/runs/<run_id>/stop", permission=Permission.CHAT)
@@ -41,17 +41,20 @@ def stop(call: Call, run_id: str) -> None:
 
 def _last_seen() -> int:
     given = request.headers.get("Last-Event-Id", "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) <= 9 else 0  # noqa: PLR2004
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= 9 else 0
 
 
 def _either(*questions: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: any(question() for question in questions)
 
 
-def _in_language(followed: Iterator[RunEvent | None], language: Language) -> Iterator[sse.Event | None]:
+def translated(followed: Iterator[RunEvent | None], language: Language) -> Iterator[sse.Event | None]:
     """Stored events carry codes; each reader gets sentences in their own language."""
     for event in followed:
-        yield event and sse.Event(event.kind, in_language(event.kind, event.data, language), event.number)
+        if event is None:
+            yield None
+        else:
+            yield sse.Event(event.kind, in_language(event.kind, event.data, language), event.number)
 
 
 def in_language(kind: str, data: dict[str, Any], language: Language) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from flask import Blueprint
 from appliance.accounts.permissions import Permission
 from appliance.accounts.users import User
 from appliance.clock import iso
-from appliance.errors import ConflictError
 from webui import routing, shapes
 from webui.routing import Call
 
@@ -68,14 +67,12 @@ def create(call: Call, wish: NewUser) -> dict[str, Any]:
 @routing.route(api, "PATCH", "/users/<user_id>", permission=Permission.USERS_MANAGE, body=Change)
 def change(call: Call, wish: Change, user_id: str) -> dict[str, Any]:
     """Ends the person's sessions when their rights change, so that none keeps what was taken."""
-    if wish.disabled or wish.role == "member":
-        _keep_an_operator(call, user_id)
     user = call.services.users.get(user_id)
+    if wish.disabled is not None:  # first: when it is refused for the last operator, nothing was changed
+        user = call.services.users.disable(user_id, disabled=wish.disabled)
     details = wish.model_dump(include={"display_name", "role"}, exclude_none=True)
     if details:
         user = call.services.users.update(user_id, **details)
-    if wish.disabled is not None:
-        user = call.services.users.disable(user_id, disabled=wish.disabled)
     if wish.disabled or wish.role is not None:
         call.services.sessions.end_all(user_id)
     call.services.audit.record(call.who.name, "user-changed", user_id, fields=",".join(sorted(wish.model_fields_set)))
@@ -92,19 +89,13 @@ def reset_password(call: Call, wish: NewPassword, user_id: str) -> None:
 
 @routing.route(api, "DELETE", "/users/<user_id>", permission=Permission.USERS_MANAGE)
 def delete(call: Call, user_id: str) -> None:
-    """Erases the account with its chats and private bases."""
-    call.services.users.get(user_id)
-    _keep_an_operator(call, user_id)
+    """Erases the account with its chats and private bases.
+
+    Disabled first: that is refused for the last operator while everything is still there, and then the person
+    can't add anything to what is being erased.
+    """
+    call.services.users.disable(user_id, disabled=True)
+    call.services.sessions.end_all(user_id)
+    call.services.bases.release(user_id)
     call.services.users.delete(user_id)
     call.services.audit.record(call.who.name, "user-deleted", user_id)
-
-
-def _keep_an_operator(call: Call, user_id: str) -> None:
-    """A box without an operator could be run by nobody.
-
-    Raises:
-        ConflictError: this is the only one left.
-    """
-    active = {user.id for user in call.services.users.list() if user.role == "operator" and not user.disabled}
-    if active == {user_id}:
-        raise ConflictError("the last operator", name=call.services.users.get(user_id).name)

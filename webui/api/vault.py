@@ -1,8 +1,7 @@
 """`/unlock`: opens the vault for programs, e.g. `hako unlock`; people use the page."""
 
-from pydantic import SecretStr
-
 from flask import Blueprint
+from pydantic import SecretStr
 
 from webui import routing, shapes
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from flask import Response, redirect, render_template, request
+from flask import Response, render_template, request
 
 import appliance
 from appliance.config import Settings
@@ -18,6 +18,8 @@ from webui.assets import Assets
 from webui.box import Box
 from webui.locales import Language
 
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_END: Final = "-----END CERTIFICATE-----"
 _NEXT: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]{0,500}")
 
 
@@ -96,8 +98,8 @@ def about(settings: Settings) -> dict[str, Any]:
 
 def fingerprint(certificate: str) -> str:
     """SHA-256 of a certificate as browsers show it, to be compared by eye."""
-    first = certificate[certificate.index("-----BEGIN CERTIFICATE-----") :].split("-----END CERTIFICATE-----")[0]
-    der = ssl.PEM_cert_to_DER_cert(first + "-----END CERTIFICATE-----\n")
+    first = certificate[certificate.index(_BEGIN) :].split(_END, maxsplit=1)[0]
+    der = ssl.PEM_cert_to_DER_cert(f"{first}{_END}\n")
     return hashlib.sha256(der).digest().hex(":").upper()
 
 
@@ -108,4 +110,4 @@ def inner_path(wish: str | None) -> str:
 
 def go(path: str) -> Response:
     """Another page, fetched with GET."""
-    return Response.force_type(redirect(path, 303))
+    return Response(status=303, headers={"Location": path})

@@ -7,16 +7,15 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
-from appliance.accounts.users import User
-from appliance.errors import BadInputError, ConflictError, HakoError, SetupLinkError, WrongPassphraseError
+from appliance.accounts.users import MIN_PASSWORD, User
+from appliance.errors import HakoError, SetupLinkError, WrongPassphraseError
 from appliance.services import Services
-from appliance.storage import settings_store
-from webui import locales, routing, session, shapes
-from webui.box import Box
+from webui import locales, routing, session, setup_link, shapes
 from webui.pages.frame import Frame, go, picked_language
+from webui.setup_link import SETTING, hash_token
 
-MIN_PASSWORD: Final = 15
-SETTING: Final = "setup_token"
+__all__ = ["SETTING", "blueprint", "hash_token"]
+
 _FORM_CHARS: Final = 300
 
 
@@ -67,10 +66,11 @@ class Setup:
         operator = self._operator(services)
         if operator is None:
             raise SetupLinkError("no operator signed in")
-        if step == "recovery" and self._waiting_for(operator):
-            return self._page("confirm", recovery={"ask": self._waiting_for(operator).ask})  # type: ignore[union-attr]
-        if step == "confirm" and self._waiting_for(operator) and not request.form.get("again"):
-            return self._confirm(services, operator)
+        pending = self._waiting_for(operator)
+        if step == "recovery" and pending:
+            return self._page("confirm", recovery={"ask": pending.ask})
+        if step == "confirm" and pending and not request.form.get("again"):
+            return self._confirm(services, operator, pending)
         return self._show_recovery(services, operator)
 
     def _create(self, services: Services) -> Response:
@@ -81,9 +81,9 @@ class Setup:
         try:
             wish = shapes.read_values(form, NewOperator)
             user = services.users.create(wish.name, wish.display_name, "operator", wish.password, language)
-        except (HakoError, BadInputError) as error:
+        except HakoError as error:
             return self._page("account", status=error.status, error=error, token=token, values=values)
-        settings_store.delete(services.database, SETTING)
+        setup_link.close(services)
         services.audit.record(user.id, "set-up", user.id)
         response = self._after_creation(services, user)
         session.begin(response, services.sessions.start(user, request.headers.get("User-Agent", "")[:200]))
@@ -101,13 +101,11 @@ class Setup:
         self._pending = Pending(operator.id, ask + 1, groups[ask])
         return self._page("recovery", recovery={"groups": groups})
 
-    def _confirm(self, services: Services, operator: User) -> Response:
-        pending = self._waiting_for(operator)
+    def _confirm(self, services: Services, operator: User, pending: Pending) -> Response:
         typed = _plain(request.form.get("group", "")[:_FORM_CHARS])
-        if pending is None or not hmac.compare_digest(typed.encode(), _plain(pending.group).encode()):
-            ask = pending.ask if pending else 1
+        if not hmac.compare_digest(typed.encode(), _plain(pending.group).encode()):
             error = WrongPassphraseError("recovery group")
-            return self._page("confirm", status=422, error=error, recovery={"ask": ask})
+            return self._page("confirm", status=422, error=error, recovery={"ask": pending.ask})
         services.keys.confirm_recovery()
         services.audit.record(operator.id, "recovery-key-confirmed")
         self._pending = None
@@ -123,7 +121,9 @@ class Setup:
     @staticmethod
     def _operator(services: Services) -> User | None:
         visitor = session.current(services)
-        is_operator = visitor is not None and visitor.principal.role == "operator" and visitor.principal.via == "session"
+        is_operator = (
+            visitor is not None and visitor.principal.role == "operator" and visitor.principal.via == "session"
+        )
         return visitor.user if visitor and is_operator else None
 
     def _page(self, step: str, *, token: str = "", values: dict[str, str] | None = None, **context: Any) -> Response:
@@ -154,11 +154,8 @@ def _check_link(services: Services) -> str:
         SetupLinkError: wrong, used, or there is somebody already.
     """
     token = request.values.get("token", "")[:_FORM_CHARS]
-    expected = settings_store.get(services.database, SETTING)
-    if not token or not isinstance(expected, str) or services.users.count() > 0:
-        raise SetupLinkError("no set-up open")
-    if not hmac.compare_digest(expected, hash_token(token)):
-        raise SetupLinkError("token")
+    if not setup_link.is_valid(services, token):
+        raise SetupLinkError("token wrong or used")
     return token
 
 

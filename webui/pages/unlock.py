@@ -8,7 +8,6 @@ from webui.box import Box
 from webui.pages.frame import Frame, go, inner_path
 
 
-
 def blueprint(frame: Frame) -> Blueprint:
     """`GET` and `POST /unlock`."""
     pages = Blueprint("unlock", __name__)

@@ -1,4 +1,4 @@
-"""GGUF chat models on llama.cpp's own server (xllamacpp): batching, prefix cache, grammar, n-gram drafts."""
+"""GGUF chat models on llama.cpp's own server (xllamacpp): batching, prefix cache, grammar."""
 
 import contextlib
 from pathlib import Path

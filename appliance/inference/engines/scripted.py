@@ -26,6 +26,7 @@ from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
 
 _ORDER = re.compile(r"\[\[(words|delay|think|die|say|eat) ([^\]]*)\]\]")
 _TOKEN = re.compile(r"[a-z0-9]+|[぀-ヿ]|[一-鿿]|[^\s\w]", re.IGNORECASE)
+_PAGE = 4096
 
 
 class ScriptedEngine:
@@ -69,7 +70,7 @@ class ScriptedEngine:
         if "words" in orders:
             words = [f"word{i}" for i in range(int(orders["words"]))]
         if "eat" in orders:
-            self._eaten.append(bytearray(os.urandom(1) * (int(orders["eat"]) << 20)))
+            self._eat(int(orders["eat"]) << 20)
         time.sleep(int(orders.get("think", 0)) / 1000)
         for i, word in enumerate(words):
             if i == int(orders.get("die", -1)):
@@ -77,6 +78,11 @@ class ScriptedEngine:
             if i:
                 time.sleep(int(orders.get("delay", 0)) / 1000)
             yield word if i == 0 else f" {word}"
+
+    def _eat(self, size: int) -> None:
+        eaten = bytearray(size)
+        eaten[::_PAGE] = b"x" * len(range(0, size, _PAGE))  # only pages that were written to are really taken
+        self._eaten.append(eaten)
 
     def embed(self, texts: Sequence[str], *, truncate: bool) -> tuple[Vectors, int]:
         if self.spec.kind != "embedding":

@@ -8,8 +8,8 @@ import sentencepiece
 from appliance.inference.engine import EngineLoadError
 
 _BEGIN, PAD, _END, _UNKNOWN = 0, 1, 2, 3
-_OFFSET = 1
-"""fairseq put four tokens of its own in front, where SentencePiece has three."""
+_FAIRSEQ_OFFSET = 1
+"""Published files leave out fairseq's own four tokens, of which SentencePiece has three; rebuilt ones have all."""
 
 
 class Tokenizer:
@@ -21,12 +21,13 @@ class Tokenizer:
         except (OSError, RuntimeError) as error:
             raise EngineLoadError(f"vocabulary: {error}") from error
         self._unknown = self._pieces.unk_id()
+        self._offset = 0 if self._unknown == _UNKNOWN else _FAIRSEQ_OFFSET
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids with begin and end tokens, unpadded, untruncated."""
-        unknown = self._unknown
+        unknown, offset = self._unknown, self._offset
         return [
-            [_BEGIN, *(_UNKNOWN if piece == unknown else piece + _OFFSET for piece in pieces), _END]
+            [_BEGIN, *(_UNKNOWN if piece == unknown else piece + offset for piece in pieces), _END]
             for pieces in self._pieces.encode(list(texts), out_type=int)
         ]
 

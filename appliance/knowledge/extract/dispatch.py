@@ -2,16 +2,14 @@
 
 from typing import BinaryIO
 
-from appliance.errors import DamagedDocumentError, HakoError
+from appliance.errors import DamagedDocumentError, HakoError, UnknownFormatError
 from appliance.knowledge.extract.contract import Extracted, ExtractLimits, Progress, ensure_text
 from appliance.knowledge.extract.csv import extract_csv
-
-# D
+from appliance.knowledge.extract.docx import extract_docx
 from appliance.knowledge.extract.encodings import Decoded
 from appliance.knowledge.extract.html import extract_html
 from appliance.knowledge.extract.markdown import extract_markdown
-
-# P
+from appliance.knowledge.extract.pdf import extract_pdf
 from appliance.knowledge.extract.sniff import sniff
 from appliance.knowledge.extract.text import extract_text
 
@@ -30,7 +28,6 @@ def extract(stream: BinaryIO, name: str, limits: ExtractLimits, progress: Progre
         elif kind == "docx":
             document = extract_docx(stream, name, limits, progress)
         else:
-            assert decoded is not None
             document = _extract_decoded(kind, decoded, name, limits, progress)
         return ensure_text(document, limits)
     except (HakoError, MemoryError):
@@ -41,7 +38,11 @@ def extract(stream: BinaryIO, name: str, limits: ExtractLimits, progress: Progre
         raise DamagedDocumentError(f"{type(error).__name__} in reader") from error
 
 
-def _extract_decoded(kind: str, decoded: Decoded, name: str, limits: ExtractLimits, progress: Progress) -> Extracted:
+def _extract_decoded(
+    kind: str, decoded: Decoded | None, name: str, limits: ExtractLimits, progress: Progress
+) -> Extracted:
+    if decoded is None:
+        raise UnknownFormatError(kind, name=name)
     if kind == "html":
         return extract_html(decoded, name)
     if kind == "md":

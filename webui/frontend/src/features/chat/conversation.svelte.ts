@@ -36,6 +36,8 @@ export class Conversation {
   readonly line = $derived(line(this.messages, this.chosen))
   #follow: AbortController | null = null
   #waiting: { message: Message; text: string } | null = null
+  /** counts the conversations shown here: what was sent from another one must not appear in this one */
+  #place = 0
 
   /** Show another conversation; '' is a new one. */
   async open(id: string, wish: { model: string; baseIds: string[] }): Promise<void> {
@@ -43,6 +45,7 @@ export class Conversation {
     this.#leave()
     this.id = id
     this.title = ''
+    this.sending = false
     this.messages = []
     this.chosen.clear()
     this.error = this.sendError = null
@@ -83,6 +86,7 @@ export class Conversation {
   }
 
   #leave(): void {
+    this.#place += 1
     this.#follow?.abort()
     this.#follow = null
     this.run = null
@@ -98,7 +102,9 @@ export class Conversation {
   async ask(text: string, parent: string | null, made: (id: string) => void = () => undefined): Promise<boolean> {
     return this.#start(async () => {
       if (!this.id) {
+        const place = this.#place
         const chat = await api.post<Chat>('/chats', { ...(this.model ? { model: this.model } : {}), base_ids: this.baseIds })
+        if (place !== this.#place) throw new DOMException('left', 'AbortError')
         this.id = chat.id
         this.model = chat.model
         made(chat.id)
@@ -112,20 +118,22 @@ export class Conversation {
 
   async #start(send: () => Promise<Started>): Promise<boolean> {
     if (this.sending || this.run) return false
+    const place = this.#place
     this.sending = true
     this.sendError = null
     try {
       const started = await send()
+      if (place !== this.#place) return true
       this.#put(started.question)
       this.#put(started.answer)
       chats.touch(this.id, this.title || started.question.text.split('\n', 1)[0]?.slice(0, 40) || '')
       this.#watch(started.run_id, started.answer.id, false)
       return true
     } catch (error) {
-      this.sendError = asApiError(error)
+      if (place === this.#place) this.sendError = asApiError(error)
       return false
     } finally {
-      this.sending = false
+      if (place === this.#place) this.sending = false
     }
   }
 

@@ -29,10 +29,10 @@ const harmless: MarkedExtension = {
     html: ({ text }) => escape(text),
     image: ({ text }) => escape(text),
     checkbox: ({ checked }) => (checked ? '☑ ' : '☐ '),
-    // the page has the h1 and the message the h2
+    // the page has the h1 and the message the h2; models often begin at ###, and no level may be left out
     heading({ tokens, depth }) {
-      const level = Math.min(depth + 2, 6)
-      return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`
+      const tag = depth <= 3 ? 'h3' : 'h4'
+      return `<${tag} class="depth-${depth}">${this.parser.parseInline(tokens)}</${tag}>`
     },
     link,
     table,
@@ -62,7 +62,7 @@ const cited = new Marked(harmless, marks)
 
 const ALLOWED = {
   ALLOWED_TAGS: [
-    'a', 'b', 'blockquote', 'br', 'button', 'code', 'del', 'div', 'em', 'h3', 'h4', 'h5', 'h6', 'hr', 'li', 'ol', 'p', 'pre', 'span', 'strong',
+    'a', 'b', 'blockquote', 'br', 'button', 'code', 'del', 'div', 'em', 'h3', 'h4', 'hr', 'li', 'ol', 'p', 'pre', 'span', 'strong',
     'table', 'tbody', 'td', 'th', 'thead', 'tr', 'ul',
   ],
   ALLOWED_ATTR: ['align', 'class', 'data-cite', 'href', 'rel', 'scope', 'start', 'target', 'title', 'type'],

@@ -34,14 +34,16 @@ export type Model = {
   languages: string[]
   context: number
   size_bytes: number
-  memory_bytes: number
+  /** what it takes now; null while it isn't loaded */
+  memory_bytes: number | null
   licence: string
   source: string
   sha256: string
   quantization: string
   size_class: string
   default: boolean
-  provider: string
+  /** what it really runs on, e.g. "cpu"; null while it isn't loaded */
+  provider: string | null
 }
 
 export type Verdict = 'answer' | 'perhaps' | 'none'
@@ -87,6 +89,8 @@ export type Message = {
   mode?: AnswerMode | null
   citations?: Citation[]
   sources?: Source[]
+  /** ranges of the text that no passage supports, in characters */
+  unsourced?: [number, number][]
   stats?: Partial<Stats> | null
   error?: Problem | null
 }
@@ -153,6 +157,7 @@ export type Hit = {
   document: string
   title: string
   page: number
+  pages: number
   heading: string
   text: string
   score: number
@@ -171,5 +176,17 @@ export type SearchResult = {
   elapsed_ms: number
 }
 
-export type SessionItem = { id: string; current?: boolean; user_agent: string; created_at: string; last_seen_at?: string }
-export type KeyItem = { id: string; name: string; created_at: string; last_used_at: string | null }
+export type SessionItem = { id: string; created_at: string; seen_at: string; user_agent: string; current: boolean }
+export type KeyItem = { id: string; name: string; prefix: string; created_at: string; used_at: string | null }
+export type NewKey = { key: string; item: KeyItem }
+export type Account = {
+  id: string
+  name: string
+  display_name: string
+  role: 'operator' | 'member'
+  language: Language
+  disabled: boolean
+  created_at: string
+}
+export type HelpItem = { id: string; title: string }
+export type HelpPage = HelpItem & { text: string }

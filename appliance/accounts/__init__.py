@@ -1,0 +1,1 @@
+"""People of the box: accounts, roles, sessions, API keys, throttle."""

@@ -1,0 +1,53 @@
+"""The worker process: takes documents in, one job after the other; each is read in a throw-away sandboxed child."""
+
+import signal
+import threading
+from collections.abc import Callable
+
+from appliance import logs
+from appliance.config import Settings
+from appliance.errors import KeysUnreachableError, SealedError
+from appliance.jobs.worker import Worker
+from appliance.knowledge.ingest import Ingest
+from appliance.knowledge.sandbox.reader import DocumentReader
+from appliance.services import Stores, open_stores
+from appliance.vault.client import KeysClient
+
+log = logs.get(__name__)
+
+_LOOK_S = 0.5
+
+
+def run(settings: Settings, ready: Callable[[], None]) -> None:
+    """Work until SIGTERM; while the vault is sealed, wait for it."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    ready()
+    stores = _when_unsealed(settings, stop)
+    if stores is None:
+        return
+    reader = DocumentReader(settings.limits)
+    try:
+        given_back = stores.queue.recover()
+        if given_back:
+            log.info("jobs_given_back", count=given_back)
+        ingest = Ingest(stores.database, stores.blobs, reader, stores.gateway)
+        Worker(stores.queue, {Ingest.KIND: ingest}).run(stop)
+    finally:
+        reader.close()
+        stores.database.close()
+
+
+def _when_unsealed(settings: Settings, stop: threading.Event) -> Stores | None:
+    """The stores as soon as the vault is open; None when told to stop before."""
+    keys = KeysClient(settings.keys_socket)
+    while not stop.is_set():
+        try:
+            status = keys.status()
+            if status.exists and not status.sealed:
+                return open_stores(settings, keys)
+        except (SealedError, KeysUnreachableError):
+            pass
+        stop.wait(_LOOK_S)
+    return None

@@ -1,0 +1,76 @@
+"""What the web process costs a token: the same engine asked directly and through the API, in turns."""
+
+import json
+import statistics
+import time
+
+import httpx2
+
+from appliance import config
+from appliance.inference.client import InferenceClient
+from tests.bench import table
+from tests.bench.models import served_box
+from tests.simulators.served import PASSWORD, ServedBox
+
+PAIRS = 15
+TOKENS = 96
+MODEL = "smollm2-135m-instruct"
+
+
+def run() -> None:
+    """Median of interleaved pairs. Reach: decode >= 0.97 of bare, first token at most 15 ms later."""
+    with served_box() as box:
+        key = _key(box)
+        inference = InferenceClient(config.load(data_dir=box.folder).inference_socket)
+        rates, delays = [], []
+        for number in range(PAIRS + 1):
+            prompt = f"Count slowly from {number} upwards, one number per line."
+            with inference.lease(MODEL) as lease:
+                transport = httpx2.HTTPTransport(uds=str(lease.socket))
+                bare = _measure(httpx2.Client(transport=transport, base_url="http://child"), lease.api_key, prompt)
+            proxied = _measure(httpx2.Client(base_url=box.url), key, prompt)
+            if number:  # the first pair warms both up
+                rates.append(proxied[1] / bare[1])
+                delays.append((proxied[0] - bare[0]) * 1000)
+    rate, delay = statistics.median(rates), statistics.median(delays)
+    table.show(
+        ["figure", "median", "spread", "to reach"],
+        [
+            ["decode through web ÷ bare engine", rate, f"{min(rates):.3f}–{max(rates):.3f}", "≥ 0.970"],
+            ["added time to first token, ms", delay, f"{min(delays):.1f}–{max(delays):.1f}", "≤ 15"],
+        ],
+    )
+    print("   limit: one Python hop copies each event; the rest is the two cores that engine and web share")
+
+
+def _measure(client: httpx2.Client, key: str, prompt: str) -> tuple[float, float]:
+    """Seconds to the first token, and tokens per second after it."""
+    body = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": prompt}],
+        "max_tokens": TOKENS,
+        "temperature": 0,
+        "stream": True,
+    }
+    with client:
+        began = time.perf_counter()
+        with client.stream(
+            "POST", "/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=120
+        ) as answer:
+            times = [time.perf_counter() for line in answer.iter_lines() if _is_token(line)]
+    assert len(times) > TOKENS // 2, f"only {len(times)} tokens"
+    return times[0] - began, (len(times) - 1) / (times[-1] - times[0])
+
+
+def _is_token(line: str) -> bool:
+    """Whether a line of the stream carries text."""
+    event = json.loads(line[6:]) if line.startswith("data: {") else {}
+    return any(choice["delta"].get("content") for choice in event.get("choices", ()))
+
+
+def _key(box: ServedBox) -> str:
+    with box.client() as client:
+        client.post("/users", {"name": "bench", "display_name": "Bench", "password": PASSWORD})
+    with httpx2.Client(base_url=box.url) as browser:
+        browser.post("/sign-in", data={"name": "bench", "password": PASSWORD})
+        return str(browser.post("/api/v1/me/keys", json={"name": "b"}).json()["key"])

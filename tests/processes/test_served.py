@@ -1,0 +1,214 @@
+"""`hako serve` with all its processes: start, answers, kills of every part, a power cut, a clean end."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance import config
+from appliance.inference.client import InferenceClient
+from appliance.machine import resources
+from tests.simulators.served import HAKO, ServedBox
+
+TEXT = "The boiler room key hangs behind the blue door. Ask Ms Sato for it before noon.\n"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedBox]:
+    with ServedBox(tmp_path_factory.mktemp("s") / "v") as box:
+        yield box
+
+
+def within(seconds: float, check: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def document(tmp_path: Path, name: str = "keys.txt", text: str = TEXT) -> Path:
+    path = tmp_path / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_the_command_line_takes_a_document_in_and_answers_with_its_source(served: ServedBox, tmp_path: Path) -> None:
+    added = served.hako("kb", "add", str(document(tmp_path)), "--kb", "house")
+    assert added.returncode == 0, added.stderr
+    assert "keys.txt" in added.stdout
+    asked = served.hako("ask", "Where does the boiler room key hang?", "--kb", "house", "--json")
+    answer = json.loads(asked.stdout)
+    citation = answer["citations"][0]
+    assert (citation["document"], citation["page"]) == ("keys.txt", 1)
+    assert "blue door" in citation["quote"]
+    assert "house" in served.hako("kb", "list").stdout
+    assert "blue door" in served.hako("kb", "search", "boiler room key").stdout
+    assert "talker" in served.hako("models", "list").stdout
+    assert "keys.txt, page 1" in served.hako("ask", "Where does the boiler room key hang?", "--kb", "house").stdout
+
+
+def test_the_doctor_finds_a_healthy_box(served: ServedBox) -> None:
+    seen = served.hako("doctor")
+    assert seen.returncode == 0, seen.stdout + seen.stderr
+    assert "no outside link" in seen.stdout
+
+
+def test_a_bad_command_is_one_sentence_with_a_code(served: ServedBox) -> None:
+    answer = served.hako("ask", "x", "--kb", "no such base")
+    assert answer.returncode == 1
+    assert answer.stderr.strip().endswith("HK-BOX-004")
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_without_a_box_the_commands_exit_with_3_and_create_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    environment = {**os.environ, "LANG": "ja_JP.UTF-8", "LC_ALL": ""}
+    ran = subprocess.run(
+        [*HAKO, "--data-dir", str(folder), "ask", "x"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (ran.returncode, "HK-BOX-008" in ran.stderr, folder.exists()) == (3, True, False)
+    assert "hako serve" in ran.stderr
+
+
+def test_a_second_box_on_the_same_folder_is_refused(served: ServedBox) -> None:
+    second = served.hako("serve", "--development", "--no-question")
+    assert (second.returncode, "HK-BOX-021" in second.stderr) == (1, True)
+
+
+def stream(served: ServedBox, key: str, prompt: str) -> socket.socket:
+    """A raw streaming request, so that the test owns the connection."""
+    body = json.dumps({"model": "talker", "stream": True, "messages": [{"role": "user", "content": prompt}]})
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=20)
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+    head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall((head + body).encode())
+    return connection
+
+
+@pytest.fixture(scope="module")
+def key(served: ServedBox) -> str:
+    return api_key(served, "carla")
+
+
+def api_key(served: ServedBox, name: str) -> str:
+    """A person's API key, made as the page makes it."""
+    import httpx2
+
+    with served.client() as client:
+        client.post("/users", {"name": name, "display_name": name, "password": "correct-horse-battery-staple"})
+    with httpx2.Client(base_url=served.url) as browser:
+        form = {"name": name, "password": "correct-horse-battery-staple"}
+        assert browser.post("/sign-in", data=form).status_code == 303
+        made: dict[str, Any] = browser.post("/api/v1/me/keys", json={"name": "test"}).json()
+    return str(made["key"])
+
+
+def busy(served: ServedBox) -> int:
+    status = InferenceClient(config.load(data_dir=served.folder).inference_socket).status()
+    return int(status.get("talker", {"busy": 0})["busy"])
+
+
+def test_a_client_that_leaves_frees_the_engine(served: ServedBox, key: str) -> None:
+    connection = stream(served, key, "[[words 2000]] [[delay 20]] on and on")
+    seen = b""
+    while b"word3" not in seen:
+        seen += connection.recv(4096)
+    assert busy(served) == 1
+    connection.close()
+    assert within(5, lambda: busy(served) == 0)
+
+
+def test_a_client_that_leaves_before_the_first_word_frees_the_engine_too(served: ServedBox, key: str) -> None:
+    connection = stream(served, key, "[[think 20000]] hmm")
+    assert within(10, lambda: busy(served) == 1)
+    connection.close()
+    assert within(5, lambda: busy(served) == 0)
+
+
+@pytest.mark.parametrize("name", ["inference", "keys", "web"])
+def test_a_killed_process_is_back_and_the_box_answers_again(served: ServedBox, name: str, tmp_path: Path) -> None:
+    served.hako("kb", "add", str(document(tmp_path)), "--kb", "house")
+    os.kill(served.processes()[name], signal.SIGKILL)
+
+    def answers() -> bool:
+        asked = served.hako("ask", "Where does the boiler room key hang?", "--kb", "house", "--json")
+        return asked.returncode == 0 and "blue door" in asked.stdout
+
+    assert within(60, answers)
+
+
+def test_a_worker_that_is_killed_in_the_middle_loses_no_document(served: ServedBox, tmp_path: Path) -> None:
+    text = "".join(f"Paragraph {i} tells about machine number {i}.\n\n" for i in range(3000))
+    with served.client() as client:
+        base = client.post("/bases", {"name": "long", "visibility": "everyone"})
+        added = client.upload(f"/bases/{base['id']}/documents", document(tmp_path, "long.txt", text))
+
+        def state() -> str:
+            return str(client.get(f"/documents/{added['id']}")["state"])
+
+        assert within(30, lambda: state() != "waiting")
+        os.kill(served.processes()["worker"], signal.SIGKILL)
+        assert within(90, lambda: state() == "ready")
+        found = client.post(f"/bases/{base['id']}/search", {"query": "machine number 2987"})
+    assert "2987" in found["hits"][0]["text"]
+
+
+def test_after_a_power_cut_everything_that_was_told_is_there(tmp_path: Path) -> None:
+    box = ServedBox(tmp_path / "v")
+    box.start("--no-question")
+    assert box.hako("kb", "add", str(document(tmp_path)), "--kb", "house").returncode == 0
+    with box.client() as client:
+        base = client.get("/bases")["items"][0]
+        client.upload(
+            f"/bases/{base['id']}/documents",
+            document(tmp_path, "half.txt", "Half way through, the light went out. " * 4000),
+        )
+    box.kill()
+    took = box.start("--no-question")
+    items = box.wait_for_documents(base["id"])
+    assert {item["name"]: item["state"] for item in items} == {"keys.txt": "ready", "half.txt": "ready"}
+    assert "blue door" in box.hako("ask", "Where does the boiler room key hang?", "--json").stdout
+    pids = resources.tree(box.pid)
+    assert box.stop() == 0
+    assert took < 60
+    assert within(5, lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def can_unshare() -> bool:
+    command = ["unshare", "-rn", "sh", "-c", "ip link set lo up"]
+    return bool(shutil.which("unshare") and shutil.which("ip")) and subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_unshare(), reason="this machine lets nobody make a network namespace")
+def test_the_whole_box_answers_with_no_network_but_loopback(tmp_path: Path) -> None:
+    script = f"""
+set -e
+ip link set lo up
+{sys.executable} - <<'END'
+from pathlib import Path
+from tests.simulators.served import ServedBox
+import urllib.request
+with ServedBox(Path({str(tmp_path / "v")!r})) as box:
+    print(box.hako("kb", "add", {str(document(tmp_path))!r}, "--kb", "house").stdout)
+    print(box.hako("ask", "Where does the boiler room key hang?", "--json").stdout)
+    print(urllib.request.urlopen(box.url + "/sign-in").status)
+END
+ip route
+"""
+    ran = subprocess.run(
+        ["unshare", "-rn", "bash", "-c", script], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "blue door" in ran.stdout
+    assert "200" in ran.stdout

@@ -1,0 +1,135 @@
+"""A whole box inside the test's process: real database, real services, scripted models in real children."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from appliance import services
+from appliance.accounts.permissions import Role
+from appliance.config import Settings
+from appliance.errors import SealedError, WrongPassphraseError
+from appliance.inference.engines import scripted
+from appliance.inference.supervisor import Supervisor
+from appliance.jobs.worker import Worker
+from appliance.knowledge.ingest import Ingest
+from appliance.knowledge.sandbox.reader import DocumentReader
+from appliance.services import Services
+from appliance.vault.client import VaultStatus
+from appliance.vault.digests import derive
+from webui import locales
+from webui.app import create_app
+from webui.box import Box
+
+PASSPHRASE = "correct horse battery"
+PASSWORD = "correct-horse-battery-staple"
+
+
+class Keys:
+    """The keys process's client without the process: one passphrase, one recovery key."""
+
+    RECOVERY = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE-FFFFF"
+
+    def __init__(self, *, sealed: bool = False) -> None:
+        self.sealed = sealed
+        self.confirmed = False
+
+    def status(self) -> VaultStatus:
+        return VaultStatus(exists=True, sealed=self.sealed, recovery_confirmed=self.confirmed)
+
+    def unlock(self, passphrase: str) -> None:
+        if passphrase != PASSPHRASE:
+            raise WrongPassphraseError(tries_left=4)
+        self.sealed = False
+
+    def recover(self, recovery_key: str) -> None:
+        if recovery_key != self.RECOVERY:
+            raise WrongPassphraseError(tries_left=4)
+        self.sealed = False
+
+    def new_recovery(self) -> str:
+        self.confirmed = False
+        return self.RECOVERY
+
+    def confirm_recovery(self) -> None:
+        self.confirmed = True
+
+    def derive(self, purpose: str) -> bytes:
+        if self.sealed:
+            raise SealedError
+        return derive(bytes(range(32)), purpose)
+
+
+class TestBox:
+    """Start it once, use its Flask client as anybody; `close` ends all threads and children."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings.model_validate(
+            {
+                "data_dir": folder,
+                "inference": {"chat_model": "talker", "embedding_model": "embedder", "threads": 1},
+                "limits": {"upload_mb": 2, "body_mb": 1, "parse_seconds": 20},
+            }
+        )
+        self.settings.run_dir.mkdir(parents=True)
+        scripted.install(self.settings.models, "talker", "chat")
+        scripted.install(self.settings.models, "embedder", "embedding")
+        self._inference = Supervisor(self.settings)
+        self._inference.start()
+        self.keys = Keys()
+        self.box = Box(self.settings, self.keys, self._build)  # type: ignore[arg-type]
+        self.services: Services = self.box.services()
+        self.app: Flask = create_app(self.box)
+        self.app.testing = False
+        self._stop = threading.Event()
+        self._reader = DocumentReader(self.settings.limits)
+        ingest = Ingest(self.services.database, self.services.blobs, self._reader, self.services.gateway)
+        worker = Worker(self.services.queue, {Ingest.KIND: ingest})
+        self._worker = threading.Thread(target=worker.run, args=(self._stop, 0.02), daemon=True)
+        self._worker.start()
+
+    @staticmethod
+    def _build(settings: Settings, keys: Any) -> Services:
+        return services.build(settings, keys, lambda language, key: locales.t(key, locales.choose(language)))
+
+    def person(self, name: str, role: Role = "member") -> "Person":
+        """A new account, signed in."""
+        user = self.services.users.create(name, name.title(), role, PASSWORD, "en")
+        return Person(self, user.id, self.services.sessions.start(user, "test"))
+
+    def seal(self) -> None:
+        """As after a restart: the vault is sealed, nothing is open."""
+        self._stop.set()
+        self._worker.join(10)
+        self.box.close()
+        self.keys.sealed = True
+
+    def close(self) -> None:
+        self.seal()
+        self._reader.close()
+        self._inference.stop()
+
+
+class Person:
+    """A signed-in person's browser."""
+
+    def __init__(self, box: TestBox, user_id: str, token: str) -> None:
+        self.id = user_id
+        self._client: FlaskClient = box.app.test_client()
+        self._client.set_cookie("hako", token)
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        """`get`, `post`, … of a path below /api/v1, or any absolute path that starts with //."""
+        send = getattr(self._client, method)
+
+        def call(path: str, **options: Any) -> Any:
+            where = path[1:] if path.startswith("//") else "/api/v1" + path
+            headers = {"Sec-Fetch-Site": "same-origin", **options.pop("headers", {})}
+            return send(where, headers=headers, buffered=True, **options)  # read to the end and closed, as servers do
+
+        return call

@@ -1,0 +1,156 @@
+"""A box as people start it: `hako serve` with all its processes, on a free port, in a folder of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from appliance import config
+from appliance.cli.client import BoxClient
+from appliance.inference.engines import scripted
+from appliance.machine import resources
+
+HAKO = [sys.executable, "-m", "appliance"]
+PASSWORD = "correct-horse-battery-staple"
+
+
+def free_port() -> int:
+    """A port of loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ServedBox:
+    """Starts on entering, stops with Ctrl-C on leaving. With `models` real ones, else scripted ones."""
+
+    def __init__(self, folder: Path, *, models: Path | None = None, samples: bool = False, extra: str = "") -> None:
+        self.folder = folder
+        self.port = free_port()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = 'chat_model = "talker"\nembedding_model = "embedder"\nthreads = 1' if models is None else ""
+        if models is None:
+            models = folder / "scripted"
+            if not models.exists():
+                scripted.install(models, "talker", "chat")
+                scripted.install(models, "embedder", "embedding")
+        (folder / "hako.toml").write_text(
+            f'development = true\nsamples = {json.dumps(samples)}\nmodels_dir = "{models}"\n'
+            f"{extra}\n[web]\nport = {self.port}\n[inference]\n{names}\n",
+            "utf-8",
+        )
+        self.output = ""
+        self._process: subprocess.Popen[str] | None = None
+        self._listener = threading.Thread()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
+
+    def start(self, *options: str, within_s: float = 60) -> float:
+        """Start and return the seconds until it said where it can be opened."""
+        began = time.monotonic()
+        self._process = subprocess.Popen(
+            [*HAKO, "--data-dir", str(self.folder), "serve", "--development", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+            env={**os.environ, "LANG": "en_GB.UTF-8", "LC_ALL": "", "PYTHONUNBUFFERED": "1"},
+        )
+        self.output = ""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        self.read_until("Ctrl-C stops the box.", within_s)
+        return time.monotonic() - began
+
+    def read_until(self, words: str, within_s: float) -> None:
+        """Wait until it has printed `words`."""
+        assert self._process
+        end = time.monotonic() + within_s
+        while words not in self.output:
+            alive = self._process.poll() is None and time.monotonic() < end
+            assert alive, f"never said {words!r}:\n{self.output}\n{self.log()[-3000:]}"
+            time.sleep(0.02)
+
+    def _listen(self) -> None:
+        assert self._process
+        assert self._process.stdout
+        with self._process.stdout as lines:
+            for line in lines:
+                self.output += line
+
+    def log(self) -> str:
+        path = self.folder / "log" / "hako.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
+
+    def stop(self) -> int:
+        """Ctrl-C; returns the exit status."""
+        assert self._process
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(40)
+        self._listener.join(10)
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """As a power cut: no process gets to say good-bye."""
+        for pid in [*resources.tree(self.pid)][::-1]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        assert self._process
+        self._process.wait(20)
+        self._listener.join(10)
+
+    def __enter__(self) -> Self:
+        self.start("--no-question")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process and self._process.poll() is None:
+            self.stop()
+
+    def client(self, language: str = "en") -> BoxClient:
+        """The operator on the admin socket."""
+        return BoxClient(config.load(data_dir=self.folder), language)
+
+    def hako(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """A command of this box."""
+        environment = {**os.environ, "LANG": "en_GB.UTF-8", "LC_ALL": ""}
+        command = [*HAKO, "--data-dir", str(self.folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment, **more)
+
+    def processes(self) -> dict[str, int]:
+        """Process ids of the four by their names."""
+        found: dict[str, int] = {}
+        for pid in resources.tree(self.pid):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"appliance.processes" in words:
+                found.setdefault(words[words.index(b"appliance.processes") + 1].decode(), pid)
+        return found
+
+    def wait_for_documents(self, base_id: str, within_s: float = 120) -> list[dict[str, Any]]:
+        """Until every document of a base is ready or has failed."""
+        end = time.monotonic() + within_s
+        with self.client() as client:
+            while True:
+                items: list[dict[str, Any]] = client.get(f"/bases/{base_id}/documents")["items"]
+                if not [item for item in items if item["state"] in ("waiting", "working")]:
+                    return items
+                assert time.monotonic() < end, items
+                time.sleep(0.1)

@@ -1,0 +1,113 @@
+"""An engine's chunks put together as one completion, and a documents' answer cut into chunks: OpenAI's two shapes."""
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from appliance import clock
+from appliance.apps.answering import Answer
+
+
+class Assembly:
+    """Collects the chunks of one choice into a `chat.completion`."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._head: dict[str, Any] = {}
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._logprobs: list[dict[str, Any]] = []
+        self._with_logprobs = False
+        self._finish = "stop"
+        self._usage: dict[str, Any] = {}
+
+    def add(self, event: dict[str, Any]) -> None:
+        """Take the next chunk in."""
+        self._head = self._head or {name: event[name] for name in ("id", "created") if name in event}
+        if event.get("usage"):
+            self._usage = event["usage"]
+        for choice in event.get("choices", ()):
+            if choice.get("finish_reason"):
+                self._finish = choice["finish_reason"]
+            if choice.get("logprobs"):
+                self._with_logprobs = True
+                self._logprobs.extend(choice["logprobs"].get("content") or ())
+            self._add_delta(choice.get("delta") or {})
+
+    def _add_delta(self, delta: dict[str, Any]) -> None:
+        if delta.get("content"):
+            self._text.append(delta["content"])
+        if delta.get("reasoning_content"):
+            self._reasoning.append(delta["reasoning_content"])
+        for part in delta.get("tool_calls") or ():
+            call = self._calls.setdefault(
+                int(part.get("index", 0)), {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            )
+            call["id"] = part.get("id") or call["id"]
+            function = part.get("function") or {}
+            call["function"]["name"] += function.get("name") or ""
+            call["function"]["arguments"] += function.get("arguments") or ""
+
+    def completion(self) -> dict[str, Any]:
+        """The whole answer."""
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._text), "refusal": None}
+        if self._reasoning:
+            message["reasoning_content"] = "".join(self._reasoning)
+        if self._calls:
+            message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
+            message["content"] = message["content"] or None
+        logprobs = {"content": self._logprobs, "refusal": None} if self._with_logprobs else None
+        choice = {"index": 0, "finish_reason": self._finish, "message": message, "logprobs": logprobs}
+        return {
+            "id": self._head.get("id") or clock.new_id("chatcmpl"),
+            "object": "chat.completion",
+            "created": self._head.get("created") or int(time.time()),
+            "model": self._model,
+            "choices": [choice],
+            "usage": self._usage,
+        }
+
+
+class Chunks:
+    """Writes chunks that all share one id and time."""
+
+    def __init__(self, model: str) -> None:
+        self.frame = {
+            "id": clock.new_id("chatcmpl"),
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def delta(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        """One chunk with one choice."""
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return event({**self.frame, "choices": [choice], **more})
+
+    def usage(self, usage: dict[str, Any]) -> bytes:
+        """The chunk without a choice that carries the counts."""
+        return event({**self.frame, "choices": [], "usage": usage})
+
+
+def event(content: dict[str, Any]) -> bytes:
+    """An object as a server-sent event."""
+    return b"data: " + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def citations(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The sources that the `[n]` in the text refer to, as programs get them."""
+    return [
+        {name: source[name] for name in ("n", "document", "page", "start", "end", "quote", "mark")}
+        for source in sources
+    ]
+
+
+def usage(answer: Answer) -> dict[str, Any]:
+    """Token counts of an answer from documents; zero where no model wrote."""
+    prompt, written = int(answer.stats.get("prompt_tokens", 0)), int(answer.stats.get("tokens", 0))
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}

@@ -1,0 +1,74 @@
+"""`/v1/chat/completions`: the engine's own bytes for a stream, put together for who does not stream."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from appliance.accounts.permissions import Permission
+from appliance.errors import CancelledError, HakoError
+from appliance.gateway.stream import RawStream, events
+from appliance.inference.refusals import from_engine
+from webui import connection, errors, routing, sse
+from webui.dialects import openai_base
+from webui.dialects.openai_answer import Assembly, event
+from webui.dialects.openai_models import BASE_PREFIX
+from webui.dialects.openai_request import ChatBody
+from webui.locales import Language
+from webui.routing import Call
+
+api = Blueprint("chat", __name__)
+
+Left = Callable[[], bool]
+
+
+@routing.route(api, "POST", "/chat/completions", permission=Permission.CHAT, body=ChatBody)
+def complete(call: Call, body: ChatBody) -> Response:
+    left = connection.watcher(request.environ)
+    place = routing.box().places.take(call.who.user_id or call.who.name)
+    try:
+        if body.model.startswith(BASE_PREFIX):
+            return openai_base.complete(call, body, left, place)
+        stream = call.services.gateway.open(body.model, _engine_body(body), stopped=left)
+    except BaseException:
+        place.close()
+        raise
+
+    def close() -> None:
+        stream.close()
+        place.close()
+        call.services.audit.record(call.who.name, "api-chat", body.model)
+
+    if body.stream:
+        return sse.response(_passed_on(stream, call.language), close)
+    try:
+        return routing.answer(_assembled(stream, body.model))
+    finally:
+        close()
+
+
+def _engine_body(body: ChatBody) -> dict[str, Any]:
+    engine = body.as_engine()
+    wants_usage = not body.stream or (body.stream_options is not None and body.stream_options.include_usage)
+    if wants_usage:
+        engine["stream_options"] = {"include_usage": True}
+    return engine
+
+
+def _passed_on(stream: RawStream, language: Language) -> Iterator[bytes]:
+    """The engine's bytes; an error in the middle becomes OpenAI's error event."""
+    try:
+        yield from stream
+    except CancelledError:
+        return
+    except HakoError as error:
+        yield event(errors.openai_body(error, error.status, language))
+
+
+def _assembled(stream: RawStream, model: str) -> dict[str, Any]:
+    assembly = Assembly(model)
+    for chunk in events(iter(stream)):
+        if error := chunk.get("error"):
+            raise from_engine(error if isinstance(error, dict) else {}, model)
+        assembly.add(chunk)
+    return assembly.completion()

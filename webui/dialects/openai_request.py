@@ -1,0 +1,128 @@
+"""A chat request in OpenAI's words: checked, and turned into the few parameters that an engine may be given."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, field_validator
+
+from appliance.errors import BadInputError
+from webui import shapes
+
+_ROLES: Final = {"developer": "system", "function": "tool"}
+_PASSED: Final = (
+    "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repeat_penalty",
+    "logprobs", "top_logprobs", "tools", "parallel_tool_calls",
+)  # fmt: skip
+_LARGEST_INT: Final = 2**31 - 1
+
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+class StreamOptions(shapes.Tolerant):
+    """Whether the last chunk but one carries the token counts."""
+
+    include_usage: bool | None = None
+
+
+class ChatMessage(shapes.Tolerant):
+    """One message; `content` may be a text, a list of text parts, or null beside tool calls."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[dict[str, Any]] | None = None
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
+
+    def text(self) -> str:
+        """The words.
+
+        Raises:
+            BadInputError: a part that is no text, e.g. a picture: no model of this box can see.
+        """
+        if not isinstance(self.content, list):
+            return self.content or ""
+        for part in self.content:
+            if part.get("type") != "text" or not isinstance(part.get("text"), str):
+                raise BadInputError("content part", field="messages")
+        return "\n".join(part["text"] for part in self.content)
+
+    def as_engine(self) -> dict[str, Any]:
+        """As the engine's template takes it."""
+        message: dict[str, Any] = {"role": _ROLES.get(self.role, self.role), "content": self.text()}
+        if self.tool_calls:
+            message["tool_calls"] = self.tool_calls
+        if self.tool_call_id:
+            message["tool_call_id"] = self.tool_call_id
+        return message
+
+
+class ChatBody(shapes.Tolerant):
+    """What is honoured; every other field is ignored, and the manual lists which."""
+
+    model: shapes.ModelId
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=2000)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=-1, le=_LARGEST_INT)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=-1, le=_LARGEST_INT)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: dict[str, Any] | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+
+    @field_validator("seed")
+    @classmethod
+    def _fold_seed(cls, seed: int | None) -> int | None:
+        """OpenAI takes any 64-bit number, the engine one of 31 bits."""
+        return None if seed is None else seed % _LARGEST_INT
+
+    @property
+    def limit(self) -> int | None:
+        """Tokens to write at most; None for as many as there is room."""
+        wish = self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+        return None if wish is None or wish < 0 else max(wish, 1)
+
+    def as_engine(self) -> dict[str, Any]:
+        """The body for the engine.
+
+        Raises:
+            BadInputError: something that no model of this box can do.
+        """
+        body: dict[str, Any] = {"messages": [message.as_engine() for message in self.messages]}
+        body |= {name: value for name in _PASSED if (value := getattr(self, name)) is not None}
+        if self.limit is not None:
+            body["max_tokens"] = self.limit
+        if self.stop:
+            body["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop[:16]
+        if self.logit_bias:
+            # OpenAI's keys are token ids as text; words that some clients send are no tokens of this model.
+            body["logit_bias"] = [[int(token), bias] for token, bias in self.logit_bias.items() if token.isdecimal()]
+        if self.response_format is not None:
+            body["response_format"] = _response_format(self.response_format)
+        if self.tool_choice is not None:
+            if self.tool_choice not in ("auto", "none"):
+                raise BadInputError("forced tool call", field="tool_choice")
+            body["tool_choice"] = self.tool_choice
+        return body
+
+
+def _response_format(wish: dict[str, Any]) -> dict[str, Any]:
+    kind = wish.get("type")
+    if kind in ("text", "json_object"):
+        return wish
+    schema = wish.get("json_schema")
+    if kind == "json_schema" and isinstance(schema, dict) and isinstance(schema.get("schema"), dict):
+        return wish
+    raise BadInputError("response format", field="response_format")
