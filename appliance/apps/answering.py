@@ -11,7 +11,7 @@ from appliance.apps.prompts import Message
 from appliance.errors import CancelledError
 from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
 from appliance.gateway.stream import ChatStream
-from appliance.knowledge import cite
+from appliance.knowledge import cite, tokens
 from appliance.knowledge.bases import Base
 from appliance.knowledge.cite import Citation
 from appliance.knowledge.normalise import language_of
@@ -24,12 +24,13 @@ Say = Callable[[str, str], str]
 
 _FACTS = 4
 _FACTS_OF_PASSAGE = 2
+_FEW_TERMS = 3
 _CLOSE = 0.85
 """Share of the best passage's score that makes a second one worth showing."""
 _READ_PASSAGES = 4
 _NEAREST = 2
 _ANSWER_TOKENS = 1024
-_TINY_TOKENS = 160
+_TINY_TOKENS = 120
 
 
 class Sink(Protocol):
@@ -107,6 +108,12 @@ class _Writing:
             self.sink.emit("citation", **numbered.as_dict())
         self.text(f" [{number}]")
 
+    def sentence(self, text: str, citation: Citation) -> None:
+        """A whole sentence with its mark, unless the answer has that source already."""
+        if (citation.document_id, citation.page, citation.start) not in self._numbers:
+            self.text(("\n\n" if self.answer.text else "") + text)
+            self.cite(citation)
+
     def check(self) -> None:
         if self.sink.stopped():
             raise CancelledError
@@ -157,7 +164,7 @@ class Answering:
 
     def _from_documents(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
         writing.sink.emit("stage", stage="searching")
-        found = self._retriever.search(question.bases, question.text, SearchOptions())
+        found = self._retriever.search(question.bases, _query(question), SearchOptions())
         writing.check()
         answer = writing.answer
         read = found.hits[:_READ_PASSAGES]
@@ -189,8 +196,7 @@ class Answering:
             for part, hit in enumerate(_close_seconds(found.hits)):
                 chosen = cite.best_sentences(hit, 2 if part == 0 else 1)
                 for sentence in chosen:
-                    writing.text(("\n\n" if writing.answer.text else "") + sentence.text.strip())
-                    writing.cite(cite.citation(hit, sentence, "quoted"))
+                    writing.sentence(sentence.text.strip(), cite.citation(hit, sentence, "quoted"))
             return
         nearest = found.hits[:_NEAREST]
         key = f"answer.{found.verdict}" if nearest else "answer.empty"
@@ -208,16 +214,17 @@ class Answering:
             max_tokens=_TINY_TOKENS,
             temperature=0.0,
             grammar=prompts.tiny_grammar(len(facts)),
+            extra={"repeat_penalty": 1.1},
         )
         reader = MarkReader()
+        kept = 0
         for delta in self._deltas(request, writing):
             for piece in reader.feed(delta):
                 if isinstance(piece, Mark):
-                    writing.cite(_checked(piece, facts))
-                else:
-                    writing.text(piece.text)
-        for rest in reader.close():
-            writing.text(rest.text)
+                    kept += _write_checked(piece, facts, writing)
+        if not writing.answer.text:
+            _quote_next(facts, writing)
+        writing.answer.mode = "generated" if kept else "extractive"
 
     def _write_sourced(
         self, question: Question, hits: Sequence[Hit], language: str, model: ModelInfo, writing: _Writing
@@ -274,6 +281,14 @@ class Answering:
                 writing.note(stream)
 
 
+def _query(question: Question) -> str:
+    """What to search for. "And at night?" says too little by itself: the question before it says what it is about."""
+    before = next((str(entry["content"]) for entry in reversed(question.history) if entry["role"] == "user"), "")
+    if before and len(tokens.content_terms(question.text)) < _FEW_TERMS:
+        return f"{before}\n{question.text}"
+    return question.text
+
+
 def _source(hit: Hit) -> dict[str, Any]:
     """A passage that was read, as the API tells it."""
     return {
@@ -303,10 +318,24 @@ def _facts(hits: Sequence[Hit]) -> list[tuple[Hit, HitSentence]]:
     return facts
 
 
-def _checked(mark: Mark, facts: Sequence[tuple[Hit, HitSentence]]) -> Citation:
-    """The citation that a model's `[n]` stands for, with what our own look at the claim says of it."""
+def _write_checked(mark: Mark, facts: Sequence[tuple[Hit, HitSentence]], writing: _Writing) -> bool:
+    """A tiny model's sentence, if our own look finds it in its source; else the best words of the documents.
+
+    That is why its sentences are held back until their mark has come: what was shown can't be taken back.
+    """
     hit, sentence = facts[min(max(mark.n, 1), len(facts)) - 1]
-    return cite.citation(hit, sentence, cite.judge(mark.claim, hit, sentence))
+    verdict = cite.judge(mark.claim, hit, sentence)
+    if verdict == "check":
+        _quote_next(facts, writing)
+        return False
+    writing.sentence(mark.claim, cite.citation(hit, sentence, verdict))
+    return True
+
+
+def _quote_next(facts: Sequence[tuple[Hit, HitSentence]], writing: _Writing) -> None:
+    """The documents' best sentence, once: a second one that the model could not word either would only dilute it."""
+    hit, sentence = facts[0]
+    writing.sentence(sentence.text.strip(), cite.citation(hit, sentence, "quoted"))
 
 
 def _match(sentence: Sentence, hits: Sequence[Hit], writing: _Writing) -> None:

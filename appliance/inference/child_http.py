@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ContextExceededError as error:
             extra = {"n_prompt_tokens": error.tokens, "n_ctx": error.limit}
             self._refuse(HTTPStatus.BAD_REQUEST, "exceed_context_size_error", str(error), extra)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, LookupError) as error:
             self._refuse(HTTPStatus.BAD_REQUEST, "invalid_request_error", str(error))
         except UnsupportedError as error:
             self._refuse(HTTPStatus.NOT_IMPLEMENTED, "not_supported_error", str(error))

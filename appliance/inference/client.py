@@ -4,7 +4,7 @@ import contextlib
 import select
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,7 +28,7 @@ class Lease:
 
     model: str
     socket: Path
-    api_key: str
+    api_key: str = field(repr=False)
     _connection: _Connection
 
     def close(self) -> None:

@@ -81,8 +81,12 @@ class Runner:
         try:
             while True:
                 with self._change:
-                    if grant := self._try_grant(ticket, seen):
-                        return grant
+                    grant = self._try_grant(ticket, seen)
+                if grant and grant.child.answers():
+                    return grant
+                with self._change:
+                    if grant:
+                        self._take_back(grant, ticket)
                     stage: Stage = "loading" if self._child is None else "queued"
                     place = self._queue.index(ticket) + 1
                 if not waiting(stage, place):
@@ -193,6 +197,13 @@ class Runner:
         grant = Grant(self._child)
         self._grants.add(grant)
         return grant
+
+    def _take_back(self, grant: Grant, ticket: object) -> None:
+        # Its child is dying: first in line again, until the news of its death is here.
+        self._grants.discard(grant)
+        self._queue.appendleft(ticket)
+        if self._child is grant.child:
+            self._change.wait(_LOOK_SECONDS)
 
     def _start_loading(self) -> None:
         if self._loading or self._draining or self._stopped or clock.monotonic() < self._not_before:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ log = logs.get(__name__)
 
 _LOAD_SECONDS = 600.0
 _TERMINATE_SECONDS = 2.0
+_HEALTH_SECONDS = 5.0
+_HEALTH = b"GET /health HTTP/1.1\r\nHost: child\r\nConnection: close\r\n\r\n"
 
 
 class Child:
@@ -50,6 +53,23 @@ class Child:
     @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def answers(self) -> bool:
+        """Whether it takes requests now.
+
+        A dying process closes its connections some time before it counts as dead, and may still be connected
+        to in between: whoever has just lost an answer and asks again must not be sent there.
+        """
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_HEALTH_SECONDS)
+            try:
+                connection.connect(self.spec.socket)
+                connection.sendall(_HEALTH)
+                return bool(connection.recv(1))
+            except TimeoutError:
+                return True  # busy, not dead
+            except OSError:
+                return False
 
     def wait_ready(self) -> Loaded:
         """Hand over the orders and wait for the report.
@@ -101,6 +121,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
+        self._remove_socket()
 
     def exit_status(self) -> str:
         """How it ended, for the log."""
@@ -120,9 +141,12 @@ class Child:
     def _watch(self, exited: Callable[["Child"], None]) -> None:
         self._process.wait()
         self._close_input()
+        self._remove_socket()
+        exited(self)
+
+    def _remove_socket(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             Path(self.spec.socket).unlink()
-        exited(self)
 
     def _close_input(self) -> None:
         if self._process.stdin is not None:

@@ -15,6 +15,7 @@ Mark = Literal["quoted", "supported", "check"]
 _QUOTED_SHARE = 0.97
 _NEAR = 0.35
 """Share of a claim's terms that a sentence must hold to be its source at all."""
+_FEWEST_TERMS = 3
 _JUDGED = 6
 """Sentences that come nearest to a claim and are judged; the exact rules cost more than counting terms."""
 
@@ -70,9 +71,15 @@ class Citation:
 
 
 def best_sentences(hit: Hit, count: int) -> Sequence[HitSentence]:
-    """The `count` sentences that fit the query best, in the order of the text."""
-    best = sorted(hit.sentences, key=lambda sentence: (-sentence.score, sentence.ordinal))[:count]
+    """The `count` sentences that fit the query best, in the order of the text; fragments only for want of more."""
+    ranked = sorted(hit.sentences, key=lambda found: (_is_fragment(found.text), -found.score, found.ordinal))
+    best = ranked[:count]
     return sorted(best, key=lambda sentence: sentence.ordinal)
+
+
+def _is_fragment(text: str) -> bool:
+    """Too few words to say anything by themselves, e.g. "Too large."."""
+    return len(tokens.content_terms(text)) < _FEWEST_TERMS
 
 
 def citation(hit: Hit, sentence: HitSentence, mark: Mark) -> Citation:

@@ -12,9 +12,10 @@ _OPENERS = re.escape("\"'“‘(（[「『")
 _CLOSERS = re.escape("」』）)】》〉”’\"']")
 
 # A full stop of unspaced scripts, a Western one before a space and something that can start a sentence, a blank line.
+# Tried once for each run of signs and without going back: thousands of dots in a row would take hours otherwise.
 _END = re.compile(
     rf"(?P<cjk>[。｡！？](?:[。｡！？!?…]|[{_CLOSERS}](?![とがをにはもでのなっ、。]))*|．(?![0-9０-９]))"
-    rf"|(?P<western>[.!?…]+[{_CLOSERS}]*)(?=\s+[{_OPENERS}]*[^\s\W a-z]|\s*$)"
+    rf"|(?P<western>(?<![.!?…])[.!?…]++[{_CLOSERS}]*+)(?=\s++[{_OPENERS}]*+[^\s\W a-z]|\s*+$)"
     r"|(?P<blank>\n[ \t\u3000]*\n)"
 )
 _ABBREVIATIONS = frozenset(
@@ -101,7 +102,7 @@ def _is_abbreviation(text: str, stop: int) -> bool:
         return True  # the initial of a name
     if word.lower() in _ABBREVIATIONS or re.fullmatch(r"(?:[A-Za-z]\.)+[A-Za-z]", word):
         return True
-    return word.lower() in _BEFORE_NUMBER and text[stop + 1 :].lstrip()[:1].isdigit()
+    return word.lower() in _BEFORE_NUMBER and text[stop + 1 : stop + 9].lstrip()[:1].isdigit()
 
 
 def _pieces(text: str, start: int, end: int) -> list[tuple[int, int]]:

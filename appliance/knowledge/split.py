@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from appliance.knowledge import sentences
 from appliance.knowledge.extract.contract import Block, BlockKind, Extracted
@@ -176,8 +177,10 @@ def _items(kind: BlockKind, body: str, offset: int, heading: str, place: tuple[i
 def _spans(kind: BlockKind, body: str) -> list[tuple[int, int]]:
     if kind == "paragraph":
         return sentences.split(body)
-    if kind == "heading":
+    if kind == "heading" and len(body) <= sentences.MAX_CHARS:
         return [(0, len(body))]
+    if kind == "heading":
+        return sentences.split(body)
     if kind == "code":
         return _groups_of_lines(body)
     spans: list[tuple[int, int]] = []
@@ -230,16 +233,19 @@ def _sections(items: Sequence[_Item]) -> Iterator[list[_Item]]:
 
 def _units(section: Sequence[_Item]) -> Iterator[list[_Item]]:
     """What is not cut: a sentence, or a list, table or piece of code that fits a passage."""
-    start = 0
-    while start < len(section):
-        stop = start + 1
-        if section[start].whole:
-            while stop < len(section) and section[stop].block == section[start].block:
-                stop += 1
-            if _tokens(section[start:stop]) > PASSAGE_TOKENS:
-                stop = start + 1
-        yield list(section[start:stop])
-        start = stop
+    for (_block, whole), group in groupby(section, key=lambda item: (item.block, item.whole)):
+        items = list(group)
+        if not whole:
+            yield from ([item] for item in items)
+            continue
+        # What is left of a block that is too large is kept in one piece again, as soon as it fits.
+        rest = _tokens(items)
+        for i, item in enumerate(items):
+            if rest <= PASSAGE_TOKENS:
+                yield items[i:]
+                break
+            yield [item]
+            rest -= item.tokens
 
 
 def _packed(section: Sequence[_Item]) -> list[list[_Item]]:

@@ -43,17 +43,17 @@ def sentences() -> list[str]:
     """Japanese and English sentences of mixed length."""
     japanese = json.loads((DATA / "eval" / "jaquad_dev_0000.json").read_text("utf-8"))
     english = json.loads((DATA / "eval" / "xquad.en.json").read_text("utf-8"))
-    contexts = [_contexts(japanese), _contexts(english)]
-    pieces = [piece.strip() for pair in zip(*contexts, strict=False) for text in pair for piece in text.split("。")[:4]]
+    found = [contexts(japanese), contexts(english)]
+    pieces = [piece.strip() for pair in zip(*found, strict=False) for text in pair for piece in text.split("。")[:4]]
     return [piece[:400] for piece in pieces if len(piece) > 5][:SENTENCES]
 
 
-def _contexts(found: object) -> list[str]:
+def contexts(node: object) -> list[str]:
     """All paragraphs in SQuAD-like JSON, whatever its outer shape."""
-    if isinstance(found, dict):
-        own = [found["context"]] if isinstance(found.get("context"), str) else []
-        return own + [text for value in found.values() for text in _contexts(value)]
-    return [text for value in found for text in _contexts(value)] if isinstance(found, list) else []
+    if isinstance(node, dict):
+        own = [node["context"]] if isinstance(node.get("context"), str) else []
+        return own + [text for value in node.values() for text in contexts(value)]
+    return [text for value in node for text in contexts(value)] if isinstance(node, list) else []
 
 
 class _Bare:

@@ -12,7 +12,7 @@ from tests.bench import table
 from tests.bench.models import served_box
 from tests.simulators.served import PASSWORD, ServedBox
 
-PAIRS = 15
+PAIRS = 25
 TOKENS = 96
 MODEL = "smollm2-135m-instruct"
 
@@ -24,14 +24,14 @@ def run() -> None:
         inference = InferenceClient(config.load(data_dir=box.folder).inference_socket)
         rates, delays = [], []
         for number in range(PAIRS + 1):
-            prompt = f"Count slowly from {number} upwards, one number per line."
-            with inference.lease(MODEL) as lease:
-                transport = httpx2.HTTPTransport(uds=str(lease.socket))
-                bare = _measure(httpx2.Client(transport=transport, base_url="http://child"), lease.api_key, prompt)
-            proxied = _measure(httpx2.Client(base_url=box.url), key, prompt)
+            # Prompts differ from their first words on: neither way finds the other's in the cache.
+            ways = [("bare", 2 * number), ("web", 2 * number + 1)]
+            seen = {
+                way: _measured(box, inference, key, way, prompt) for way, prompt in ways[:: 1 if number % 2 else -1]
+            }
             if number:  # the first pair warms both up
-                rates.append(proxied[1] / bare[1])
-                delays.append((proxied[0] - bare[0]) * 1000)
+                rates.append(seen["web"][1] / seen["bare"][1])
+                delays.append((seen["web"][0] - seen["bare"][0]) * 1000)
     rate, delay = statistics.median(rates), statistics.median(delays)
     table.show(
         ["figure", "median", "spread", "to reach"],
@@ -41,6 +41,15 @@ def run() -> None:
         ],
     )
     print("   limit: one Python hop copies each event; the rest is the two cores that engine and web share")
+
+
+def _measured(box: ServedBox, inference: InferenceClient, key: str, way: str, number: int) -> tuple[float, float]:
+    prompt = f"Number {number} is a lighthouse. Tell a long story of many paragraphs about its keeper."
+    if way == "web":
+        return _measure(httpx2.Client(base_url=box.url), key, prompt)
+    with inference.lease(MODEL) as lease:
+        transport = httpx2.HTTPTransport(uds=str(lease.socket))
+        return _measure(httpx2.Client(transport=transport, base_url="http://child"), lease.api_key, prompt)
 
 
 def _measure(client: httpx2.Client, key: str, prompt: str) -> tuple[float, float]:

@@ -42,7 +42,8 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     parameters.n_batch = parameters.n_ubatch = _BATCH
     parameters.cpuparams.n_threads = spec.threads
     parameters.cpuparams_batch.n_threads = spec.threads
-    parameters.n_threads_http = spec.parallel + 2
+    # One for each answer, and as many for what was cancelled and ends only after its batch; some for short requests.
+    parameters.n_threads_http = 2 * spec.parallel + 4
     parameters.cache_ram_mib = 0  # its default of 8 GiB makes a child grow with every request
     parameters.fit_params = False
     parameters.sse_ping_interval = _PING_SECONDS

@@ -96,9 +96,8 @@ def test_too_long_a_text_is_refused_with_its_figures_or_cut(connection: ChildCon
     ],
 )
 def test_a_request_of_the_wrong_shape_is_refused(connection: ChildConnection, where: str, body: dict[str, Any]) -> None:
-    with pytest.raises((BadInputError, ModelFailedError)) as caught:
+    with pytest.raises(BadInputError):
         connection.json(where, body)
-    assert caught.value.status == 400 or "400" in caught.value.detail
     assert text_of(ask(connection, "on")) == "on "
 
 
@@ -114,7 +113,7 @@ def test_unknown_paths_are_not_found(connection: ChildConnection, path: Path) ->
 
 
 def test_mallory_without_the_key_gets_nothing_and_alice_is_served_on(path: Path, parrot: Parrot) -> None:
-    for key in ("", "the-kex", KEY + "x", "鍵"[:0]):
+    for key in ("x", "the-kex", KEY + "x", KEY[:-1]):
         with ChildConnection(path, key, "parrot") as mallory, pytest.raises(ModelFailedError, match="401"):
             ask(mallory, "secret words")
     assert parrot.said == 0

@@ -54,7 +54,7 @@ def say() -> Iterator[Say]:
 def test_a_lease_is_held_until_it_is_closed(say: Say) -> None:
     with say(GRANTED, hold=True).lease("talker") as lease:
         assert (lease.socket, lease.api_key) == (Path("/run/x.sock"), "k")
-    assert "api_key='k'" not in repr(lease) or lease.api_key == "k"
+    assert "api_key" not in repr(lease)
 
 
 def test_waiting_is_told_as_it_changes(say: Say) -> None:

@@ -2,9 +2,10 @@
 import type en from '../../../locales/en.json'
 import type ja from '../../../locales/ja.json'
 import type { Language } from './api/types'
+import type { ServerKey } from './locale-keys'
 import { fill } from './sentence'
 
-export type Key = keyof typeof en & keyof typeof ja
+export type Key = Exclude<keyof typeof en & keyof typeof ja, ServerKey>
 type Values = Record<string, string | number>
 
 const load: Record<Language, () => Promise<{ default: Record<string, string> }>> = {

@@ -57,8 +57,19 @@ const marks: MarkedExtension = {
   ],
 }
 
+/** Pages of the manual name each other as files: `security.md` is `/help/security` here. */
+const pages: MarkedExtension = {
+  renderer: {
+    link(token) {
+      const page = /^([a-z0-9-]+)\.md$/.exec(token.href)?.[1]
+      return page ? `<a href="/help/${page}">${this.parser.parseInline(token.tokens)}</a>` : false
+    },
+  },
+}
+
 const plain = new Marked(harmless)
 const cited = new Marked(harmless, marks)
+const manual = new Marked(harmless, pages)
 
 const ALLOWED = {
   ALLOWED_TAGS: [
@@ -107,8 +118,16 @@ export class BlockReader {
 
 /** One block as DOM, with `[n]` as buttons if the answer has sources. */
 export function render(raw: string, withMarks: boolean): DocumentFragment {
-  const html = (withMarks ? cited : plain).parse(raw, { async: false })
-  return DOMPurify.sanitize(html, ALLOWED)
+  return harmlessDom(withMarks ? cited : plain, raw)
+}
+
+/** A page of the manual as DOM. */
+export function renderManual(text: string): DocumentFragment {
+  return harmlessDom(manual, text)
+}
+
+function harmlessDom(reader: Marked, text: string): DocumentFragment {
+  return DOMPurify.sanitize(reader.parse(text, { async: false }), ALLOWED)
 }
 
 /** Text with a sign after each range that no source supports; ranges count characters. */
