@@ -68,7 +68,7 @@ class Inference(_Section):
     context_tokens: int = Field(4096, ge=512)
     """Context of one answer."""
     child_memory_mb: int = Field(6144, ge=512)
-    """Address-space limit added to the model's own size."""
+    """What a model's process may take beside the model's own size; its address space may be twice that."""
     provider: Literal["auto", "cpu", "cuda"] = "auto"
 
 

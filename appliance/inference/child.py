@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import sys
+import threading
 from dataclasses import asdict
 from typing import BinaryIO
 
@@ -39,6 +40,13 @@ def _engine(name: str) -> Engine:
     return engine
 
 
+def _end_with_input() -> None:
+    # From the start, not only once the model is loaded: nobody may be left to wait for that.
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)  # native threads may be in the middle of an answer; nothing here needs an orderly end
+
+
 def _report(out: BinaryIO, message: dict[str, object]) -> None:
     out.write(json.dumps(message).encode() + b"\n")
     out.flush()
@@ -50,6 +58,8 @@ def main() -> int:
     os.dup2(2, 1)  # runtimes print as they like; that must not look like a report
     spec = EngineSpec(**json.loads(sys.stdin.buffer.readline()))
     _limit(spec)
+    ending = threading.Thread(target=_end_with_input, name="ending", daemon=True)
+    ending.start()
     os.umask(0o177)  # the socket
     engine = _engine(spec.engine)
     # Held until the process is gone: letting go of a native server stops it, or hangs over a running answer.
@@ -60,12 +70,9 @@ def main() -> int:
         _report(report, {"refused": str(error)})
         return 1
     _report(report, {"loaded": asdict(loaded)})
-    while sys.stdin.buffer.read(4096):
-        pass
+    ending.join()
     return 0
 
 
 if __name__ == "__main__":
-    code = main()
-    # Native threads may be in the middle of an answer; nothing here needs an orderly end.
-    os._exit(code)
+    os._exit(main())

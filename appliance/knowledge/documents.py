@@ -25,6 +25,8 @@ _ETA_STAGE = "embedding"
 """Takes nearly all of the time; what the others took says nothing about what is left."""
 _ETA_AFTER_S = 3.0
 _ABANDONED_AFTER_S = 3600.0
+_LARGEST_PAGE = 2**31
+"""No document has it; SQLite takes no number of more than 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ class Documents:
         with self._database.read() as connection:
             document, _blob_id = self._look_up(connection, who, document_id)
             row = connection.execute(
-                "select text, blocks from pages where document_id = ? and number = ?", (document_id, number)
+                "select text, blocks from pages where document_id = ? and number = ?",
+                (document_id, min(number, _LARGEST_PAGE)),
             ).fetchone()
             if row is None or document.state != "ready":
                 raise NotFoundError(f"{document_id} page {number}")
@@ -222,7 +225,17 @@ class Documents:
         return document, self._blobs.open(blob_id)
 
     def sweep(self) -> int:
-        """Erase originals that a crash left without a document; returns how many."""
+        """Erase originals that a crash left without a document, and jobs of documents that are gone.
+
+        Returns:
+            How many originals.
+        """
+        with self._database.write() as connection:
+            connection.execute(
+                "delete from jobs where kind = ? and state not in ('waiting', 'running')"
+                " and payload ->> 'document_id' not in (select id from documents)",
+                (INGEST,),
+            )
         with self._database.read() as connection:
             rows: list[tuple[Any, ...]] = connection.execute(
                 "select id from blobs where created_at < ? and id not in (select blob_id from documents)",

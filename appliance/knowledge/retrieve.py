@@ -1,7 +1,7 @@
 """Search: terms and meaning together, over the bases that the person may read, with a verdict on what was found."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,24 +56,32 @@ class Retrieval:
 
 
 class Retriever:
-    """Searches the bases it is given; who may read them is decided before."""
+    """Searches the bases it is given. Who may read them is decided before; one that changed hands since is left out."""
 
     def __init__(self, database: Database, embedder: Embedder) -> None:
         self._database, self._embedder = database, embedder
 
-    def search(self, bases: Sequence[Base], query: str, options: SearchOptions = SearchOptions()) -> Retrieval:
+    def search(
+        self,
+        bases: Sequence[Base],
+        query: str,
+        options: SearchOptions = SearchOptions(),
+        stopped: Callable[[], bool] | None = None,
+    ) -> Retrieval:
         """The best passages for `query`.
 
         Raises:
+            CancelledError: `stopped` said so while the query waited for the embedding model.
             InferenceUnreachableError, ModelFailedError: no embedding of the query could be had.
         """
         began = clock.monotonic()
         if not bases or not query.strip():
             return Retrieval((), "none", 0.0, {}, _ms_since(began))
-        (vector,) = self._embedder.embed([query], "query")
+        (vector,) = self._embedder.embed([query], "query", stopped=stopped)
         terms = tokens.query_terms(query[:_QUERY_CHARS])[:_QUERY_TERMS]
         with self._database.read() as connection:
-            numbers = _numbers(connection, bases)
+            bases = _unchanged(connection, bases)
+            numbers = [base.number for base in bases]
             found = lexical.score(connection, numbers, terms)
             rows = _rows(connection, _candidate_ids(connection, numbers, found, vector, options), bases, options)
             candidates = [_measured(connection, row, found, vector) for row in rows]
@@ -119,12 +127,17 @@ def _ms_since(began: float) -> float:
     return round((clock.monotonic() - began) * 1000, 1)
 
 
-def _numbers(connection: apsw.Connection, bases: Sequence[Base]) -> list[int]:
-    """Of the bases that are still there."""
+def _unchanged(connection: apsw.Connection, bases: Sequence[Base]) -> list[Base]:
+    """Those that are still there and as open as they were when it was decided who may read them.
+
+    The query may have waited for the model for minutes, and access is decided at retrieval.
+    """
     rows: list[tuple[Any, ...]] = connection.execute(
-        "select number from bases where id in (select value from json_each(?))", (_json(base.id for base in bases),)
+        "select id, owner_id, visibility from bases where id in (select value from json_each(?))",
+        (_json(base.id for base in bases),),
     ).fetchall()
-    return [row[0] for row in rows]
+    now = set(rows)
+    return [base for base in bases if (base.id, base.owner_id, base.visibility) in now]
 
 
 def _candidate_ids(

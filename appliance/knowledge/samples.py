@@ -25,8 +25,12 @@ def load(database: Database, bases: Bases, documents: Documents, folder: Path, n
     who = Principal.system_operator()
     try:
         base = bases.create(who, name, visibility="everyone")
-    except ConflictError:  # an interrupted first start made it already
-        base = next(base for base in bases.readable(who) if base.name == name)
+    except ConflictError:  # an interrupted first start made it already, or it is somebody's own
+        own = [base for base in bases.readable(who) if base.name == name and base.owner_id is None]
+        if not own:
+            log.warning("samples_not_loaded", reason="the name of the sample base is taken")
+            return 0
+        base = own[0]
     count = 0
     for file in sorted(folder.glob("*/*.md")):
         with file.open("rb") as source:

@@ -161,9 +161,7 @@ LARGER = replace(MODEL, size_class="medium")
 
 
 def test_a_larger_models_sentences_are_tied_to_passages_and_the_rest_is_marked() -> None:
-    said = Writer(
-        LARGER, "The boiler room key hangs behind the blue door. ", "Penguins like cold swimming pools. ", "Ok"
-    )
+    said = Writer(LARGER, "The boiler room key hangs behind the blue door. ", "Penguins like cold pools. ", "Ok")
     given = answer(Library("answer", hit(KEY, ASK)), said)
     assert given.text.startswith("The boiler room key hangs behind the blue door. [1]")
     marked = [given.text[start:end].strip() for start, end in given.unsourced]

@@ -204,3 +204,13 @@ def test_a_thousand_passages_are_searched_exactly(library: Library) -> None:
     for i in (3, 512, 998):
         first = search(library, [base], f"how heavy is item {i}").hits[0]
         assert first.heading == f"Item {i}"
+
+
+def test_a_base_that_was_closed_while_the_question_waited_gives_nothing(library: Library, shelf: Base) -> None:
+    opened = library.bases.update(ALICE, shelf.id, visibility="everyone")
+    seen = library.bases.get(MALLORY, shelf.id)
+    assert library.found([seen], "solvents")
+    library.bases.update(ALICE, shelf.id, visibility="private")
+    assert library.found([seen], "solvents") == []
+    assert library.found([opened], "solvents") == []
+    assert library.found([library.bases.get(ALICE, shelf.id)], "solvents")

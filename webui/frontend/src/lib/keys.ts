@@ -4,7 +4,8 @@ import { preference } from './stored'
 export type Shortcut = {
   /** e.g. 'mod+k', 'mod+shift+o', 'alt+ArrowUp', '?', 'g c' */
   keys: string
-  run: () => void
+  /** false: it had nothing to do, and the browser does what it does with this key, e.g. closes a dialog */
+  run: () => boolean | void
 }
 
 const mac = /Mac|iP(hone|ad)/.test(navigator.userAgent)
@@ -53,9 +54,8 @@ export function listen(shortcuts: () => Shortcut[]): () => void {
     first = single ? pressed : ''
     at = Date.now()
     if (!found) return
-    event.preventDefault()
     first = ''
-    found.run()
+    if (found.run() !== false) event.preventDefault()
   }
   window.addEventListener('keydown', onKey)
   return () => window.removeEventListener('keydown', onKey)
