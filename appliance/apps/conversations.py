@@ -1,15 +1,25 @@
 """Conversations at work: a question starts a run that writes its answer into the chat."""
 
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from appliance.accounts.permissions import Principal
+from appliance.apps import prompts
 from appliance.apps.answering import Answering, Question
-from appliance.apps.chats import Chat, Chats, Message
+from appliance.apps.chats import Chat, Chats, Message, State
 from appliance.apps.prompts import Message as PromptMessage
 from appliance.apps.runs import Runs, Writer
-from appliance.errors import BadInputError, HakoError, NotFoundError
+from appliance.errors import BadInputError, BusyError, DiskFullError, HakoError, NotFoundError
 from appliance.knowledge.bases import Base, Bases
+
+_AGAIN_S = 3.0
+"""Between two tries to store an answer while there is no room."""
+
+Close = Callable[[str, str, State, dict[str, Any]], Message | None]
+Record = tuple[str, str, State, dict[str, Any]]
+"""Id, text, state and body of an answer that is to be closed."""
 
 
 class Conversations:
@@ -17,6 +27,8 @@ class Conversations:
 
     def __init__(self, chats: Chats, runs: Runs, bases: Bases, answering: Answering) -> None:
         self._chats, self._runs, self._bases, self._answering = chats, runs, bases, answering
+        self._unclosed: list[Record] = []
+        """Answers that never began and could not be closed either."""
 
     def ask(
         self, who: Principal, user_id: str, chat_id: str, text: str, parent_id: str | None
@@ -27,17 +39,17 @@ class Conversations:
             NotFoundError: another's chat, or no such parent.
             ConflictError: the answer it follows is still being written.
         """
-        self._runs.demand_room(user_id)
+        self._demand_room(user_id)
         question, answer = self._chats.add_question(user_id, chat_id, text, parent_id)
-        return question, answer, self._start(who, user_id, question, answer)
+        return question, answer, self._begin(who, user_id, question, answer)
 
     def again(self, who: Principal, user_id: str, message_id: str) -> tuple[Message, Message, str]:
         """Another answer beside an old one (`message_id`: the answer, or its question)."""
-        self._runs.demand_room(user_id)
+        self._demand_room(user_id)
         message = self._chats.message(user_id, message_id)
         question = message if message.role == "user" else self._chats.message(user_id, message.parent_id or "")
         answer = self._chats.add_answer(user_id, question)
-        return question, answer, self._start(who, user_id, question, answer)
+        return question, answer, self._begin(who, user_id, question, answer)
 
     def go_on(self, who: Principal, user_id: str, message_id: str) -> tuple[Message, Message, str]:
         """Continue an answer that was cut at its length.
@@ -45,14 +57,37 @@ class Conversations:
         Raises:
             BadInputError: it was not cut, or its words are the documents' own.
         """
-        self._runs.demand_room(user_id)
+        self._demand_room(user_id)
         answer = self._chats.message(user_id, message_id)
         cut = answer.body.get("stats", {}).get("finish") == "length"
         if answer.role != "assistant" or not cut or answer.body.get("mode") != "chat":
             raise BadInputError(field="message")
         question = self._chats.message(user_id, answer.parent_id or "")
         self._chats.reopen(user_id, answer)
-        return question, answer, self._start(who, user_id, question, answer)
+        return question, answer, self._begin(who, user_id, question, answer)
+
+    def _demand_room(self, user_id: str) -> None:
+        """Raises BusyError; before, close what an earlier full disk left open."""
+        with suppress(BusyError, DiskFullError):
+            while self._unclosed:
+                self._chats.close_answer(*self._unclosed[0])
+                del self._unclosed[0]
+        self._runs.demand_room(user_id)
+
+    def _begin(self, who: Principal, user_id: str, question: Message, answer: Message) -> str:
+        """Start the run; an answer that can't begin is closed, for nothing can follow one that seems to be written."""
+        try:
+            return self._start(who, user_id, question, answer)
+        except HakoError as error:
+            body = {"error": {"code": error.code, "params": error.params}}
+            was: Record = (answer.id, answer.text, "failed", body)
+            if answer.state != "running":  # one that was to go on is as it was
+                was = (answer.id, answer.text, answer.state, answer.body)
+            try:
+                self._chats.close_answer(*was)
+            except (BusyError, DiskFullError):
+                self._unclosed.append(was)
+            raise
 
     def _start(self, who: Principal, user_id: str, question: Message, answer: Message) -> str:
         chat = self._chats.get(user_id, question.chat_id)
@@ -99,20 +134,15 @@ def demand_readable(bases: Bases, who: Principal, wanted: Iterable[str]) -> list
 
 
 def _prompt(message: Message) -> PromptMessage:
-    return {"role": message.role, "content": message.text}
+    """What was said before; an answer may hold a document's words, so it is made plain like one."""
+    text = prompts.plain(message.text) if message.role == "assistant" else message.text
+    return {"role": message.role, "content": text}
 
 
 class _Work:
     """Writes one answer and closes its record, whatever happens."""
 
-    def __init__(
-        self,
-        question: Question,
-        chat: Chat,
-        answer: Message,
-        answering: Answering,
-        close: Callable[[str, str, Any, dict[str, Any]], Message | None],
-    ) -> None:
+    def __init__(self, question: Question, chat: Chat, answer: Message, answering: Answering, close: Close) -> None:
         self._question, self._chat, self._answer = question, chat, answer
         self._answering, self._close = answering, close
 
@@ -127,14 +157,25 @@ class _Work:
         except Exception:
             self._fail(writer, HakoError())
             raise
-        state = "stopped" if written.stats["finish"] == "cancelled" else "done"
-        message = self._close(self._answer.id, self._question.continued + written.text, state, written.body())
+        state: State = "stopped" if written.stats["finish"] == "cancelled" else "done"
+        message = self._stored(writer, written.text, state, written.body())
         if message is None:  # the chat was deleted while it was written
             raise NotFoundError(self._answer.id)
-        writer.emit("done", message=message.as_dict())
+        if writer.ended_at is None:
+            writer.emit("done", message=message.as_dict())
 
     def _fail(self, writer: Writer, error: HakoError) -> None:
         text = "".join(event.data["text"] for event in writer.events if event.kind == "delta")
         citations = [event.data for event in writer.events if event.kind == "citation"]
         body = {"error": {"code": error.code, "params": error.params}, "citations": citations}
-        self._close(self._answer.id, self._question.continued + text, "failed", body)
+        self._stored(writer, text, "failed", body)
+
+    def _stored(self, writer: Writer, text: str, state: State, body: dict[str, Any]) -> Message | None:
+        """Close the record. While there is no room the reader is told, and the text waits here until there is."""
+        while True:
+            try:
+                return self._close(self._answer.id, self._question.continued + text, state, body)
+            except (BusyError, DiskFullError) as error:
+                if writer.ended_at is None:
+                    writer.emit("error", code=error.code, params=error.params)
+                time.sleep(_AGAIN_S)

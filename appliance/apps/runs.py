@@ -6,12 +6,20 @@ browser and the command line all see the same answer, and closing a tab does not
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from appliance import clock, logs
-from appliance.errors import BusyError, CancelledError, HakoError, NotFoundError
+from appliance.errors import (
+    BusyError,
+    CancelledError,
+    DiskFullError,
+    HakoError,
+    InterruptedRunError,
+    NotFoundError,
+)
 from appliance.storage.database import Database
 
 log = logs.get(__name__)
@@ -20,6 +28,10 @@ _STORE_EVERY_S = 0.5
 _LIVE_PER_PERSON = 4
 _KEEP_LIVE_S = 30.0
 """How long a finished run stays in memory for readers that are still catching up."""
+_KEEP_EVENTS_S = 600.0
+"""How long its events stay in the database for readers that come back; the message keeps all that they told."""
+_LOOK_S = 0.4
+"""A reader who has left is noticed within this time, and with one the engine has to stop for within half a second."""
 FINAL = frozenset({"done", "error"})
 
 
@@ -87,12 +99,12 @@ def write_apart(work: Work) -> Writer:
 
 
 def follow(writer: Writer, after: int = 0) -> Iterator[RunEvent | None]:
-    """Events with a number above `after`, up to the final one; None about once a second while nothing happens."""
+    """Events with a number above `after`, up to the final one; None now and then while nothing happens."""
     position = max(after, 0)
     while True:
         with writer.changed:
             if len(writer.events) <= position and writer.ended_at is None:
-                writer.changed.wait(timeout=1.0)
+                writer.changed.wait(timeout=_LOOK_S)
             fresh = writer.events[position:]
             ended = writer.ended_at is not None
         yield from fresh
@@ -122,52 +134,78 @@ class Runs:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._live: dict[str, Writer] = {}
+        self._ended: deque[tuple[float, str]] = deque()
+        """Runs whose events are still in the database, by the time they left the memory."""
         self._lock = threading.Lock()
 
     def start(self, user_id: str, message_id: str, work: Work) -> str:
         """Store the run and let `work` write it in a thread; `work` ends with a `done` or `error` event."""
         run_id = clock.new_id("run")
+        forgotten = self._forget()
         with self._database.write() as connection:
+            connection.executemany("delete from run_events where run_id = ?", [(old,) for old in forgotten])
             connection.execute(
                 "insert into runs (id, user_id, message_id, state, created_at) values (?, ?, ?, 'running', ?)",
                 (run_id, user_id, message_id, clock.now()),
             )
         writer = Writer(run_id, user_id)
         with self._lock:
-            old = [key for key, live in self._live.items() if _is_stale(live)]
-            for key in old:
-                del self._live[key]
             self._live[run_id] = writer
         threading.Thread(target=_write, args=(writer, work), name=run_id, daemon=True).start()
         threading.Thread(target=self._store, args=(writer,), name=run_id + "-store", daemon=True).start()
         return run_id
 
+    def _forget(self) -> list[str]:
+        """Let go of finished runs in memory; returns those whose events nobody needs any more."""
+        now = clock.monotonic()
+        with self._lock:
+            for run_id in [run_id for run_id, live in self._live.items() if _is_stale(live)]:
+                del self._live[run_id]
+                self._ended.append((now, run_id))
+            forgotten = []
+            while self._ended and now - self._ended[0][0] > _KEEP_EVENTS_S:
+                forgotten.append(self._ended.popleft()[1])
+        return forgotten
+
     def _store(self, writer: Writer) -> None:
         stored = 0
-        while True:
-            with writer.changed:
-                writer.changed.wait_for(lambda: writer.ended_at is not None, timeout=_STORE_EVERY_S)
-                fresh = writer.events[stored:]
-                ended = writer.ended_at is not None
-            if fresh or ended:
-                try:
-                    self._append(writer.run_id, fresh, ended=ended)
-                except HakoError as error:
-                    log.warning("events_not_stored", run=writer.run_id, code=error.code)
-                stored += len(fresh)
-            if ended:
-                writer.stored.set()
-                return
+        ended = False
+        try:
+            while not ended:
+                with writer.changed:
+                    writer.changed.wait_for(lambda: writer.ended_at is not None, timeout=_STORE_EVERY_S)
+                    fresh = writer.events[stored:]
+                    ended = writer.ended_at is not None
+                if fresh or ended:
+                    stored += self._append(writer.run_id, fresh, ended=ended)
+        except NotFoundError:  # its chat or its person was deleted
+            writer.stop()
+        except Exception:
+            log.exception("events_not_stored", run=writer.run_id)
+        finally:
+            writer.stored.set()
 
-    def _append(self, run_id: str, events: list[RunEvent], *, ended: bool) -> None:
-        with self._database.write() as connection:
-            connection.executemany(
-                "insert into run_events (run_id, number, kind, data) values (?, ?, ?, ?)",
-                [(run_id, event.number, event.kind, json.dumps(event.data)) for event in events],
-            )
-            if ended:
-                state = "done" if events and events[-1].kind == "done" else "failed"
-                connection.execute("update runs set state = ? where id = ?", (state, run_id))
+    def _append(self, run_id: str, events: list[RunEvent], *, ended: bool) -> int:
+        """Store events; returns how many: none while there is no room, so that they are tried again with the next.
+
+        Raises:
+            NotFoundError: the run is gone.
+        """
+        rows = [(run_id, event.number, event.kind, json.dumps(event.data)) for event in events]
+        try:
+            with self._database.write() as connection:
+                if not connection.execute("select 1 from runs where id = ?", (run_id,)).get:
+                    raise NotFoundError(run_id)
+                connection.executemany(
+                    "insert into run_events (run_id, number, kind, data) values (?, ?, ?, ?)", rows
+                )
+                if ended:
+                    state = "done" if events and events[-1].kind == "done" else "failed"
+                    connection.execute("update runs set state = ? where id = ?", (state, run_id))
+        except (BusyError, DiskFullError) as error:
+            log.warning("events_not_stored", run=run_id, code=error.code)
+            return 0
+        return len(events)
 
     def demand_room(self, user_id: str) -> None:
         """Raises BusyError when this person has as many answers being written as one person may."""
@@ -177,7 +215,7 @@ class Runs:
             raise BusyError("answers of one person", retry_after_s=10)
 
     def follow(self, run_id: str, user_id: str | None, after: int = 0) -> Iterator[RunEvent | None]:
-        """Events with a number above `after`, up to the final one; None about once a second while nothing happens.
+        """Events with a number above `after`, up to the final one; None now and then while nothing happens.
 
         Raises:
             NotFoundError: no such run, or another person's. Raised at the call, not at the first item.
@@ -204,6 +242,13 @@ class Runs:
         if writer:
             writer.stop()
 
+    def stop_all(self, user_id: str) -> None:
+        """Ask all runs of a person to end: the account was shut or is being deleted."""
+        with self._lock:
+            writers = [writer for writer in self._live.values() if writer.owner == user_id]
+        for writer in writers:
+            writer.stop()
+
     def close(self, wait_s: float = 5.0) -> None:
         """The process is going down: stop every run and wait until what was written is stored."""
         with self._lock:
@@ -223,23 +268,34 @@ class Runs:
         return str(found) if found else None
 
     def recover(self) -> int:
-        """At start: close runs that a crash cut off, keep the text that was written so far, drop old events."""
+        """At start: close answers that a crash cut off, keep what was written so far, drop old events.
+
+        An answer that was being continued keeps what it had before: its row still holds it.
+        """
         with self._database.write() as connection:
             cut = connection.execute("select id, message_id from runs where state = 'running'").fetchall()
             for run_id, message_id in cut:
-                rows = connection.execute(
-                    "select data from run_events where run_id = ? and kind = 'delta' order by number", (run_id,)
-                )
-                text = "".join(json.loads(data)["text"] for (data,) in rows)
+                rows: list[tuple[Any, ...]] = connection.execute(
+                    "select kind, data from run_events where run_id = ? order by number", (run_id,)
+                ).fetchall()
+                text = "".join(json.loads(data)["text"] for kind, data in rows if kind == "delta")
+                citations = [json.loads(data) for kind, data in rows if kind == "citation"]
                 connection.execute(
-                    "update messages set state = 'failed', text = ?,"
-                    " body = json_set(body, '$.error', json_object('code', 'HK-RUN-002', 'params', json_object()))"
+                    "update messages set text = text || ?, body = json_set(body, '$.citations', json(?))"
                     " where id = ? and state = 'running'",
-                    (text, message_id),
+                    (text, json.dumps(citations), message_id),
                 )
                 connection.execute("update runs set state = 'failed' where id = ?", (run_id,))
+            # Also one whose run could never be started.
+            connection.execute(
+                "update messages set state = 'failed',"
+                " body = json_set(body, '$.error', json_object('code', ?, 'params', json_object()))"
+                " where state = 'running'",
+                (InterruptedRunError.code,),
+            )
+            closed = connection.changes()
             connection.execute("delete from run_events where run_id in (select id from runs where state != 'running')")
-        return len(cut)
+        return closed
 
     def _check_owner(self, run_id: str, user_id: str | None) -> None:
         with self._database.read() as connection:
