@@ -129,6 +129,11 @@ class Settings(_Section):
         return self.models_dir or self.data_dir / "models"
 
     @property
+    def model_aliases(self) -> Path:
+        """Other names for models, as programs call them."""
+        return self.data_dir / "model-aliases.json"
+
+    @property
     def keys_socket(self) -> Path:
         return self.run_dir / "keys.sock"
 

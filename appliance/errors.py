@@ -332,6 +332,36 @@ class WrongModelKindError(HakoError):
     code, status = "HK-MOD-008", 400
 
 
+class ModelsByUsbError(HakoError):
+    """A client asked to fetch, make, send or delete a model, which only an operator does, by USB."""
+
+    code, status = "HK-MOD-020", 403
+
+
+class ModelFileError(HakoError):
+    """A file that should be imported is damaged, cut off, or no model file at all. Params: `name`."""
+
+    code, status = "HK-MOD-009", 422
+
+
+class ModelUnsupportedError(HakoError):
+    """A whole model file, but of a kind that the box can't run, e.g. one part of a split model. Params: `name`."""
+
+    code, status = "HK-MOD-010", 422
+
+
+class ModelInUseError(HakoError):
+    """The default model, or one that is answering, can't be removed. Params: `name`."""
+
+    code, status = "HK-MOD-011", 409
+
+
+class ModelPathError(HakoError):
+    """What should be imported is no ordinary file that the box may read; a link, a folder, a device. Params: `name`."""
+
+    code, status = "HK-MOD-012", 422
+
+
 class CancelledError(HakoError):
     """Stopped by the user."""
 

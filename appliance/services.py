@@ -13,6 +13,7 @@ from appliance.apps.conversations import Conversations
 from appliance.apps.runs import Runs
 from appliance.config import Settings
 from appliance.gateway.gateway import Gateway
+from appliance.gateway.store import ModelStore
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
@@ -64,6 +65,7 @@ class Services:
     throttle: Throttle
     queue: Queue
     gateway: Gateway
+    models: ModelStore
     bases: Bases
     documents: Documents
     retriever: Retriever
@@ -92,9 +94,11 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     answering = Answering(stores.gateway, retriever, say)
     chats, runs = Chats(database), Runs(database)
     documents = Documents(database, stores.blobs, stores.queue, bases)
+    models = ModelStore(settings, stores.gateway)
     runs.recover()
     documents.sweep()
     stores.blobs.sweep()
+    models.sweep()
     return Services(
         settings=settings,
         keys=keys,
@@ -107,6 +111,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         throttle=Throttle(database),
         queue=stores.queue,
         gateway=stores.gateway,
+        models=models,
         bases=bases,
         documents=documents,
         retriever=retriever,

@@ -31,7 +31,8 @@ def create_app(box: Box, static: assets.Assets | None = None) -> Flask:
     files = static or assets.Assets()
     files.install(app)
     _register(app, [*api.blueprints(), *dialects.blueprints(), *pages.blueprints(box, files)])
-    errors.install(app, box.settings, pages.error_page(box, files))
+    shapes = {api.PREFIX: errors.problem, **dialects.error_shapes()}
+    errors.install(app, box.settings, pages.error_page(box, files), shapes)
     return app
 
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from flask import Flask, Response, request
@@ -27,6 +27,8 @@ from webui.locales import Language
 log = logs.get(__name__)
 
 Page = Callable[[HakoError, int], Response]
+Shape = Callable[[HakoError, int, Language], Response]
+"""An error as the clients of one dialect read it."""
 
 _OPENAI_TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _OPENAI_CODES: Final[dict[type[HakoError], str]] = {
@@ -36,13 +38,17 @@ _OPENAI_CODES: Final[dict[type[HakoError], str]] = {
 _OWN_FAULT: Final = 500
 
 
-def install(app: Flask, settings: Settings, page: Page) -> None:
-    """Answer every error of `app`; `page` draws the HTML one."""
+def install(app: Flask, settings: Settings, page: Page, shapes: Mapping[str, Shape]) -> None:
+    """Answer every error of `app`.
+
+    `shapes` tells below which path the clients of which dialect are, also where no route is; the longest path wins.
+    `page` draws the HTML one.
+    """
 
     def answer(error: HakoError, status: int) -> Response:
         if status >= _OWN_FAULT and not isinstance(error, BusyError):
             log.warning("request_failed", code=error.code, detail=error.detail, rule=_rule())
-        return _with_hints(_shaped(error, status, session.language(settings), page), error, status)
+        return _with_hints(_shaped(error, status, session.language(settings), page, shapes), error, status)
 
     def known(error: HakoError) -> Response:
         return answer(error, error.status)
@@ -66,11 +72,12 @@ def install(app: Flask, settings: Settings, page: Page) -> None:
     app.register_error_handler(Exception, unknown)
 
 
-def _shaped(error: HakoError, status: int, language: Language, page: Page) -> Response:
+def _shaped(error: HakoError, status: int, language: Language, page: Page, shapes: Mapping[str, Shape]) -> Response:
     """The error in the form that this request's client reads."""
-    if request.path.startswith("/v1/") or request.path == "/v1":
-        return openai(error, status, language)
-    if request.path.startswith("/api/") or not _wants_page():
+    below = [path for path in shapes if f"{request.path}/".startswith(f"{path}/")]
+    if below:
+        return shapes[max(below, key=len)](error, status, language)
+    if not _wants_page():
         return problem(error, status, language)
     return page(error, status)
 
@@ -119,7 +126,12 @@ def openai_body(error: HakoError, status: int, language: Language) -> dict[str, 
 
 def openai(error: HakoError, status: int, language: Language) -> Response:
     """An error as OpenAI's clients expect it."""
-    return Response(_json(openai_body(error, status, language)), status, content_type="application/json")
+    return as_json(openai_body(error, status, language), status)
+
+
+def as_json(content: dict[str, Any], status: int) -> Response:
+    """A dialect's error object as its answer."""
+    return Response(_json(content), status, content_type="application/json")
 
 
 def _with_hints(response: Response, error: HakoError, status: int) -> Response:

@@ -1,7 +1,7 @@
 """What a request may look like: the base of all bodies and queries, and the checked types they are made of."""
 
 import unicodedata
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from flask import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -22,6 +22,9 @@ class Tolerant(BaseModel):
     """A body of a public dialect: unknown fields are ignored, since clients send new ones every month."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    any_content_type: ClassVar[bool] = False
+    """Whether a body counts as JSON whatever its content type says; `curl -d` says that it is a form."""
 
 
 def _one_line(text: str) -> str:
@@ -62,7 +65,7 @@ def read_body(incoming: Request, shape: type[S]) -> S:
     Raises:
         BadInputError: not JSON, or a field that doesn't fit; `field` says which.
     """
-    if incoming.mimetype != "application/json":
+    if incoming.mimetype != "application/json" and not getattr(shape, "any_content_type", False):
         raise BadInputError(field="content-type")
     try:
         return shape.model_validate_json(incoming.get_data(cache=False))

@@ -51,6 +51,8 @@ class Question:
     history: Sequence[Message] = ()
     continued: str = ""
     """Text of an answer to go on with after a length cut."""
+    cited: Sequence[Citation] = ()
+    """What that text refers to: its numbers stay."""
 
 
 @dataclass
@@ -81,12 +83,12 @@ class Answer:
 class _Writing:
     """One answer in the making: the text so far, its citations in order of appearance, and the clock."""
 
-    def __init__(self, sink: Sink, model: str) -> None:
+    def __init__(self, sink: Sink, model: str, cited: Sequence[Citation] = ()) -> None:
         self.sink = sink
-        self.answer = Answer(stats={"model": model, "tokens": 0, "finish": "stop"})
+        self.answer = Answer(citations=list(cited), stats={"model": model, "tokens": 0, "finish": "stop"})
         self.began = clock.monotonic()
         self.first_text_at: float | None = None
-        self._numbers: dict[tuple[str, int, int], int] = {}
+        self._numbers = {(citation.document_id, citation.page, citation.start): citation.n for citation in cited}
 
     def text(self, text: str) -> None:
         if not text:
@@ -102,7 +104,7 @@ class _Writing:
         place = (citation.document_id, citation.page, citation.start)
         number = self._numbers.get(place)
         if number is None:
-            number = self._numbers[place] = len(self._numbers) + 1
+            number = self._numbers[place] = max(self._numbers.values(), default=0) + 1
             numbered = citation.numbered(number)
             self.answer.citations.append(numbered)
             self.sink.emit("citation", **numbered.as_dict())
@@ -113,6 +115,10 @@ class _Writing:
         if (citation.document_id, citation.page, citation.start) not in self._numbers:
             self.text(("\n\n" if self.answer.text else "") + text)
             self.cite(citation)
+
+    def waits(self, stage: str, position: int) -> None:
+        """Tell that the model is being loaded, or which place in its queue this answer has."""
+        self.sink.emit("stage", stage=stage, position=position)
 
     def check(self) -> None:
         if self.sink.stopped():
@@ -150,10 +156,12 @@ class Answering:
             HakoError: the model or the search failed; what was written is in the sink.
         """
         model = self._gateway.model(question.model)
-        writing = _Writing(sink, model.id)
+        writing = _Writing(sink, model.id, question.cited)
         try:
             if question.bases and not question.continued:
                 self._from_documents(question, model, writing)
+            elif question.bases and question.cited:
+                self._go_on(question, model, writing)
             else:
                 self._chat(question, model, writing)
         except CancelledError:
@@ -164,7 +172,7 @@ class Answering:
 
     def _from_documents(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
         writing.sink.emit("stage", stage="searching")
-        found = self._retriever.search(question.bases, _query(question), SearchOptions())
+        found = self._retriever.search(question.bases, _query(question), SearchOptions(), writing.sink.stopped)
         writing.check()
         answer = writing.answer
         read = found.hits[:_READ_PASSAGES]
@@ -189,6 +197,13 @@ class Answering:
             self._write_tiny(question, read, model, writing)
         else:
             self._write_sourced(question, read, language, model, writing)
+
+    def _go_on(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
+        """More of an answer from the documents that was cut: whether they hold it was decided then."""
+        writing.sink.emit("stage", stage="searching")
+        found = self._retriever.search(question.bases, _query(question), SearchOptions(), writing.sink.stopped)
+        writing.check()
+        self._write_sourced(question, found.hits[:_READ_PASSAGES], language_of(question.text), model, writing)
 
     def _extract(self, found: Retrieval, language: str, writing: _Writing) -> None:
         """No model: the words of the documents themselves."""
@@ -225,18 +240,21 @@ class Answering:
         if not writing.answer.text:
             _quote_next(facts, writing)
         writing.answer.mode = "generated" if kept else "extractive"
+        if writing.answer.stats["finish"] == "length":  # what was unfinished is not shown: nothing to go on with
+            writing.answer.stats["finish"] = "stop"
 
     def _write_sourced(
         self, question: Question, hits: Sequence[Hit], language: str, model: ModelInfo, writing: _Writing
     ) -> None:
         passages = [(hit.title or hit.document, hit.text) for hit in hits]
-        bare = prompts.sourced(question.text, passages, language, ())
-        used = sum(self._gateway.count_tokens([str(message["content"]) for message in bare], model.id))
-        room = model.context - used - _ANSWER_TOKENS
-        history = prompts.fit_history(question.history, room, lambda texts: self._gateway.count_tokens(texts, model.id))
+        begun = _begun(prompts.unmarked(question.continued))
+        bare = [*prompts.sourced(question.text, passages, language, ()), *begun]
+        count = self._counter(model, writing)
+        room = model.context - sum(count([str(message["content"]) for message in bare])) - _ANSWER_TOKENS
+        history = prompts.fit_history(question.history, room, count)
         request = ChatRequest(
             model=model.id,
-            messages=prompts.sourced(question.text, passages, language, history),
+            messages=[*prompts.sourced(question.text, passages, language, history), *begun],
             max_tokens=_ANSWER_TOKENS,
             temperature=0.2,
         )
@@ -251,28 +269,25 @@ class Answering:
             _match(last, hits, writing)
 
     def _chat(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
-        own = [{"role": "user", "content": question.text}]
-        if question.continued:
-            own.append({"role": "assistant", "content": question.continued})
-        counts = self._gateway.count_tokens([str(message["content"]) for message in own], model.id)
+        own = [{"role": "user", "content": question.text}, *_begun(question.continued)]
+        count = self._counter(model, writing)
         limit = min(_ANSWER_TOKENS, model.context // 2)
-        history = prompts.fit_history(
-            question.history,
-            model.context - sum(counts) - limit,
-            lambda texts: self._gateway.count_tokens(texts, model.id),
-        )
+        room = model.context - sum(count([str(message["content"]) for message in own])) - limit
+        history = prompts.fit_history(question.history, room, count)
         request = ChatRequest(model=model.id, messages=[*history, *own], max_tokens=limit)
         for delta in self._deltas(request, writing):
             writing.text(delta)
 
+    def _counter(self, model: ModelInfo, writing: _Writing) -> Callable[[Sequence[str]], list[int]]:
+        """Counts tokens; that needs a place at the model too, and a stop while waiting for one."""
+        return lambda texts: self._gateway.count_tokens(
+            texts, model.id, stopped=writing.sink.stopped, waits=writing.waits
+        )
+
     def _deltas(self, request: ChatRequest, writing: _Writing) -> Iterator[str]:
         """The model's text as it comes; the figures go into the answer however it ends."""
         sink = writing.sink
-
-        def waits(stage: str, position: int) -> None:
-            sink.emit("stage", stage=stage, position=position)
-
-        with self._gateway.chat(request, stopped=sink.stopped, waits=waits) as stream:
+        with self._gateway.chat(request, stopped=sink.stopped, waits=writing.waits) as stream:
             sink.on_stop(stream.cut)
             sink.emit("stage", stage="writing")
             try:
@@ -287,6 +302,11 @@ def _query(question: Question) -> str:
     if before and len(tokens.content_terms(question.text)) < _FEW_TERMS:
         return f"{before}\n{question.text}"
     return question.text
+
+
+def _begun(answer: str) -> list[Message]:
+    """An answer that the model goes on with, as the last message."""
+    return [{"role": "assistant", "content": answer}] if answer else []
 
 
 def _source(hit: Hit) -> dict[str, Any]:

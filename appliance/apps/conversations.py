@@ -13,6 +13,7 @@ from appliance.apps.prompts import Message as PromptMessage
 from appliance.apps.runs import Runs, Writer
 from appliance.errors import BadInputError, BusyError, DiskFullError, HakoError, NotFoundError
 from appliance.knowledge.bases import Base, Bases
+from appliance.knowledge.cite import Citation
 
 _AGAIN_S = 3.0
 """Between two tries to store an answer while there is no room."""
@@ -60,7 +61,7 @@ class Conversations:
         self._demand_room(user_id)
         answer = self._chats.message(user_id, message_id)
         cut = answer.body.get("stats", {}).get("finish") == "length"
-        if answer.role != "assistant" or not cut or answer.body.get("mode") != "chat":
+        if answer.role != "assistant" or not cut or answer.body.get("mode") not in ("chat", "generated"):
             raise BadInputError(field="message")
         question = self._chats.message(user_id, answer.parent_id or "")
         self._chats.reopen(user_id, answer)
@@ -78,8 +79,9 @@ class Conversations:
         """Start the run; an answer that can't begin is closed, for nothing can follow one that seems to be written."""
         try:
             return self._start(who, user_id, question, answer)
-        except HakoError as error:
-            body = {"error": {"code": error.code, "params": error.params}}
+        except Exception as error:
+            known = error if isinstance(error, HakoError) else HakoError()
+            body = {"error": {"code": known.code, "params": known.params}}
             was: Record = (answer.id, answer.text, "failed", body)
             if answer.state != "running":  # one that was to go on is as it was
                 was = (answer.id, answer.text, answer.state, answer.body)
@@ -99,6 +101,7 @@ class Conversations:
                 bases=readable(self._bases, who, chat.base_ids),
                 history=[_prompt(message) for message in path[:-1] if message.text],
                 continued=answer.text,
+                cited=[Citation(**citation) for citation in answer.body.get("citations", [])],
             ),
             chat=chat,
             answer=answer,
@@ -158,17 +161,36 @@ class _Work:
             self._fail(writer, HakoError())
             raise
         state: State = "stopped" if written.stats["finish"] == "cancelled" else "done"
-        message = self._stored(writer, written.text, state, written.body())
+        message = self._stored(writer, written.text, state, self._whole(written.body()))
         if message is None:  # the chat was deleted while it was written
             raise NotFoundError(self._answer.id)
-        if writer.ended_at is None:
-            writer.emit("done", message=message.as_dict())
+        writer.emit("done", message=message.as_dict())
 
     def _fail(self, writer: Writer, error: HakoError) -> None:
         text = "".join(event.data["text"] for event in writer.events if event.kind == "delta")
         citations = [event.data for event in writer.events if event.kind == "citation"]
-        body = {"error": {"code": error.code, "params": error.params}, "citations": citations}
+        earlier = self._answer.body
+        body = {
+            **earlier,
+            "error": {"code": error.code, "params": error.params},
+            "citations": [*earlier.get("citations", []), *citations],
+        }
         self._stored(writer, text, "failed", body)
+
+    def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
+        """With what is known of the beginning of an answer that was continued; `body` has its citations already."""
+        earlier = self._answer.body
+        if not self._question.continued:
+            return body
+        shift = len(self._question.continued)
+        unsourced = [(start + shift, end + shift) for start, end in body["unsourced"]]
+        tokens = earlier.get("stats", {}).get("tokens", 0) + body["stats"]["tokens"]
+        return {
+            **body,
+            **{name: earlier[name] for name in ("mode", "verdict", "sources") if name in earlier},
+            "unsourced": [*earlier.get("unsourced", []), *unsourced],
+            "stats": {**earlier.get("stats", {}), **body["stats"], "tokens": tokens},
+        }
 
     def _stored(self, writer: Writer, text: str, state: State, body: dict[str, Any]) -> Message | None:
         """Close the record. While there is no room the reader is told, and the text waits here until there is."""
@@ -176,6 +198,5 @@ class _Work:
             try:
                 return self._close(self._answer.id, self._question.continued + text, state, body)
             except (BusyError, DiskFullError) as error:
-                if writer.ended_at is None:
-                    writer.emit("error", code=error.code, params=error.params)
+                writer.emit("error", code=error.code, params=error.params)
                 time.sleep(_AGAIN_S)

@@ -1,10 +1,16 @@
 """Prompts: what a model is asked, with sources and history, fitted into its context."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 Message = dict[str, Any]
 """One entry of an OpenAI `messages` list."""
+
+_CONTROL = re.compile(r"<(?=[|\uff5c/a-zA-Z_])|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+)\])")
+"""The beginnings of tags and of the control signs of known model families."""
+
+_MARK = re.compile(r" \[\d{1,2}\]")
 
 _TINY_SYSTEM = (
     "Answer the question with the numbered facts below and nothing else. Use their words. "
@@ -26,7 +32,7 @@ _SYSTEM = {
 
 def tiny(question: str, facts: Sequence[str]) -> list[Message]:
     """For a model that can do little more than pick: numbered sentences; the grammar forces the marks."""
-    numbered = "\n".join(f"[{n}] {fact}" for n, fact in enumerate(facts, start=1))
+    numbered = "\n".join(f"[{n}] {plain(fact)}" for n, fact in enumerate(facts, start=1))
     return [
         {"role": "system", "content": _TINY_SYSTEM},
         {"role": "user", "content": f"Facts:\n{numbered}\n\nQuestion: {question}"},
@@ -48,14 +54,23 @@ def sourced(
     question: str, passages: Sequence[tuple[str, str]], language: str, history: Sequence[Message]
 ) -> list[Message]:
     """For a model that can read: whole passages as (title, text), then the conversation."""
-    sources = "\n\n".join(f"## {_plain(title)}\n{_plain(text)}" for title, text in passages)
+    sources = "\n\n".join(f"## {plain(title)}\n{plain(text)}" for title, text in passages)
     system = f"{_SYSTEM[language]}\n\n<sources>\n{sources}\n</sources>"
     return [{"role": "system", "content": system}, *history, {"role": "user", "content": question}]
 
 
-def _plain(text: str) -> str:
-    """A document can't close the sources block from inside."""
-    return text.replace("</sources>", "< /sources>")
+def plain(text: str) -> str:
+    """A document's words that can neither close the block they stand in nor begin somebody else's turn.
+
+    Engines read `<|im_start|>` and the like as control signs wherever they stand, so every opening bracket that
+    could be one gets a space behind it. Citations compare words only and don't notice.
+    """
+    return _CONTROL.sub(r"\g<0> ", text)
+
+
+def unmarked(answer: str) -> str:
+    """An answer without the `[n]` that we wrote behind its sentences."""
+    return _MARK.sub("", answer)
 
 
 def fit_history(

@@ -58,8 +58,10 @@ class Writer:
         self._on_stop: Callable[[], None] | None = None
 
     def emit(self, kind: str, **data: Any) -> None:
-        """Append an event and wake the readers."""
+        """Append an event and wake the readers; nothing follows the final one."""
         with self.changed:
+            if self.ended_at is not None:
+                return
             self.events.append(RunEvent(len(self.events) + 1, kind, data))
             if kind in FINAL:
                 self.ended_at = clock.monotonic()

@@ -45,6 +45,10 @@ class BoxClient:
         """POST of a JSON body, decoded."""
         return self._send("POST", path, json=body)
 
+    def put(self, path: str, body: object) -> None:
+        """PUT of a JSON body."""
+        self._send("PUT", path, json=body)
+
     def delete(self, path: str) -> None:
         """DELETE."""
         self._send("DELETE", path)

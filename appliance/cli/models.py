@@ -1,8 +1,17 @@
-"""`hako models`: what the box can run."""
+"""`hako models`: what the box can run, and bringing, checking and removing it."""
+
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import click
 
+from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.errors import by_code
+
+_MB, _GB = 10**6, 10**9
 
 
 @click.group()
@@ -20,4 +29,186 @@ def list_models(terminal: Terminal) -> None:
     for item in items:
         memory = f"{(item['memory_bytes'] or 0) / 2**20:.0f} MiB"
         state = say(f"cli.models.{item['state']}")
-        click.echo(f"{item['id']:<28} {item['kind']:<10} {state:<12} {memory:>9}  {item['licence']}")
+        names = " ".join(["", *item["aliases"]])
+        click.echo(f"{item['id']:<28} {item['kind']:<10} {state:<12} {memory:>9}  {item['licence']}{names}")
+
+
+@models.command()
+@click.argument("model")
+@click.pass_obj
+@reports_errors
+def show(terminal: Terminal, model: str) -> None:
+    """Show one model: what it is, where it came from, the memory it takes."""
+    with terminal.client() as client:
+        item = client.get(_path(model))
+    _fact("name", item["name"])
+    _fact("id", item["id"])
+    _fact("aliases", ", ".join(item["aliases"]))
+    _fact("state", say(f"cli.models.{item['state']}"))
+    _fact("licence", item["licence"])
+    _fact("source", item["source"])
+    _facts(item)
+    for file in item["files"]:
+        click.echo(f"  {file['name']}  {_size(file['size'])}  sha256 {file['sha256']}")
+
+
+@models.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--licence", required=True, help="Its licence, e.g. Apache-2.0.")
+@click.option("--source", help="Where it came from; the file's name when left out.")
+@click.option("--language", "languages", multiple=True, help="A language that it is good at, e.g. ja; may be repeated.")
+@click.option("--name", help="What people see; taken from the file when left out.")
+@click.option("--link", is_flag=True, help="Share the file's bytes (hard link) instead of copying them.")
+@click.option("--dry-run", is_flag=True, help="Only say what it is and whether it fits.")
+@click.pass_obj
+@reports_errors
+def bring(
+    terminal: Terminal,
+    path: Path,
+    licence: str,
+    source: str | None,
+    languages: tuple[str, ...],
+    name: str | None,
+    *,
+    link: bool,
+    dry_run: bool,
+) -> None:
+    """Bring the GGUF file at PATH into the box."""
+    where = path.parent.resolve() / path.name  # a link as the last part is refused by the box
+    body = {"path": str(where), "licence": licence, "languages": languages, "link": link}
+    body |= {key: value for key, value in (("source", source), ("name", name)) if value is not None}
+    with terminal.client() as client:
+        if dry_run:
+            _print_plan(client.post("/models/import", {**body, "dry_run": True})["plan"])
+            click.echo(say("cli.models.dry"))
+            return
+        done = _brought(client, body)
+    click.echo(say("cli.models.twin" if done["already_there"] else "cli.models.imported", id=done["model"]))
+
+
+@models.command()
+@click.argument("model")
+@click.pass_obj
+@reports_errors
+def load(terminal: Terminal, model: str) -> None:
+    """Load a model and keep it loaded."""
+    with terminal.client() as client:
+        client.post(f"{_path(model)}/load", {})
+    click.echo(say("cli.models.did_load", id=model))
+
+
+@models.command()
+@click.argument("model")
+@click.pass_obj
+@reports_errors
+def unload(terminal: Terminal, model: str) -> None:
+    """Free a model's memory once its answers have ended."""
+    with terminal.client() as client:
+        client.post(f"{_path(model)}/unload", {})
+    click.echo(say("cli.models.did_unload", id=model))
+
+
+@models.command()
+@click.argument("model")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.pass_obj
+@reports_errors
+def remove(terminal: Terminal, model: str, *, yes: bool) -> None:
+    """Erase a model's files."""
+    with terminal.client() as client:
+        if not yes:
+            click.confirm(say("cli.models.sure", id=model), abort=True)
+        client.delete(_path(model))
+    click.echo(say("cli.models.did_remove", id=model))
+
+
+@models.command()
+@click.argument("name")
+@click.argument("model", required=False)
+@click.option("--remove", "forget", is_flag=True, help="Forget the alias.")
+@click.pass_obj
+@reports_errors
+def alias(terminal: Terminal, name: str, model: str | None, *, forget: bool) -> None:
+    """Let programs call MODEL by NAME, e.g. gpt-4o-mini."""
+    if (model is None) is not forget:
+        raise click.UsageError("NAME MODEL, or NAME --remove")
+    with terminal.client() as client:
+        if model is None:
+            client.delete(f"/models/aliases/{quote(name)}")
+            click.echo(say("cli.models.alias_gone", name=name))
+        else:
+            client.put(f"/models/aliases/{quote(name)}", {"model": model})
+            click.echo(say("cli.models.alias_set", name=name, id=model))
+
+
+@models.command()
+@click.argument("model")
+@click.pass_obj
+@reports_errors
+def verify(terminal: Terminal, model: str) -> None:
+    """Compare every file of a model with its digest."""
+    with terminal.client() as client:
+        seen = client.post(f"{_path(model)}/verify", {})
+    click.echo(say("cli.models.verified", id=model, size=_size(seen["size_bytes"])))
+
+
+def _path(model: str) -> str:
+    return f"/models/{quote(model, safe='')}"
+
+
+def _brought(client: BoxClient, body: dict[str, Any]) -> dict[str, Any]:
+    """The import with its progress; a terminal sees the percentage, a file only the facts."""
+    shown = sys.stdout.isatty()
+    for kind, data in client.events("/models/import", body):
+        if kind == "plan":
+            _print_plan(data)
+        elif kind == "progress" and shown:
+            click.echo(f"\r{data['done'] * 100 // data['total']:3} %", nl=False)
+        elif kind == "error":
+            raise by_code(data["code"], **data.get("params", {}))
+        elif kind == "done":
+            click.echo("\r" if shown else "", nl=False)
+            return data
+    raise by_code("HK-BOX-001")
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    _fact("name", plan["name"])
+    _fact("id", plan["model"])
+    _fact("architecture", f"{plan['architecture']}, {plan['vocabulary']}")
+    _fact("stated_licence", plan["stated_licence"])
+    _facts(plan)
+    if not plan["chat_template"]:
+        click.echo(say("cli.models.no_template"))
+    if plan["languages"] == ["und"]:
+        click.echo(say("cli.models.no_language"))
+
+
+def _facts(item: dict[str, Any]) -> None:
+    _fact("parameters", _count(item["parameters"]) if item["parameters"] else "")
+    _fact("quantization", item["quantization"])
+    _fact("context", str(item["context"]))
+    _fact("languages", ", ".join(item["languages"]))
+    _fact("size", _size(item["size_bytes"]))
+    estimate = item["estimate"]
+    if estimate:
+        sizes = {key: _size(estimate[f"{key}_bytes"]) for key in ("needed", "weights", "cache", "scratch", "available")}
+        text = say("cli.models.estimate", context=estimate["context"], parallel=estimate["parallel"], **sizes)
+        _fact("memory", f"{say('cli.models.' + estimate['verdict'])}. {text}")
+
+
+def _fact(key: str, value: str) -> None:
+    if value:
+        click.echo(f"{say('cli.models.fact_' + key)}: {value}")
+
+
+def _size(count: int) -> str:
+    for unit, name in ((_GB, "GB"), (_MB, "MB")):
+        if count >= unit:
+            return f"{count / unit:.{0 if count >= 10 * unit else 1}f} {name}"
+    return f"{count / 1000:.0f} kB"
+
+
+def _count(number: int) -> str:
+    """Parameters as people say them: 135 M, 7.2 B."""
+    return f"{number / _GB:.1f} B" if number >= _GB else f"{number / _MB:.3g} M"

@@ -132,6 +132,7 @@ def _welcome(settings: Settings, stop: _Signals, *, seconds: float, question: bo
     url = settings.web.url
     if KeysClient(settings.keys_socket).status().sealed:
         click.echo(say("cli.serve.sealed", url=url))
+        click.echo(say("cli.serve.stop"))
         return
     with BoxClient(settings, language()) as client:
         click.echo(say("cli.serve.up", url=url, seconds=f"{seconds:.1f}"))

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from appliance.config import Settings
 from appliance.errors import InferenceUnreachableError, ModelFailedError, WrongModelKindError
+from appliance.gateway import schemas
+from appliance.gateway.aliases import Aliases
 from appliance.gateway.stream import ChatStream, RawStream
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient, Waits
@@ -45,6 +47,12 @@ class ModelInfo:
     quantization: str
     size_class: str
     provider: str | None
+    aliases: tuple[str, ...] = ()
+    """Other names that programs may call it by."""
+    parameters: int = 0
+    """0 where it isn't known."""
+    dimensions: int | None = None
+    """Length of a vector; embedding models only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +87,7 @@ class Gateway:
         self._settings = settings.inference
         self._catalog = Catalog(settings.models)
         self._client = InferenceClient(settings.inference_socket)
+        self.aliases = Aliases(settings.model_aliases, self._catalog)
 
     # -- what there is
 
@@ -96,17 +105,23 @@ class Gateway:
         Raises:
             ModelNotFoundError: no such model.
         """
-        return self._info(self._catalog.get(name or self._settings.chat_model), {})
+        return self._info(self._find(name or self._settings.chat_model), {})
 
     def load(self, model: str) -> None:
         """Load and keep loaded; returns when it answers."""
-        self._catalog.get(model)
-        self._client.load(model)
+        self._client.load(self._find(model).id)
 
     def unload(self, model: str) -> None:
         """Free its memory once its running answers have ended."""
-        self._catalog.get(model)
-        self._client.unload(model)
+        self._client.unload(self._find(model).id)
+
+    def _find(self, name: str) -> Manifest:
+        """The model of that name, or the one that the alias of that name stands for.
+
+        Raises:
+            ModelNotFoundError: neither.
+        """
+        return self._catalog.get(self.aliases.resolve(name))
 
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
         chat = manifest.kind == "chat"
@@ -126,13 +141,18 @@ class Gateway:
             quantization=manifest.quantization,
             size_class=manifest.size_class,
             provider=now.get("provider"),
+            aliases=self.aliases.of(manifest.id),
+            parameters=manifest.parameters,
+            dimensions=manifest.dimensions,
         )
 
     @contextmanager
-    def _connected(self, manifest: Manifest, stopped: Stopped | None = None) -> Iterator[ChildConnection]:
+    def _connected(
+        self, manifest: Manifest, stopped: Stopped | None = None, waits: Waits | None = None
+    ) -> Iterator[ChildConnection]:
         """A place at the model and a connection to it, both given back at the end."""
         with (
-            self._client.lease(manifest.id, stopped=stopped) as lease,
+            self._client.lease(manifest.id, stopped=stopped, waits=waits) as lease,
             ChildConnection(lease.socket, lease.api_key, manifest.name) as connection,
         ):
             yield connection
@@ -146,7 +166,7 @@ class Gateway:
             CancelledError: `stopped` said so.
             ModelFailedError, BusyError, InferenceUnreachableError: no embedding now.
         """
-        manifest = self._catalog.get(self._settings.embedding_model)
+        manifest = self._find(self._settings.embedding_model)
         prefix = manifest.query_prefix if kind == "query" else manifest.passage_prefix
         vectors, _tokens = self._embed(manifest, [prefix + text for text in texts], truncate=True, stopped=stopped)
         return vectors
@@ -181,15 +201,44 @@ class Gateway:
 
     # -- tokens
 
-    def count_tokens(self, texts: Sequence[str], model: str | None = None) -> list[int]:
-        """Tokens of each text by the model's own vocabulary; the embedding model's for None."""
-        manifest = self._catalog.get(model or self._settings.embedding_model)
+    def count_tokens(
+        self,
+        texts: Sequence[str],
+        model: str | None = None,
+        *,
+        stopped: Stopped | None = None,
+        waits: Waits | None = None,
+    ) -> list[int]:
+        """Tokens of each text by the model's own vocabulary; the embedding model's for None.
+
+        Raises:
+            CancelledError: `stopped` said so, also while others have all the places at the model.
+        """
+        manifest = self._find(model or self._settings.embedding_model)
         if not texts:
             return []
-        with self._connected(manifest) as connection:
+        with self._connected(manifest, stopped, waits) as connection:
             if manifest.engine != "llama":
-                return [int(count) for count in connection.json("/tokenize", {"texts": list(texts)})["counts"]]
-            return [len(connection.json("/tokenize", {"content": text})["tokens"]) for text in texts]
+                answer = connection.json("/tokenize", {"texts": list(texts)}, stopped)
+                return [int(count) for count in answer["counts"]]
+            return [len(connection.json("/tokenize", {"content": text}, stopped)["tokens"]) for text in texts]
+
+    def count_prompt(self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None) -> int:
+        """Tokens that the messages, and tools, of a chat's body have once they are in the model's own form.
+
+        Raises:
+            WrongModelKindError: not a chat model.
+            BadInputError: the engine refuses the messages.
+        """
+        manifest = self._demand(model, "chat")
+        with self._connected(manifest, stopped) as connection:
+            if manifest.engine != "llama":
+                texts = [str(message.get("content") or "") for message in body["messages"]]
+                answer = connection.json("/tokenize", {"texts": texts}, stopped)
+                return sum(int(count) for count in answer["counts"])
+            prompt = connection.json("/apply-template", schemas.harmless(body), stopped)["prompt"]
+            asked = {"content": prompt, "add_special": True, "parse_special": True}
+            return len(connection.json("/tokenize", asked, stopped)["tokens"])
 
     # -- chat
 
@@ -209,7 +258,17 @@ class Gateway:
             CancelledError: `stopped` said so while waiting.
             ModelFailedError, ModelQuarantinedError, BusyError, InferenceUnreachableError: no answer now.
         """
+        return self._open("/v1/chat/completions", model, body, stopped, waits)
+
+    def complete(self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None) -> RawStream:
+        """Let a chat model go on with `body`'s bare `prompt`: no roles, no template; else as `open`."""
+        return self._open("/v1/completions", model, body, stopped, None)
+
+    def _open(
+        self, path: str, model: str, body: Mapping[str, Any], stopped: Stopped | None, waits: Waits | None
+    ) -> RawStream:
         manifest = self._demand(model, "chat")
+        asked = schemas.harmless(body)
         lease = self._client.lease(manifest.id, stopped=stopped, waits=waits)
         try:
             connection = ChildConnection(lease.socket, lease.api_key, manifest.name)
@@ -218,7 +277,7 @@ class Gateway:
             raise
         stream = RawStream(lease, connection, stopped)
         try:
-            connection.send("/v1/chat/completions", {**body, "stream": True})
+            connection.send(path, {**asked, "stream": True})
             connection.begin(stopped)
         except BaseException:
             stream.close()
@@ -226,7 +285,7 @@ class Gateway:
         return stream
 
     def _demand(self, model: str, kind: Literal["chat", "embedding"]) -> Manifest:
-        manifest = self._catalog.get(model)
+        manifest = self._find(model)
         if manifest.kind != kind:
             raise WrongModelKindError(name=manifest.name)
         return manifest

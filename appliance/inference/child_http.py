@@ -1,8 +1,9 @@
-"""The HTTP server of engines that bring none: OpenAI-shaped chat and embeddings over a unix socket."""
+"""The HTTP server of engines that bring none: OpenAI-shaped chat, completions and embeddings over a unix socket."""
 
 import base64
 import contextlib
 import hmac
+import itertools
 import json
 import os
 import secrets
@@ -42,6 +43,10 @@ class Answering(Protocol):
 
     def chat(self, body: dict[str, Any]) -> Iterator[str]:
         """Pieces of the answer; raises before the first one or not at all. Closing the iterator cancels."""
+        ...
+
+    def complete(self, prompt: str) -> Iterator[str]:
+        """What follows a bare text, without a template; else as `chat`."""
         ...
 
     def embed(self, texts: Sequence[str], *, truncate: bool) -> tuple[Vectors, int]:
@@ -92,6 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         routes: dict[str, Callable[[dict[str, Any]], None]] = {
             "/v1/chat/completions": self._chat,
+            "/v1/completions": self._complete,
             "/v1/embeddings": self._embeddings,
             "/tokenize": self._tokenize,
         }
@@ -133,46 +139,58 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"counts": self.engine.count_tokens(texts)})
 
     def _chat(self, body: dict[str, Any]) -> None:
-        if not body.get("stream"):
-            raise ValueError("stream must be true: this server always streams")
+        _demand_stream(body)
         pieces = self.engine.chat(body)
+        self._answer(body, pieces, _delta, [str(message.get("content") or "") for message in body["messages"]])
+
+    def _complete(self, body: dict[str, Any]) -> None:
+        _demand_stream(body)
+        prompt = body["prompt"]
+        if not isinstance(prompt, str):
+            raise TypeError("prompt must be a text")
+        self._answer(body, self.engine.complete(prompt), _text, [prompt])
+
+    def _answer(self, body: dict[str, Any], pieces: Iterator[str], shape: "_Shape", prompt: Sequence[str]) -> None:
         try:
             first = next(pieces, None)
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self._stream(body, first, pieces)
+            self._stream(body, itertools.chain(() if first is None else (first,), pieces), shape, prompt)
         except OSError:
             self.close_connection = True
         finally:
             getattr(pieces, "close", lambda: None)()
 
-    def _stream(self, body: dict[str, Any], first: str | None, rest: Iterator[str]) -> None:
+    def _stream(self, body: dict[str, Any], pieces: Iterator[str], shape: "_Shape", prompt: Sequence[str]) -> None:
+        chat = shape is _delta
         frame = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
-            "object": "chat.completion.chunk",
+            "object": "chat.completion.chunk" if chat else "text_completion",
             "created": int(time.time()),
             "model": self.model,
         }
+        prompt_tokens = sum(self.engine.count_tokens(prompt))
+        if chat:
+            self._event({"choices": [_choice({"role": "assistant", "content": None})], **frame})
         count = 0
-        self._event({"choices": [_choice({"role": "assistant", "content": None})], **frame})
         limit = body.get("max_tokens") or -1
         finish = "stop"
-        piece = first
-        while piece is not None:
+        for piece in pieces:
             if count == limit:
                 finish = "length"
                 break
             count += 1
-            self._event({"choices": [_choice({"content": piece})], **frame})
+            event: dict[str, Any] = {"choices": [shape(piece)], **frame}
+            if body.get("timings_per_token"):
+                event["timings"] = {"cache_n": 0, "prompt_n": prompt_tokens, "predicted_n": count}
+            self._event(event)
             if self._gone():
                 return
-            piece = next(rest, None)
-        self._event({"choices": [_choice({}, finish)], **frame})
+        usage = {"prompt_tokens": prompt_tokens, "completion_tokens": count, "total_tokens": prompt_tokens + count}
+        self._event({"choices": [shape("", finish)], **frame})
         if (body.get("stream_options") or {}).get("include_usage"):
-            prompt = sum(self.engine.count_tokens([str(m.get("content") or "") for m in body["messages"]]))
-            usage = {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count}
             self._event({"choices": [], "usage": usage, **frame})
         self._chunk(b"data: [DONE]\n\n")
         self.wfile.write(b"0\r\n\r\n")
@@ -215,8 +233,25 @@ def _object(raw: bytes) -> dict[str, Any]:
     return body
 
 
+_Shape = Callable[..., dict[str, Any]]
+"""A choice for a piece of text and, at the end, the reason."""
+
+
+def _delta(piece: str, finish: str | None = None) -> dict[str, Any]:
+    return _choice({"content": piece} if piece else {}, finish)
+
+
+def _text(piece: str, finish: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "text": piece, "logprobs": None, "finish_reason": finish}
+
+
 def _choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+def _demand_stream(body: dict[str, Any]) -> None:
+    if not body.get("stream"):
+        raise ValueError("stream must be true: this server always streams")
 
 
 def _base64(row: Vectors) -> str:

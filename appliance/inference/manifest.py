@@ -14,6 +14,7 @@ ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9 _.+-]{0,199}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ModelKind = Literal["chat", "embedding"]
+SizeClass = Literal["tiny", "small", "medium", "large"]
 
 
 class ModelFile(BaseModel):
@@ -53,7 +54,7 @@ class Manifest(BaseModel):
     parameters: int = Field(0, ge=0)
     dimensions: int | None = Field(None, ge=1)
     """Length of a vector; embedding models only."""
-    size_class: Literal["tiny", "small", "medium", "large"] = "small"
+    size_class: SizeClass = "small"
     """`tiny` models get numbered sentences and a grammar, see the answering app."""
     query_prefix: str = "query: "
     """Put before a question by embedding models of the E5 family; empty for others."""

@@ -220,6 +220,9 @@ class Runner:
             error = refused
         except OSError as broken:
             error = ModelFailedError(f"could not start: {broken}", name=self.manifest.name)
+        except Exception:  # else it would count as loading for ever, and hold up everybody who asks
+            log.exception("load_crashed", model=self.manifest.id)
+            error = ModelFailedError("load crashed", name=self.manifest.name)
         with self._change:
             self._loading = False
             self._error = error

@@ -121,6 +121,7 @@ class Child:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
+        self._close_pipes()
         self._remove_socket()
 
     def exit_status(self) -> str:
@@ -140,7 +141,7 @@ class Child:
 
     def _watch(self, exited: Callable[["Child"], None]) -> None:
         self._process.wait()
-        self._close_input()
+        self._close_pipes()
         self._remove_socket()
         exited(self)
 
@@ -152,10 +153,10 @@ class Child:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-        self._drainer.join()
-        self._close_pipes()
 
     def _close_pipes(self) -> None:
+        """Once it has ended: until then what it prints is still read."""
+        self._drainer.join()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):  # what was not flushed to a dead child is lost anyway

@@ -14,6 +14,7 @@ from appliance.config import Settings
 from appliance.errors import BadInputError, ConflictError, HakoError, ModelFailedError, ModelTooLargeError
 from appliance.inference.catalog import Catalog
 from appliance.inference.engine import EngineSpec
+from appliance.inference.estimate import SCRATCH_BYTES
 from appliance.inference.manifest import Manifest
 from appliance.inference.protocol import Lines, Message, send
 from appliance.inference.runner import Grant, Runner
@@ -27,9 +28,6 @@ _MIB = 1 << 20
 _WATCH_SECONDS = 1.0
 _EMBEDDING_PLACES = 4
 """Batches at once; more would only queue inside the child."""
-
-_SCRATCH_BYTES = 256 * _MIB
-"""What a child needs beside its weights, in the estimate before loading."""
 
 
 class Supervisor:
@@ -100,10 +98,18 @@ class Supervisor:
                 runner = self._runners[model] = Runner(manifest, places, limit, self._launch)
         return runner
 
+    def _unload(self, model: str) -> None:
+        """Also a model that is no longer in the catalogue: one that is being removed."""
+        with self._lock:
+            runner = self._runners.get(model)
+        if runner is None:
+            runner = self._runner(model)
+        runner.unload()
+
     def _launch(self, manifest: Manifest, exited: Callable[[Child], None]) -> Child:
         folder = self._catalog.folder(manifest.id)
         self._verifier.check(manifest, folder)
-        missing = manifest.size + _SCRATCH_BYTES - resources.available()
+        missing = manifest.size + SCRATCH_BYTES - resources.available()
         if missing > 0:
             raise ModelTooLargeError(f"{missing} bytes short", missing_gb=math.ceil(missing / 1e9))
         child = Child(self._spec(manifest, folder), exited)
@@ -190,7 +196,7 @@ class Supervisor:
                 self._runner(model).load(_telling(connection))
                 send(connection, {"event": "done"})
             case "unload":
-                self._runner(model).unload()
+                self._unload(model)
                 send(connection, {"event": "done"})
             case "status":
                 with self._lock:

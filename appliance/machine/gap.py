@@ -12,7 +12,8 @@ from appliance import clock
 State = Literal["closed", "open", "unknown"]
 
 _PROC = Path("/proc")
-_TABLES = ("tcp", "tcp6", "udp", "udp6")
+_TABLES = ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6")
+_ALWAYS_THERE = ("tcp", "udp")
 _LISTENING = "0A"
 _FRESH_S = 10.0
 
@@ -29,14 +30,19 @@ class Gap:
 @dataclass(frozen=True)
 class _Socket:
     inode: str
+    connects: bool
+    """Whether it is of a kind that has to connect before it can send; others send to whomever they like."""
+    local: IPv4Address | IPv6Address
     local_port: int
     remote: IPv4Address | IPv6Address
     listening: bool
 
     @property
     def is_outside(self) -> bool:
-        """Connected to another machine."""
-        return not (self.remote.is_loopback or self.remote.is_unspecified)
+        """Connected to another machine, or free to send to one. No part of the box sends without a connection."""
+        if self.connects:
+            return not (self.remote.is_loopback or self.remote.is_unspecified)
+        return not (self.remote.is_loopback or self.local.is_loopback)
 
 
 class GapWatch:
@@ -60,10 +66,11 @@ def _look(pids: Iterable[int]) -> State:
         sockets = list(_sockets())
     except (OSError, ValueError, IndexError):
         return "unknown"
-    own = {inode for pid in pids for inode in _inodes(pid)}
-    served = {entry.local_port for entry in sockets if entry.listening}
-    opened = (entry for entry in sockets if entry.inode in own and entry.is_outside)
-    return "open" if any(entry.local_port not in served for entry in opened) else "closed"
+    inodes = {inode for pid in pids for inode in _inodes(pid)}
+    own = [entry for entry in sockets if entry.inode in inodes]
+    served = {entry.local_port for entry in own if entry.listening}
+    opened = (entry for entry in own if entry.is_outside and not (entry.connects and entry.local_port in served))
+    return "open" if any(opened) else "closed"
 
 
 def family(root_pid: int) -> set[int]:
@@ -103,13 +110,16 @@ def _inodes(pid: int) -> Iterator[str]:
 def _sockets() -> Iterator[_Socket]:
     for table in _TABLES:
         path = _PROC / "net" / table
-        if table.endswith("6") and not path.exists():  # a kernel without IPv6
+        if table not in _ALWAYS_THERE and not path.exists():  # a kernel without it
             continue
         for line in path.read_text("ascii").splitlines()[1:]:
             fields = line.split()
+            local, _, port = fields[1].rpartition(":")
             yield _Socket(
                 inode=fields[9],
-                local_port=int(fields[1].rpartition(":")[2], 16),
+                connects=table.startswith("tcp"),
+                local=_address(local),
+                local_port=int(port, 16),
                 remote=_address(fields[2].rpartition(":")[0]),
                 listening=fields[3] == _LISTENING,
             )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from appliance import clock, logs
 from appliance.errors import NotReadyError
@@ -17,6 +18,7 @@ log = logs.get(__name__)
 
 _STOP_WITHIN_S = 12.0
 _BACKOFF_S = (0.2, 1.0, 3.0, 10.0)
+_LOOK_AT_LOG_S = 10.0
 _STEADY_S = 60.0
 
 
@@ -69,7 +71,7 @@ class Supervisor:
             environment["NOTIFY_SOCKET"] = address
         command = [sys.executable, "-m", "appliance.processes", name]
         command += ["--data-dir", str(self._data_dir), "--parent", str(os.getpid())]
-        output = self._log_file.open("ab") if self._log_file else None
+        output = self._open_log()
         try:
             process = subprocess.Popen(
                 command,
@@ -90,9 +92,19 @@ class Supervisor:
             child.process, child.started_at, child.restart_at = process, clock.monotonic(), None
         return child
 
+    def _open_log(self) -> BinaryIO | None:
+        if self._log_file is None:
+            return None
+        logs.rotate(self._log_file)
+        return self._log_file.open("ab")
+
     def watch(self, stop: Callable[[], bool], told: Callable[[str], None]) -> None:
         """Restart what dies, with back-off, until `stop` says so; `told` gets the name of each restarted process."""
+        looked = clock.monotonic()
         while not stop():
+            if self._log_file and clock.monotonic() - looked > _LOOK_AT_LOG_S:
+                looked = clock.monotonic()
+                logs.rotate(self._log_file)
             for child in self._children.values():
                 if child.restart_at is None and child.process.poll() is not None:
                     steady = clock.monotonic() - child.started_at > _STEADY_S

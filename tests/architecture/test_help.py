@@ -12,6 +12,9 @@ from appliance.config import Settings
 from webui import locales
 from webui.api.help_pages import FOLDER
 from webui.api.me import FORMATS
+from webui.dialects import ollama_embed, ollama_request
+from webui.dialects.anthropic_request import MessagesBody
+from webui.dialects.openai_completions import CompletionBody
 from webui.dialects.openai_request import ChatBody
 
 PAGES = [path for language in locales.LANGUAGES for path in sorted((FOLDER / language).glob("*.md"))]
@@ -104,3 +107,14 @@ def test_every_format_is_in_the_manual(language):
 def test_every_field_of_a_chat_request_is_in_the_manual(language):
     text = read(language, "api")
     assert not [name for name in ChatBody.model_fields if f"`{name}`" not in text]
+    later = text.split("`/v1/completions` ", 1)[1]
+    completions, messages = later.split("ANTHROPIC_BASE_URL", 1)
+    assert not [name for name in CompletionBody.model_fields if f"`{name}`" not in completions]
+    assert not [name for name in MessagesBody.model_fields if f"`{name}`" not in messages.split("OLLAMA_HOST")[0]]
+
+
+@pytest.mark.parametrize("language", locales.LANGUAGES)
+def test_every_field_of_ollamas_requests_is_in_the_manual(language):
+    text = read(language, "api").split("OLLAMA_HOST", 1)[1]
+    bodies = (ollama_request.ChatBody, ollama_request.GenerateBody, ollama_request.Options, ollama_embed.EmbedBody)
+    assert not [name for body in bodies for name in body.model_fields if f"`{name}`" not in text]

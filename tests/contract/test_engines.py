@@ -191,6 +191,19 @@ def test_an_answer_is_a_stream_of_openais_shape(chat_engine: Running) -> None:
     assert answer[-1]["usage"]["completion_tokens"] > 3
 
 
+def test_a_bare_text_goes_on_and_each_piece_tells_the_counts(chat_engine: Running) -> None:
+    body = {"prompt": "The capital of Japan is", "stream": True, "temperature": 0, "max_tokens": 4}
+    with chat_engine.connect() as connection:
+        connection.send("/v1/completions", {**body, "timings_per_token": True})
+        connection.begin()
+        answer = events(b"".join(connection.chunks()))
+    assert {event["object"] for event in answer} == {"text_completion"}
+    said = [event for event in answer if event["choices"] and event["choices"][0]["text"]]
+    assert [event["timings"]["predicted_n"] for event in said] == [1, 2, 3, 4]
+    assert all(event["timings"]["prompt_n"] + event["timings"]["cache_n"] > 4 for event in said)
+    assert answer[-1]["choices"][0]["finish_reason"] == "length"
+
+
 def test_an_answer_comes_while_it_is_written(chat_engine: Running) -> None:
     with chat_engine.connect() as connection:
         connection.send("/v1/chat/completions", chat_engine.long_body() | {"max_tokens": 40})

@@ -1,12 +1,16 @@
-"""A served box with the real starter models and the manual as its sample base, shared by the journeys."""
+"""A served box with the real starter models and the manual as its sample base, and a browser, for all journeys."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from playwright.sync_api import Browser, StorageState, sync_playwright
 
+from tests.e2e.browser import Visitor, add_person, launch
 from tests.simulators.served import PASSWORD, ServedBox
+from webui import locales
+from webui.locales import Language
 
 MODELS = Path(__file__).resolve().parents[2] / ".build" / "models"
 
@@ -35,3 +39,44 @@ def api_key(served: ServedBox) -> str:
     with httpx2.Client(base_url=served.url) as browser:
         browser.post("/sign-in", data={"name": "program", "password": PASSWORD})
         return str(browser.post("/api/v1/me/keys", json={"name": "script"}).json()["key"])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright.chromium)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=locales.LANGUAGES)
+def language(request: pytest.FixtureRequest) -> Language:
+    """Each journey is made in both languages."""
+    chosen: Language = request.param
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser, served: ServedBox) -> Callable[[Language], StorageState]:
+    """The session of Alice, an operator, who signed in once for each language."""
+    states: dict[Language, StorageState] = {}
+
+    def state(language: Language) -> StorageState:
+        if language not in states:
+            add_person(served, f"alice-{language}", "Alice", language)
+            with Visitor(browser, served, language) as visitor:
+                visitor.sign_in(f"alice-{language}")
+                visitor.see(visitor.page.locator("#main"))
+                states[language] = visitor.context.storage_state()
+        return states[language]
+
+    return state
+
+
+@pytest.fixture
+def alice(
+    browser: Browser, served: ServedBox, language: Language, signed_in: Callable[[Language], StorageState]
+) -> Iterator[Visitor]:
+    """In front of the box, signed in."""
+    with Visitor(browser, served, language, signed_in=signed_in(language)) as visitor:
+        yield visitor

@@ -286,6 +286,16 @@ def test_a_child_over_its_memory_limit_is_killed(client: InferenceClient, model:
     assert ask(client, name, "lighter") == "lighter"
 
 
+def test_a_child_that_hangs_is_ended_all_the_same(client: InferenceClient, model: Callable[..., str]) -> None:
+    name = model()
+    client.lease(name).close()
+    child = client.status()[name]["pid"]
+    os.kill(child, signal.SIGSTOP)
+    client.unload(name)
+    assert not Path(f"/proc/{child}").exists()
+    client.lease(name).close()
+
+
 def test_a_model_that_refuses_its_files_is_damaged(client: InferenceClient, model: Callable[..., str]) -> None:
     with pytest.raises(ModelDamagedError):
         ask(client, model(b"refuse"), "hello")

@@ -86,11 +86,16 @@ def test_a_second_box_on_the_same_folder_is_refused(served: ServedBox) -> None:
     assert (second.returncode, "HK-BOX-021" in second.stderr) == (1, True)
 
 
-def stream(served: ServedBox, key: str, prompt: str) -> socket.socket:
+STREAMS = pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/api/chat"])
+"""The engine's own bytes, and what is made of them piece by piece."""
+
+
+def stream(served: ServedBox, key: str, path: str, prompt: str) -> socket.socket:
     """A raw streaming request, so that the test owns the connection."""
-    body = json.dumps({"model": "talker", "stream": True, "messages": [{"role": "user", "content": prompt}]})
+    said = {"prompt": prompt, "messages": [{"role": "user", "content": prompt}]}  # each path takes one of them
+    body = json.dumps({"model": "talker", "stream": True, "max_tokens": 3000, **said})
     connection = socket.create_connection(("127.0.0.1", served.port), timeout=20)
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     connection.sendall((head + body).encode())
     return connection
@@ -119,8 +124,9 @@ def busy(served: ServedBox) -> int:
     return int(status.get("talker", {"busy": 0})["busy"])
 
 
-def test_a_client_that_leaves_frees_the_engine(served: ServedBox, key: str) -> None:
-    connection = stream(served, key, "[[words 2000]] [[delay 20]] on and on")
+@STREAMS
+def test_a_client_that_leaves_frees_the_engine(served: ServedBox, key: str, path: str) -> None:
+    connection = stream(served, key, path, "[[words 2000]] [[delay 20]] on and on")
     seen = b""
     while b"word3" not in seen:
         seen += connection.recv(4096)
@@ -129,8 +135,11 @@ def test_a_client_that_leaves_frees_the_engine(served: ServedBox, key: str) -> N
     assert within(5, lambda: busy(served) == 0)
 
 
-def test_a_client_that_leaves_before_the_first_word_frees_the_engine_too(served: ServedBox, key: str) -> None:
-    connection = stream(served, key, "[[think 20000]] hmm")
+@STREAMS
+def test_a_client_that_leaves_before_the_first_word_frees_the_engine_too(
+    served: ServedBox, key: str, path: str
+) -> None:
+    connection = stream(served, key, path, "[[think 20000]] hmm")
     assert within(10, lambda: busy(served) == 1)
     connection.close()
     assert within(5, lambda: busy(served) == 0)

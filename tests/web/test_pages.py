@@ -111,6 +111,8 @@ def test_a_sealed_box_shows_the_unlock_page_and_does_nothing_else(fresh: TestBox
     assert (client.get("/").status_code, client.get("/").location) == (303, "/unlock")
     assert client.get("/api/v1/bases").status_code == 423
     assert client.get("/v1/models").get_json()["error"]["hako_code"] == "HK-VLT-001"
+    ollama = client.get("/api/tags")
+    assert (ollama.status_code, ollama.get_json().keys()) == (423, {"error", "hako_code"})
     assert client.get("/api/v1/state").get_json()["vault"] == {"state": "sealed"}
     assert client.get("/unlock").status_code == 423
     wrong = client.post("/unlock", data={"passphrase": "no"}, headers=SAME)

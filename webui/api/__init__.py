@@ -9,6 +9,7 @@ from webui.api import (
     documents,
     help_pages,
     me,
+    model_import,
     models,
     runs,
     search,
@@ -25,7 +26,10 @@ PREFIX = "/api/v1"
 def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
-    parts = (ask, bases, chats, documents, help_pages, me, models, runs, search, setup, state, uploads, users, vault)
+    parts = (
+        ask, bases, chats, documents, help_pages, me, model_import, models, runs, search, setup, state, uploads, users,
+        vault,
+    )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)
     return [root]

@@ -1,22 +1,38 @@
-"""`/models`: the AI models of the box, their state, and loading and unloading them."""
+"""`/models`: the AI models of the box, their state and memory, loading, aliases, checks, removal."""
 
 from typing import Any
 
 from flask import Blueprint
 
 from appliance.accounts.permissions import Permission
+from appliance.errors import ModelNotFoundError
 from appliance.gateway.gateway import ModelInfo
-from webui import routing
+from appliance.inference.estimate import Estimate
+from webui import routing, shapes
 from webui.routing import Call
 
 api = Blueprint("models", __name__)
 
 
+class Alias(shapes.Shape):
+    """The model that the alias in the path stands for."""
+
+    model: shapes.ModelId
+
+
 @routing.route(api, "GET", "/models", permission=Permission.CHAT)
 def list_models(call: Call) -> dict[str, Any]:
-    settings = routing.box().settings.inference
-    defaults = {settings.chat_model, settings.embedding_model}
-    return {"items": [describe(model, is_default=model.id in defaults) for model in call.services.gateway.models()]}
+    models, defaults = call.services.gateway.models(), _defaults(call)
+    return {"items": [describe(model, is_default=model.id in defaults) for model in models]}
+
+
+@routing.route(api, "GET", "/models/<model_id>", permission=Permission.MODELS_MANAGE)
+def show(call: Call, model_id: str) -> dict[str, Any]:
+    """One model with its files and what it takes of this box's memory."""
+    for model in call.services.gateway.models():
+        if model.id == model_id:
+            return detail(call, model)
+    raise ModelNotFoundError(name=model_id[:100])
 
 
 @routing.route(api, "POST", "/models/<path:model_id>/load", permission=Permission.MODELS_MANAGE)
@@ -29,6 +45,64 @@ def load(call: Call, model_id: str) -> None:
 def unload(call: Call, model_id: str) -> None:
     call.services.gateway.unload(model_id)
     call.services.audit.record(call.who.name, "model-unloaded", model_id)
+
+
+@routing.route(api, "POST", "/models/<model_id>/verify", permission=Permission.MODELS_MANAGE)
+def verify(call: Call, model_id: str) -> dict[str, Any]:
+    """Reads every file to its end; that takes a while for a large model."""
+    manifest = call.services.models.verify(model_id)
+    call.services.audit.record(call.who.name, "model-verified", model_id)
+    return {"files": len(manifest.files), "size_bytes": manifest.size}
+
+
+@routing.route(api, "DELETE", "/models/<model_id>", permission=Permission.MODELS_MANAGE)
+def remove(call: Call, model_id: str) -> None:
+    call.services.models.remove(model_id)
+    call.services.audit.record(call.who.name, "model-removed", model_id)
+
+
+@routing.route(api, "PUT", "/models/aliases/<path:name>", permission=Permission.MODELS_MANAGE, body=Alias)
+def set_alias(call: Call, wish: Alias, name: str) -> None:
+    call.services.gateway.aliases.put(name, wish.model)
+    call.services.audit.record(call.who.name, "model-alias-set", name, model=wish.model)
+
+
+@routing.route(api, "DELETE", "/models/aliases/<path:name>", permission=Permission.MODELS_MANAGE)
+def delete_alias(call: Call, name: str) -> None:
+    call.services.gateway.aliases.delete(name)
+    call.services.audit.record(call.who.name, "model-alias-deleted", name)
+
+
+def _defaults(call: Call) -> set[str]:
+    settings, aliases = routing.box().settings.inference, call.services.gateway.aliases
+    return {aliases.resolve(name) for name in (settings.chat_model, settings.embedding_model)}
+
+
+def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
+    """What the list says, and the files and the memory estimate."""
+    manifest = call.services.models.manifest(model.id)
+    estimate = call.services.models.estimate(manifest, held=model.memory_bytes or 0)
+    files = [{"name": name, "size": file.size, "sha256": file.sha256} for name, file in manifest.files.items()]
+    return {
+        **describe(model, is_default=model.id in _defaults(call)),
+        "files": files,
+        "estimate": None if estimate is None else describe_estimate(estimate),
+    }
+
+
+def describe_estimate(estimate: Estimate) -> dict[str, Any]:
+    """Bytes, and whether the box has them."""
+    return {
+        "verdict": estimate.verdict,
+        "needed_bytes": estimate.needed,
+        "weights_bytes": estimate.weights,
+        "cache_bytes": estimate.cache,
+        "scratch_bytes": estimate.scratch,
+        "context": estimate.context,
+        "parallel": estimate.parallel,
+        "available_bytes": estimate.available,
+        "total_bytes": estimate.total,
+    }
 
 
 def describe(model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
@@ -50,4 +124,6 @@ def describe(model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
         "size_class": model.size_class,
         "default": is_default,
         "provider": model.provider,
+        "aliases": list(model.aliases),
+        "parameters": model.parameters,
     }

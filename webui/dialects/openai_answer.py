@@ -2,11 +2,9 @@
 
 import json
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from appliance import clock
-from appliance.apps.answering import Answer
 
 
 class Assembly:
@@ -97,17 +95,3 @@ def event(content: dict[str, Any]) -> bytes:
 
 
 DONE = b"data: [DONE]\n\n"
-
-
-def citations(sources: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The sources that the `[n]` in the text refer to, as programs get them."""
-    return [
-        {name: source[name] for name in ("n", "document", "page", "start", "end", "quote", "mark")}
-        for source in sources
-    ]
-
-
-def usage(answer: Answer) -> dict[str, Any]:
-    """Token counts of an answer from documents; zero where no model wrote."""
-    prompt, written = int(answer.stats.get("prompt_tokens", 0)), int(answer.stats.get("tokens", 0))
-    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}

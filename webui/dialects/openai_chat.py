@@ -7,12 +7,10 @@ from flask import Blueprint, Response, request
 
 from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError
-from appliance.gateway.stream import RawStream, events
-from appliance.inference.refusals import from_engine
+from appliance.gateway.stream import RawStream
 from webui import connection, errors, routing, sse
-from webui.dialects import openai_base
+from webui.dialects import base_run, engine, openai_base
 from webui.dialects.openai_answer import Assembly, event
-from webui.dialects.openai_models import BASE_PREFIX
 from webui.dialects.openai_request import ChatBody
 from webui.locales import Language
 from webui.routing import Call
@@ -27,7 +25,7 @@ def complete(call: Call, body: ChatBody) -> Response:
     left = connection.watcher(request.environ)
     place = routing.box().places.take(call.who.user_id or call.who.name)
     try:
-        if body.model.startswith(BASE_PREFIX):
+        if base_run.is_base(body.model):
             return openai_base.complete(call, body, left, place)
         stream = call.services.gateway.open(body.model, _engine_body(body), stopped=left)
     except BaseException:
@@ -48,11 +46,11 @@ def complete(call: Call, body: ChatBody) -> Response:
 
 
 def _engine_body(body: ChatBody) -> dict[str, Any]:
-    engine = body.as_engine()
+    asked = body.as_engine()
     wants_usage = not body.stream or (body.stream_options is not None and body.stream_options.include_usage)
     if wants_usage:
-        engine["stream_options"] = {"include_usage": True}
-    return engine
+        asked["stream_options"] = {"include_usage": True}
+    return asked
 
 
 def _passed_on(stream: RawStream, language: Language) -> Iterator[bytes]:
@@ -67,8 +65,6 @@ def _passed_on(stream: RawStream, language: Language) -> Iterator[bytes]:
 
 def _assembled(stream: RawStream, model: str) -> dict[str, Any]:
     assembly = Assembly(model)
-    for chunk in events(iter(stream)):
-        if error := chunk.get("error"):
-            raise from_engine(error if isinstance(error, dict) else {}, model)
+    for chunk in engine.chunks(stream, model):
         assembly.add(chunk)
     return assembly.completion()

@@ -13,8 +13,14 @@ _PASSED: Final = (
     "logprobs", "top_logprobs", "tools", "parallel_tool_calls",
 )  # fmt: skip
 _LARGEST_INT: Final = 2**31 - 1
+_TOKEN_DIGITS: Final = 10
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+def fold_seed(seed: int | None) -> int | None:
+    """OpenAI takes any 64-bit number, the engine one of 31 bits."""
+    return None if seed is None else seed % _LARGEST_INT
 
 
 class StreamOptions(shapes.Tolerant):
@@ -85,8 +91,7 @@ class ChatBody(shapes.Tolerant):
     @field_validator("seed")
     @classmethod
     def _fold_seed(cls, seed: int | None) -> int | None:
-        """OpenAI takes any 64-bit number, the engine one of 31 bits."""
-        return None if seed is None else seed % _LARGEST_INT
+        return fold_seed(seed)
 
     @property
     def limit(self) -> int | None:
@@ -108,7 +113,7 @@ class ChatBody(shapes.Tolerant):
             body["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop[:16]
         if self.logit_bias:
             # OpenAI's keys are token ids as text; words that some clients send are no tokens of this model.
-            body["logit_bias"] = [[int(token), bias] for token, bias in self.logit_bias.items() if token.isdecimal()]
+            body["logit_bias"] = [[int(token), bias] for token, bias in self.logit_bias.items() if _is_token(token)]
         if self.response_format is not None:
             body["response_format"] = _response_format(self.response_format)
         if self.tool_choice is not None:
@@ -116,6 +121,10 @@ class ChatBody(shapes.Tolerant):
                 raise BadInputError("forced tool call", field="tool_choice")
             body["tool_choice"] = self.tool_choice
         return body
+
+
+def _is_token(key: str) -> bool:
+    return key.isascii() and key.isdecimal() and len(key) < _TOKEN_DIGITS
 
 
 def _response_format(wish: dict[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,9 @@ class OnnxEngine:
     def chat(self, body: dict[str, Any]) -> Iterator[str]:  # noqa: ARG002 - the contract's
         raise UnsupportedError("an embedding model can't chat")
 
+    def complete(self, prompt: str) -> Iterator[str]:  # noqa: ARG002 - the contract's
+        raise UnsupportedError("an embedding model can't write")
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in self.tokenizer.encode(texts)]
 

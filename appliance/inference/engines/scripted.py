@@ -1,8 +1,8 @@
 """A deterministic stand-in for real models: same contract, no weights; for tests and rehearsals.
 
-A chat answers with the words of the last message. Lines of the form `[[name value]]` in the last message
-steer it: `words 50` (so many words instead), `delay 20` (milliseconds between words), `think 500`
-(milliseconds before the first), `die 5` (kill -9 itself after so many words), `say …` (these words),
+A chat answers with the words of the last message, a completion with those of its prompt. Lines of the form
+`[[name value]]` in there steer it: `words 50` (so many words instead), `delay 20` (milliseconds between words),
+`think 500` (milliseconds before the first), `die 5` (kill -9 itself after so many words), `say …` (these words),
 `eat 300` (allocate so many MiB first). Embeddings are hashed character pairs: texts that share wording
 are near each other.
 """
@@ -58,10 +58,19 @@ class ScriptedEngine:
         messages = body["messages"]
         if not isinstance(messages, list) or not messages:
             raise ValueError("messages must be a list with something in it")
-        tokens = sum(self.count_tokens([str(message.get("content") or "") for message in messages]))
+        self._demand_room([str(message.get("content") or "") for message in messages])
+        return self._words(str(messages[-1].get("content") or ""))
+
+    def complete(self, prompt: str) -> Iterator[str]:
+        if self.spec.kind != "chat":
+            raise UnsupportedError("an embedding model can't write")
+        self._demand_room([prompt])
+        return self._words(prompt)
+
+    def _demand_room(self, texts: Sequence[str]) -> None:
+        tokens = sum(self.count_tokens(texts))
         if tokens > self.spec.context:
             raise ContextExceededError(tokens, self.spec.context)
-        return self._words(str(messages[-1].get("content") or ""))
 
     def _words(self, text: str) -> Iterator[str]:
         orders = dict(_ORDER.findall(text))

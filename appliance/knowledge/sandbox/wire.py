@@ -29,7 +29,7 @@ from appliance.knowledge.extract.contract import (
     Format,
     Page,
 )
-from appliance.knowledge.sandbox.jail import LAYERS
+from appliance.machine.jail import LAYERS
 
 JAILED, PROGRESS, HEADER, PAGE, END, ERROR = b"JPHBZE"
 """What the first byte of a frame says."""

@@ -24,7 +24,8 @@ from appliance.errors import DamagedDocumentError, DocumentError, HakoError
 from appliance.knowledge.extract import encodings
 from appliance.knowledge.extract.contract import Extracted, ExtractLimits, Progress
 from appliance.knowledge.extract.dispatch import extract
-from appliance.knowledge.sandbox import jail, wire
+from appliance.knowledge.sandbox import wire
+from appliance.machine import jail
 
 Read: TypeAlias = Callable[[BinaryIO, str, ExtractLimits, Progress], Extracted]
 

@@ -334,3 +334,11 @@ def test_a_child_that_finishes_loading_when_the_box_stops_is_ended(runner: Runne
     assert eventually(lambda: bool(launcher.children))
     assert launcher.children[0].stopped.wait(20)
     assert isinstance(waiter.failed(), ModelFailedError)
+
+
+def test_a_mistake_while_loading_ends_the_loading_and_the_next_try_works(runner: Runner, launcher: Launcher) -> None:
+    launcher.error = ValueError("not a report")
+    with pytest.raises(ModelFailedError):
+        runner.lease(patient)
+    launcher.error = None
+    assert runner.lease(patient).child is cast("object", launcher.children[-1])

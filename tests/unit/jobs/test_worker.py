@@ -1,14 +1,17 @@
 """The worker's loop: results, failures, trouble that passes, jobs that kill their worker."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
 
 from appliance import clock
-from appliance.errors import CancelledError, EmptyDocumentError, HakoError, InferenceUnreachableError
+from appliance.errors import CancelledError, DiskFullError, EmptyDocumentError, HakoError, InferenceUnreachableError
+from appliance.jobs import worker as module
 from appliance.jobs.queue import MAX_ATTEMPTS, Job, Queue
 from appliance.jobs.worker import Report, Worker
 from appliance.storage.database import Database
+from tests.simulators.waiting import eventually
 
 
 class Recorder:
@@ -103,3 +106,71 @@ def test_a_job_whose_worker_keeps_dying_is_given_up(queue: Queue) -> None:
     Worker(queue, {"ingest": handler}).step()
     assert handler.runs == 0
     assert state(queue) == "failed"
+
+
+def test_a_job_may_wait_for_hours_before_its_trouble_begins(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_job: Job, _report: Report) -> None:
+        raise InferenceUnreachableError
+
+    later = clock.now() + 7200
+    monkeypatch.setattr(clock, "now", lambda: later)
+    handler = Recorder(away)
+    Worker(queue, {"ingest": handler}).step()
+    assert (state(queue), handler.errors) == ("waiting", [])
+
+
+def test_trouble_that_lasts_becomes_a_failure(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_job: Job, _report: Report) -> None:
+        raise InferenceUnreachableError
+
+    worker = Worker(queue, {"ingest": Recorder(away)})
+    now, ticks = clock.now(), clock.monotonic()
+    for minutes in (0, 5, 11):
+        monkeypatch.setattr(clock, "now", lambda minutes=minutes: now + 60 * minutes)
+        monkeypatch.setattr(clock, "monotonic", lambda minutes=minutes: ticks + 60 * minutes)
+        assert state(queue) == "waiting"
+        worker.step()
+    assert state(queue) == "failed"
+
+
+def test_a_worker_that_is_told_to_stop_leaves_its_job_to_the_next(queue: Queue) -> None:
+    stop = threading.Event()
+
+    def long(_job: Job, report: Report) -> None:
+        stop.set()
+        report("embedding", 1, 1000)
+        raise AssertionError("went on")
+
+    handler = Recorder(long)
+    for _ in range(MAX_ATTEMPTS + 2):
+        stop.clear()
+        Worker(queue, {"ingest": handler}).run(stop)
+        assert (state(queue), handler.errors) == ("waiting", [])
+    handler.act = lambda _job, report: report("reading", 1, 1)
+    Worker(queue, {"ingest": handler}).step()
+    assert (state(queue), handler.errors) == ("done", [None])
+
+
+@pytest.mark.parametrize("moment", ["claim", "report", "closed", "finish"])
+def test_a_full_disk_ends_neither_the_worker_nor_the_job(
+    queue: Queue, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RETRY_AFTER_S", 0.02)
+    handler = Recorder(lambda _job, report: report("reading", 1, 1))
+    failures = iter([True, True])
+    owner = handler if moment == "closed" else queue
+    real = getattr(owner, moment)
+
+    def full(*values: object) -> object:
+        if next(failures, False):
+            raise DiskFullError
+        return real(*values)
+
+    monkeypatch.setattr(owner, moment, full)
+    stop = threading.Event()
+    worker = threading.Thread(target=Worker(queue, {"ingest": handler}).run, args=(stop, 0.02), daemon=True)
+    worker.start()
+    assert eventually(lambda: state(queue) == "done")
+    stop.set()
+    worker.join(10)
+    assert handler.errors == [None]

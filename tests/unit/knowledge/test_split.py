@@ -17,7 +17,7 @@ def prepared(kind: BlockKind, body: str) -> Prepared:
 
 @pytest.mark.parametrize(
     "unit",
-    [".", ".!?", "…", "。", "！？", ". ", ".)", "(", "（「", "p. 1 ", "no. ", "a.b.", "\n \n", "." * 500 + " " * 500 + "a"],
+    [".", ".!?", "…", "。", "！？", ". ", ".)", "(", "（「", "p. 1 ", "a.b.", "\n \n", "." * 99 + " " * 99 + "a"],
 )
 def test_a_run_of_signs_is_cut_as_quickly_as_a_text(unit: str) -> None:
     text = unit * (LENGTH // len(unit)) + "x"

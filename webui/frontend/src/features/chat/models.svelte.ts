@@ -34,7 +34,7 @@ const states = {
 } as const
 
 export function speaks(model: Model | undefined): boolean {
-  return !model || model.languages.length === 0 || model.languages.includes(language())
+  return !model || model.languages.length === 0 || model.languages.some((code) => code === language() || code === 'und')
 }
 
 /** 英語だけ・試用向けの、とても小さいモデル・使えます */

@@ -4,6 +4,7 @@ import { language, t, tMaybe } from '../../lib/i18n.svelte'
 const MANY = 6
 
 function named(code: string): string {
+  if (code === 'und') return t('operate.unknown') // nobody said
   try {
     return new Intl.DisplayNames([language()], { type: 'language' }).of(code) ?? code
   } catch {

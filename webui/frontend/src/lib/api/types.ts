@@ -44,7 +44,22 @@ export type Model = {
   default: boolean
   /** what it really runs on, e.g. "cpu"; null while it isn't loaded */
   provider: string | null
+  /** other names that programs may call it by */
+  aliases: string[]
 }
+/** the memory a model takes or would take on this box */
+export type MemoryEstimate = {
+  verdict: 'fits' | 'tight' | 'too_big'
+  needed_bytes: number
+  weights_bytes: number
+  cache_bytes: number
+  scratch_bytes: number
+  context: number
+  parallel: number
+  available_bytes: number
+  total_bytes: number
+}
+export type ModelDetail = Model & { estimate: MemoryEstimate | null }
 
 export type Verdict = 'answer' | 'perhaps' | 'none'
 export type AnswerMode = 'generated' | 'extractive' | 'chat'

@@ -1,4 +1,4 @@
-"""The jail around a child that reads one document: limits, no network, no identity, no files, few system calls."""
+"""The jail around a child that reads an untrusted file: limits, no network, no identity, no files, few system calls."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from appliance.knowledge.sandbox import seccomp
+from appliance.machine import seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000

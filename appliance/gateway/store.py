@@ -1,0 +1,116 @@
+"""The models of the box as its operator handles them: import, memory estimate, check of the digests, removal."""
+
+import os
+import shutil
+import threading
+
+from appliance import logs
+from appliance.config import Settings
+from appliance.errors import HakoError, ModelDamagedError, ModelInUseError, ModelNotFoundError
+from appliance.gateway.gateway import Gateway
+from appliance.inference.catalog import REMOVING, Catalog
+from appliance.inference.client import InferenceClient
+from appliance.inference.estimate import Estimate, estimate
+from appliance.inference.examine import examine
+from appliance.inference.gguf import Header
+from appliance.inference.importing import Importer, Incoming, Plan, Wish
+from appliance.inference.manifest import Manifest
+from appliance.inference.verify import verify_files
+
+log = logs.get(__name__)
+
+
+class ModelStore:
+    """Safe to share between threads; remembers the headers that it has read."""
+
+    def __init__(self, settings: Settings, gateway: Gateway) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._catalog = Catalog(settings.models)
+        self._client = InferenceClient(settings.inference_socket)
+        self._importer = Importer(settings, lambda name: name in gateway.aliases.all())
+        self._headers: dict[str, Header] = {}
+        self._removing = threading.Lock()
+
+    def plan(self, wish: Wish) -> Plan:
+        """What an import would bring; see Importer.plan."""
+        return self._importer.plan(wish)
+
+    def begin(self, wish: Wish) -> Incoming:
+        """Start an import; see Importer.begin."""
+        return self._importer.begin(wish)
+
+    def sweep(self) -> None:
+        """Clear away what a crash left of imports and removals."""
+        self._importer.sweep()
+
+    def manifest(self, model: str) -> Manifest:
+        """Raises ModelNotFoundError, ModelDamagedError."""
+        return self._catalog.get(model)
+
+    def estimate(self, manifest: Manifest, held: int) -> Estimate | None:
+        """The memory it takes or would take; `held` is what it has now. None if its file can't be understood."""
+        inference = self._settings.inference
+        if manifest.engine != "llama":
+            return estimate(manifest.size, manifest.context, inference, held=held)
+        try:
+            header = self._header(manifest)
+        except HakoError as error:
+            log.warning("model_not_estimated", model=manifest.id, code=error.code, detail=error.detail)
+            return None
+        return estimate(manifest.size, manifest.context, inference, header=header, held=held)
+
+    def verify(self, model: str) -> Manifest:
+        """Compare every file with its digest now.
+
+        Raises:
+            ModelDamagedError: one differs.
+        """
+        manifest = self._catalog.get(model)
+        verify_files(self._catalog.folder(model), manifest)
+        return manifest
+
+    def remove(self, model: str) -> None:
+        """Unload it and erase its files and aliases; also one whose manifest is damaged.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            ModelInUseError: the default, or one that is loading or answering.
+            InferenceUnreachableError: nobody can say whether it is.
+        """
+        folder = self._catalog.folder(model)
+        with self._removing:
+            if not self._catalog.has(model):
+                raise ModelNotFoundError(name=model)
+            self._demand_idle(model)
+            self._unload(model)
+            leaving = folder.with_name(model + REMOVING)
+            shutil.rmtree(leaving, ignore_errors=True)
+            folder.rename(leaving)
+            self._unload(model)  # who asked for it in between
+            self._gateway.aliases.drop(model)
+            shutil.rmtree(leaving, ignore_errors=True)
+
+    def _demand_idle(self, model: str) -> None:
+        inference = self._settings.inference
+        defaults = {self._gateway.aliases.resolve(name) for name in (inference.chat_model, inference.embedding_model)}
+        now = self._client.status().get(model, {})
+        if model in defaults or now.get("busy") or now.get("waiting") or now.get("state") == "loading":
+            raise ModelInUseError(name=model)
+
+    def _unload(self, model: str) -> None:
+        try:
+            self._client.unload(model)
+        except (ModelNotFoundError, ModelDamagedError):
+            return  # it was never loaded
+
+    def _header(self, manifest: Manifest) -> Header:
+        digest = manifest.files[manifest.entry].sha256
+        known = self._headers.get(digest)
+        if known is None:
+            descriptor = os.open(self._catalog.folder(manifest.id) / manifest.entry, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                known = self._headers[digest] = examine(descriptor, manifest.name)
+            finally:
+                os.close(descriptor)
+        return known

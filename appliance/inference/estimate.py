@@ -1,0 +1,62 @@
+"""How much memory a model would take, before it is loaded: weights, cache and scratch against what is free."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from appliance.config import Inference
+from appliance.inference.gguf import Header
+from appliance.machine import resources
+
+SCRATCH_BYTES: Final = 256 << 20
+"""What a child needs beside weights and cache."""
+
+_RESERVE_BYTES, _RESERVE_SHARE = 1 << 30, 8
+"""The box's own processes need the smaller of these: so many bytes, or this part of all memory."""
+
+Verdict = Literal["fits", "tight", "too_big"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """All sizes in bytes. The cache is for full contexts of all answers at once."""
+
+    weights: int
+    cache: int
+    scratch: int
+    context: int
+    """Tokens of one answer on this box."""
+    parallel: int
+    """Answers at once."""
+    available: int
+    """What can be taken now without swapping, the model's own memory included if it is loaded."""
+    total: int
+
+    @property
+    def needed(self) -> int:
+        return self.weights + self.cache + self.scratch
+
+    @property
+    def verdict(self) -> Verdict:
+        """`tight`: other models have to make room, or hardly anything is left. `too_big`: not on this box."""
+        reserve = min(_RESERVE_BYTES, self.total // _RESERVE_SHARE)
+        if self.needed > self.total - reserve:
+            return "too_big"
+        return "fits" if self.needed + reserve <= self.available else "tight"
+
+
+def estimate(size: int, context: int, settings: Inference, *, header: Header | None = None, held: int = 0) -> Estimate:
+    """For a model of `size` bytes that was trained to hold `context` tokens.
+
+    `header` is there for models with a cache; `held` is what the model takes already.
+    """
+    own = min(context, settings.context_tokens) if header else context
+    parallel = settings.parallel if header else 1
+    return Estimate(
+        weights=size,
+        cache=header.cache_bytes_per_token * own * parallel if header else 0,
+        scratch=SCRATCH_BYTES,
+        context=own,
+        parallel=parallel,
+        available=resources.available() + held,
+        total=resources.total(),
+    )

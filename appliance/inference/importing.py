@@ -1,0 +1,386 @@
+"""Brings a GGUF file of this machine into the store: examined, copied or linked, digested.
+
+A model's folder appears under its name complete, or not at all.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from appliance import logs
+from appliance.config import Settings
+from appliance.errors import (
+    BadInputError,
+    ConflictError,
+    DiskFullError,
+    HakoError,
+    ModelFileError,
+    ModelPathError,
+    ModelUnsupportedError,
+)
+from appliance.inference import manifest as manifests
+from appliance.inference.catalog import INCOMING, UNFINISHED, Catalog
+from appliance.inference.estimate import Estimate, estimate
+from appliance.inference.examine import examine
+from appliance.inference.gguf import Header
+from appliance.inference.manifest import Manifest, ModelFile, SizeClass
+
+log = logs.get(__name__)
+
+UNKNOWN_LANGUAGE: Final = "und"
+
+_CHUNK = 4 << 20
+_ROOM_BYTES = 256 << 20
+"""What stays free on the disk: the database and the log need to go on."""
+_ID_CHARS = 80
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_SIZES: Final[tuple[tuple[int, SizeClass], ...]] = ((10**9, "tiny"), (4 * 10**9, "small"), (15 * 10**9, "medium"))
+_NO_CHAT: Final = frozenset({
+    "bert", "clip", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert",
+    "nomic-bert", "nomic-bert-moe", "t5", "t5encoder", "wavtokenizer-dec",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What should be imported, and what only a person can say of it."""
+
+    path: str
+    """Absolute."""
+    licence: str
+    source: str = ""
+    """The file's name if left out."""
+    languages: tuple[str, ...] = ()
+    """What the file says, or unknown, if left out."""
+    name: str = ""
+    link: bool = False
+    """Share the file's bytes instead of copying them; same file system only."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an import would make of the file; nothing is written for it."""
+
+    model: str
+    name: str
+    header: Header
+    size: int
+    size_class: SizeClass
+    languages: tuple[str, ...]
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The model, or the one that was there already with the very same bytes."""
+
+    manifest: Manifest
+    is_new: bool
+
+
+class Importer:
+    """`is_taken` says whether a name belongs to an alias."""
+
+    def __init__(self, settings: Settings, is_taken: Callable[[str], bool]) -> None:
+        self._settings = settings
+        self._catalog = Catalog(settings.models)
+        self._is_taken = is_taken
+
+    def plan(self, wish: Wish) -> Plan:
+        """Look at the file and say what it is.
+
+        Raises:
+            ModelPathError: not an ordinary file that can be read.
+            ModelFileError: not a whole GGUF file.
+            ModelUnsupportedError: no model that can chat on this box.
+        """
+        with _opened(wish.path) as source:
+            return self._plan(source, wish)
+
+    def begin(self, wish: Wish) -> "Incoming":
+        """Make the folder that the model will be in; nothing is copied yet.
+
+        Raises:
+            DiskFullError: no room; nothing was written.
+            ConflictError: the same file is being imported.
+            ModelPathError, ModelFileError, ModelUnsupportedError: as `plan`.
+        """
+        source = _opened(wish.path)
+        try:
+            plan = self._plan(source, wish)
+            models = self._settings.models
+            models.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not wish.link:
+                _demand_room(models, plan.size)
+            return Incoming(self._catalog, models, source, wish, plan)
+        except BaseException:
+            source.close()
+            raise
+
+    def sweep(self) -> None:
+        """Remove what interrupted imports and removals left behind; what still goes on is left alone."""
+        for suffix in UNFINISHED:
+            for folder in self._settings.models.glob(f"*{suffix}"):
+                lock = _locked(folder)
+                if lock is not None:
+                    log.info("leftover_removed", folder=folder.name)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    os.close(lock)
+
+    def _plan(self, source: "_Source", wish: Wish) -> Plan:
+        header = examine(source.descriptor, source.name)
+        _demand_chat(header, source.name)
+        languages = wish.languages or tuple(code for code in header.languages if _LANGUAGE.fullmatch(code))
+        return Plan(
+            model=self._free_id(Path(source.name).stem),
+            name=(wish.name or _one_line(header.name) or source.name)[:200],
+            header=header,
+            size=source.size,
+            size_class=_size_class(header.parameters),
+            languages=languages or (UNKNOWN_LANGUAGE,),
+            estimate=estimate(source.size, header.context, self._settings.inference, header=header),
+        )
+
+    def _free_id(self, stem: str) -> str:
+        """The file's name as an id that is safe as a folder's name and nobody else's."""
+        plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+        base = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_ID_CHARS] or "model"
+        names = [base, *(f"{base}-{number}" for number in range(2, 1000))]
+        for name in names:
+            if not name.endswith(UNFINISHED) and not self._is_known(name):
+                return name
+        raise ConflictError(name=base)
+
+    def _is_known(self, name: str) -> bool:
+        folder = self._settings.models / name
+        return self._is_taken(name) or folder.exists() or folder.with_name(name + INCOMING).exists()
+
+
+class Incoming:
+    """One import under way: `copy` to the end, then `finish`; closing it earlier leaves nothing behind."""
+
+    def __init__(self, catalog: Catalog, models: Path, source: "_Source", wish: Wish, plan: Plan) -> None:
+        self.plan = plan
+        self._catalog = catalog
+        self._models = models
+        self._source = source
+        self._wish = wish
+        self._entry = f"{plan.model}.gguf"
+        self._digest = ""
+        self._folder = models / (plan.model + INCOMING)
+        try:
+            self._folder.mkdir(mode=0o700)
+        except FileExistsError:
+            raise ConflictError(name=plan.model) from None
+        self._lock = _locked(self._folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def copy(self) -> Iterator[int]:
+        """Bring the bytes in and digest them; yields how many are done.
+
+        Raises:
+            DiskFullError: no room any more.
+            BadInputError: `link`, where the file can't be shared.
+            ModelFileError: the file changed meanwhile.
+        """
+        target = self._folder / self._entry
+        with _told_when_full():
+            if self._wish.link:
+                self._share(target)
+                yield from self._read(lambda _chunk: None)
+                return
+            with target.open("xb") as file:
+                target.chmod(0o600)
+                yield from self._read(file.write)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def finish(self) -> Imported:
+        """Check what has come, write the manifest, and put the model where it is seen.
+
+        Raises:
+            ModelFileError: what came is not what was looked at.
+        """
+        for known in self._catalog.all().values():
+            if any(file.sha256 == self._digest for file in known.files.values()):
+                return Imported(known, is_new=False)
+        with (self._folder / self._entry).open("rb") as stored:
+            header = examine(stored.fileno(), self._source.name)
+        if header != self.plan.header:
+            raise ModelFileError("changed while it was read", name=self._source.name)
+        manifest = self._manifest()
+        with _told_when_full():
+            path = self._folder / manifests.FILE_NAME
+            path.write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
+            path.chmod(0o600)
+            for written in (path, self._folder):
+                _sync(written)
+            self._folder.rename(self._models / manifest.id)
+            _sync(self._models)
+        return Imported(manifest, is_new=True)
+
+    def close(self) -> None:
+        """Let go of the file, and remove what is not finished."""
+        self._source.close()
+        if self._lock is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def _share(self, target: Path) -> None:
+        try:
+            os.link(self._wish.path, target, follow_symlinks=False)
+        except OSError as error:
+            raise BadInputError(f"hard link: {error.strerror}", field="link") from error
+        shared = target.stat()
+        if (shared.st_dev, shared.st_ino) != self._source.identity:
+            raise ModelFileError("another file by now", name=self._source.name)
+
+    def _read(self, write: Callable[[bytes], object]) -> Iterator[int]:
+        digest, done = hashlib.sha256(), 0
+        while chunk := self._source.read(done):
+            digest.update(chunk)
+            write(chunk)
+            done += len(chunk)
+            yield done
+        if done != self.plan.size:
+            raise ModelFileError("changed while it was read", name=self._source.name)
+        self._digest = digest.hexdigest()
+
+    def _manifest(self) -> Manifest:
+        plan, wish = self.plan, self._wish
+        return Manifest(
+            id=plan.model,
+            name=plan.name,
+            kind="chat",
+            engine="llama",
+            files={self._entry: ModelFile(sha256=self._digest, size=plan.size)},
+            entry=self._entry,
+            licence=wish.licence,
+            source=wish.source or self._source.name,
+            languages=plan.languages,
+            context=plan.header.context,
+            quantization=plan.header.quantization,
+            parameters=plan.header.parameters,
+            dimensions=None,
+            size_class=plan.size_class,
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """An ordinary file, open for reading."""
+
+    descriptor: int
+    name: str
+    size: int
+    identity: tuple[int, int]
+
+    def read(self, place: int) -> bytes:
+        """Some bytes from `place` on; none at the end."""
+        try:
+            return os.pread(self.descriptor, _CHUNK, place)
+        except OSError as error:  # e.g. the stick was pulled out
+            raise ModelFileError(f"read: {error.strerror}", name=self.name) from error
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _opened(path: str) -> _Source:
+    """Links, folders, pipes and devices are refused alike, before and after opening."""
+    name = _one_line(os.path.basename(path))[:100] or "?"  # noqa: PTH119 - a text, maybe with a NUL in it
+    refused = ModelPathError("not an ordinary file", name=name)
+    if "\0" in path or not path.startswith("/") or ".." in path.split("/"):
+        raise refused
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise refused
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
+    except (OSError, ValueError):
+        raise refused from None
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise refused
+    return _Source(descriptor, name, state.st_size, (state.st_dev, state.st_ino))
+
+
+def _demand_room(models: Path, size: int) -> None:
+    if shutil.disk_usage(models).free < size + _ROOM_BYTES:
+        raise DiskFullError(f"{size} bytes and {_ROOM_BYTES} of reserve")
+
+
+def _demand_chat(header: Header, name: str) -> None:
+    if header.kind != "model" or header.splits > 1:
+        raise ModelUnsupportedError(f"{header.kind}, {header.splits} parts", name=name)
+    if header.vocabulary in ("", "none") or header.pooling or header.architecture in _NO_CHAT:
+        raise ModelUnsupportedError(f"no chat model: {header.architecture}", name=name)
+
+
+def _size_class(parameters: int) -> SizeClass:
+    return next((name for below, name in _SIZES if parameters < below), "large")
+
+
+def _one_line(text: str) -> str:
+    return "".join(sign for sign in text if unicodedata.category(sign)[0] != "C").strip()
+
+
+def _locked(folder: Path) -> int | None:
+    """The folder held for this process, or None if somebody else holds it."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _told_when_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT):
+            raise DiskFullError(str(error)) from error
+        raise HakoError(f"model store: {error}") from error

@@ -1,0 +1,107 @@
+"""The first minutes of a box, and each start after: set-up by the one-time link, and unlocking a sealed vault."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from appliance import config
+from appliance.vault.client import KeysClient
+from tests.e2e.browser import Visitor, add_person, texts
+from tests.simulators.served import PASSWORD, ServedBox
+from webui.locales import Language
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[ServedBox]:
+    """A new one, with scripted models."""
+    with ServedBox(tmp_path / "v") as box:
+        yield box
+
+
+def test_the_one_time_link_leads_through_the_first_set_up(box: ServedBox, browser: Browser, language: Language) -> None:
+    link = re.search(r"/setup\?token=\S+", box.output)
+    assert link
+    with Visitor(browser, box, language) as alice:
+        page = alice.page
+        alice.expects(422)
+        alice.go(link[0])
+        alice.see(alice.say("page.setup.language.hint"))
+        alice.look()
+        page.locator(f"button[value={language}]").click()
+
+        alice.see(alice.say("page.setup.account.heading"))
+        page.fill("#display_name", "Alice")
+        page.fill("#name", "alice")
+        page.fill("#password", "password")
+        alice.button("page.setup.account.submit").click()
+        alice.see("HK-AUTH-005")
+        assert page.locator("#display_name").input_value() == "Alice"
+        alice.look()
+        page.fill("#password", PASSWORD)
+        alice.see(alice.say("page.setup.account.enough"))
+        alice.button("page.setup.account.submit").click()
+
+        alice.see(alice.say("page.setup.recovery.heading"))
+        groups = texts(page.locator("#recovery-key li"))
+        assert len(groups) == 8
+        assert {len(group) for group in groups} == {5}
+        alice.look()
+        alice.button("page.setup.recovery.submit").click()
+        wanted = int(re.findall(r"\d", page.locator("label[for=group]").inner_text())[0])
+        page.fill("#group", groups[wanted % 8])
+        alice.button("page.setup.confirm.submit").click()
+        alice.see(alice.say("page.setup.confirm.wrong"))
+        assert not any(group in page.content() for group in groups)
+        alice.look()
+        page.fill("#group", groups[wanted - 1].lower())
+        alice.button("page.setup.confirm.submit").click()
+        alice.see(alice.say("page.setup.done.heading"))
+        alice.look()
+        alice.link("page.setup.done.chat").click()
+        alice.see(alice.say("chat.empty_title"))
+        alice.look()
+    with Visitor(browser, box, language) as mallory:
+        mallory.expects(403)
+        mallory.go(link[0])
+        mallory.see("HK-AUTH-007")
+        mallory.look()
+
+
+def test_a_sealed_box_shows_nothing_until_it_is_unlocked(box: ServedBox, browser: Browser, language: Language) -> None:
+    settings = config.load(data_dir=box.folder)
+    add_person(box, "alice", "Alice", language)
+    recovery_key = KeysClient(settings.keys_socket).new_recovery()
+    passphrase = settings.passphrase_file.read_text("utf-8").strip()
+    box.stop()
+    settings.passphrase_file.rename(settings.passphrase_file.with_suffix(".away"))
+    box.start("--no-question")
+    with Visitor(browser, box, language) as alice:
+        page = alice.page
+        alice.expects(423)
+        alice.go("/chat")
+        expect(page).to_have_url(re.compile(r"/unlock"))
+        alice.look()
+        page.fill("#passphrase", "certainly-not-the-passphrase")
+        alice.button("page.unlock.submit").click()
+        alice.see("HK-VLT-002")
+        alice.look()
+        alice.link("page.unlock.use_recovery_key").click()
+        mistyped = recovery_key[:-1] + ("A" if recovery_key[-1] != "A" else "B")
+        page.fill("#recovery_key", mistyped)
+        alice.button("page.unlock.submit").click()
+        alice.see("HK-VLT-006")
+        alice.look()
+        alice.link("page.unlock.use_passphrase").click()
+        page.fill("#passphrase", passphrase)
+        alice.button("page.unlock.submit").click()
+        alice.see(page.get_by_role("heading", level=1, name=alice.say("page.sign_in.title")))
+        page.fill("#name", "alice")
+        page.fill("#password", PASSWORD)
+        alice.button("page.sign_in.submit").click()
+        alice.see(alice.say("chat.empty_title"))
+        alice.look()

@@ -1,0 +1,47 @@
+"""Memory estimates: what is counted, and when a model fits, is tight or too big."""
+
+import pytest
+
+from appliance.config import Inference
+from appliance.inference.estimate import SCRATCH_BYTES, Estimate, estimate
+from appliance.inference.gguf import parse
+from tests.simulators import gguf
+
+GIB = 1 << 30
+
+
+def sized(needed: int, available: int, total: int) -> Estimate:
+    return Estimate(weights=needed, cache=0, scratch=0, context=512, parallel=1, available=available, total=total)
+
+
+@pytest.mark.parametrize(
+    ("needed", "available", "total", "verdict"),
+    [
+        (4 * GIB, 12 * GIB, 16 * GIB, "fits"),
+        (11 * GIB, 12 * GIB, 16 * GIB, "fits"),
+        (11 * GIB + 1, 12 * GIB, 16 * GIB, "tight"),
+        (4 * GIB, 2 * GIB, 16 * GIB, "tight"),
+        (15 * GIB, 0, 16 * GIB, "tight"),
+        (15 * GIB + 1, 16 * GIB, 16 * GIB, "too_big"),
+        (GIB, GIB, GIB, "too_big"),
+        (GIB // 2, GIB, GIB, "fits"),
+    ],
+)
+def test_the_verdict_leaves_the_box_its_share(needed: int, available: int, total: int, verdict: str) -> None:
+    assert sized(needed, available, total).verdict == verdict
+
+
+def test_weights_cache_of_all_answers_and_scratch_are_counted() -> None:
+    data = gguf.build(gguf.entries(llama__context_length=100_000), gguf.tensors())
+    header = parse(data, len(data))
+    settings = Inference(parallel=3, context_tokens=2048)
+    found = estimate(1000, header.context, settings, header=header)
+    assert (found.context, found.parallel) == (2048, 3)
+    assert found.cache == header.cache_bytes_per_token * 2048 * 3
+    assert found.needed == 1000 + found.cache + SCRATCH_BYTES
+
+
+def test_a_model_without_a_header_has_no_cache_and_what_it_holds_counts_as_free() -> None:
+    found = estimate(1000, 512, Inference(), held=7 * GIB)
+    assert (found.cache, found.parallel, found.context) == (0, 1, 512)
+    assert found.available >= 7 * GIB

@@ -1,0 +1,164 @@
+"""A request in Anthropic's words: checked, and turned into the messages and the few parameters of an engine."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from appliance.errors import BadInputError
+from webui import shapes
+from webui.dialects.openai_request import ChatMessage
+
+_PASSED: Final = ("temperature", "top_p", "top_k")
+_LARGEST_INT: Final = 2**31 - 1
+_THOUGHTS: Final = ("thinking", "redacted_thinking")
+_BLOCKS: Final = {
+    "user": ("text", "tool_result"),
+    "assistant": ("text", "tool_use", *_THOUGHTS),
+    "system": ("text",),
+}
+
+Blocks = list[dict[str, Any]]
+
+
+class InputMessage(shapes.Tolerant):
+    """One message: a text or a list of blocks."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | Blocks
+
+    def as_chat(self) -> list[ChatMessage]:
+        """In OpenAI's words, where the results of tools are messages of their own, before the text beside them.
+
+        Raises:
+            BadInputError: a block that no model of this box can take, e.g. a picture.
+        """
+        if isinstance(self.content, str):
+            return [ChatMessage(role=self.role, content=self.content)]
+        for block in self.content:
+            if block.get("type") not in _BLOCKS[self.role]:
+                raise BadInputError("content block", field="messages")
+        found = [_result(block) for block in self.content if block["type"] == "tool_result"]
+        texts = [block for block in self.content if block["type"] == "text"]
+        calls = [_call(block) for block in self.content if block["type"] == "tool_use"]
+        if texts or calls or not found:
+            found.append(ChatMessage(role=self.role, content=_text(texts, "messages"), tool_calls=calls or None))
+        return found
+
+
+class Tool(shapes.Tolerant):
+    """A tool of the client's own; those that Anthropic itself would run don't exist here."""
+
+    type: Literal["custom"] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    description: str | None = None
+    input_schema: dict[str, Any]
+
+    def as_engine(self) -> dict[str, Any]:
+        """As OpenAI describes a function."""
+        function = {"name": self.name, "description": self.description or "", "parameters": self.input_schema}
+        return {"type": "function", "function": function}
+
+
+class ToolChoice(shapes.Tolerant):
+    """Whether tools may be called."""
+
+    type: Literal["auto", "none", "any", "tool"]
+    disable_parallel_tool_use: bool | None = None
+
+
+class OutputConfig(shapes.Tolerant):
+    """The form of the answer."""
+
+    format: dict[str, Any] | None = None
+
+
+class PromptBody(shapes.Tolerant):
+    """What a model reads: enough to count its tokens. Fields that are not here are ignored; the manual lists them."""
+
+    model: shapes.ModelId
+    messages: Annotated[list[InputMessage], Field(min_length=1, max_length=2000)]
+    system: str | Blocks | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tool_choice: ToolChoice | None = None
+    output_config: OutputConfig | None = None
+    mcp_servers: Annotated[list[Any], Field(max_length=0)] | None = None
+
+    def as_chat(self) -> list[ChatMessage]:
+        """The conversation in OpenAI's words, the system text first.
+
+        Raises:
+            BadInputError: a block that no model of this box can take.
+        """
+        system = self.system if isinstance(self.system, str) else _text(self.system or (), "system")
+        head = [ChatMessage(role="system", content=system)] if system else []
+        return head + [part for message in self.messages for part in message.as_chat()]
+
+    def as_engine(self) -> dict[str, Any]:
+        """The body for the engine.
+
+        Raises:
+            BadInputError: something that no model of this box can do.
+        """
+        body: dict[str, Any] = {"messages": [message.as_engine() for message in self.as_chat()]}
+        if self.tool_choice and self.tool_choice.type not in ("auto", "none"):
+            raise BadInputError("forced tool call", field="tool_choice")
+        if self.tools:
+            body["tools"] = [tool.as_engine() for tool in self.tools]
+            if self.tool_choice:
+                body["tool_choice"] = self.tool_choice.type
+                body["parallel_tool_calls"] = not self.tool_choice.disable_parallel_tool_use
+        if self.output_config and self.output_config.format is not None:
+            body["response_format"] = _response_format(self.output_config.format)
+        return body
+
+
+class MessagesBody(PromptBody):
+    """A whole request."""
+
+    max_tokens: Annotated[int, Field(ge=1, le=_LARGEST_INT)]
+    stream: bool | None = None
+    stop_sequences: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=1000)]], Field(max_length=64)] | None
+    ) = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
+
+    def as_engine(self) -> dict[str, Any]:
+        """The body for the engine. The stop sequences stay here: an engine doesn't tell which one it met."""
+        body = super().as_engine() | {"max_tokens": self.max_tokens}
+        body |= {name: value for name in _PASSED if (value := getattr(self, name)) is not None}
+        return body | {"stream_options": {"include_usage": True}, "timings_per_token": True}
+
+
+def _text(blocks: Sequence[dict[str, Any]], field: str) -> str:
+    for block in blocks:
+        if block.get("type") != "text" or not isinstance(block.get("text"), str):
+            raise BadInputError("text block", field=field)
+    return "\n".join(block["text"] for block in blocks)
+
+
+def _result(block: dict[str, Any]) -> ChatMessage:
+    content, call = block.get("content") or "", block.get("tool_use_id")
+    if not isinstance(call, str) or not isinstance(content, str | list):
+        raise BadInputError("tool_result", field="messages")
+    if isinstance(content, list) and not all(isinstance(part, dict) for part in content):
+        raise BadInputError("tool_result", field="messages")
+    text = content if isinstance(content, str) else _text(content, "messages")
+    return ChatMessage(role="tool", content=text, tool_call_id=call)
+
+
+def _call(block: dict[str, Any]) -> dict[str, Any]:
+    name, arguments, call = block.get("name"), block.get("input"), block.get("id")
+    if not isinstance(name, str) or not isinstance(call, str) or not isinstance(arguments, dict):
+        raise BadInputError("tool_use", field="messages")
+    function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+    return {"id": call, "type": "function", "function": function}
+
+
+def _response_format(wish: dict[str, Any]) -> dict[str, Any]:
+    if wish.get("type") != "json_schema" or not isinstance(wish.get("schema"), dict):
+        raise BadInputError("output format", field="output_config")
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": wish["schema"], "strict": True}}

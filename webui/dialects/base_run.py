@@ -1,0 +1,132 @@
+"""A base asked as a model `kb:<name>`, in any dialect: who may, what is asked, what happens until it has answered."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from appliance.apps import runs
+from appliance.apps.answering import Answer, Question
+from appliance.errors import BadInputError, CancelledError, ModelNotFoundError, by_code
+from appliance.knowledge.bases import Base
+from webui.routing import Call
+
+BASE_PREFIX: Final = "kb:"
+
+Left = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message before it is said in a dialect: `user` and `assistant` count here, other roles have no meaning."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A base's whole answer; counts are zero where no model wrote."""
+
+    text: str
+    citations: list[dict[str, Any]]
+    """The sources that the `[n]` in the text refer to, as programs get them."""
+    verdict: str
+    cut: bool
+    """Whether it ended for its length."""
+    prompt_tokens: int
+    tokens: int
+
+
+def is_base(model: str) -> bool:
+    """Whether a request means a base by this model name."""
+    return model.startswith(BASE_PREFIX)
+
+
+def find(call: Call, model: str) -> Base:
+    """The base behind a model name.
+
+    Raises:
+        ModelNotFoundError: none that this person may read.
+    """
+    name = model.removeprefix(BASE_PREFIX)
+    for base in call.services.bases.readable(call.who):
+        if name in (base.name, base.id):
+            return base
+    raise ModelNotFoundError(name=model[:100])
+
+
+def ask(call: Call, model: str, turns: Sequence[Turn]) -> runs.Writer:
+    """Start answering the last question; what came before is history. Sampling parameters have no meaning here.
+
+    Raises:
+        ModelNotFoundError: no such base.
+        BadInputError: the last message is no question.
+    """
+    if turns[-1].role != "user" or not turns[-1].text.strip():
+        raise BadInputError("the last message is no question", field="messages")
+    question = Question(
+        text=turns[-1].text,
+        model=call.services.gateway.model().id,
+        bases=[find(call, model)],
+        history=[
+            {"role": turn.role, "content": turn.text} for turn in turns[:-1] if turn.role in ("user", "assistant")
+        ],
+    )
+    return runs.write_apart(lambda sink: _write(call, question, sink))
+
+
+def _write(call: Call, question: Question, sink: runs.Writer) -> None:
+    answer = call.services.answering.answer(question, sink)
+    call.services.audit.record(call.who.name, "asked", question.bases[0].id)
+    sink.emit("done", **_done(answer))
+
+
+def _done(answer: Answer) -> dict[str, Any]:
+    body = answer.body()
+    return {
+        "text": answer.text,
+        "citations": [_citation(source) for source in body["citations"]],
+        "verdict": body["verdict"],
+        "cut": answer.stats.get("finish") == "length",
+        "prompt_tokens": int(answer.stats.get("prompt_tokens", 0)),
+        "tokens": int(answer.stats.get("tokens", 0)),
+    }
+
+
+def _citation(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: source[name] for name in ("n", "document", "page", "start", "end", "quote", "mark")}
+
+
+def follow(writer: runs.Writer, left: Left) -> Iterator[str | Answered | None]:
+    """Pieces of text, None while nothing happens, and at last the whole; ends early when the client has left.
+
+    Raises:
+        HakoError: why there is no answer.
+    """
+    for happened in runs.follow(writer):
+        if left():
+            return
+        if happened is None:
+            yield None
+        elif happened.kind == "delta":
+            yield happened.data["text"]
+        elif happened.kind == "error":
+            raise by_code(happened.data["code"], **happened.data["params"])
+        elif happened.kind == "done":
+            yield Answered(**happened.data)
+
+
+def whole(writer: runs.Writer, left: Left) -> Answered:
+    """Wait for the answer; a client that leaves stops the run.
+
+    Raises:
+        CancelledError: the client left.
+        HakoError: why there is no answer.
+    """
+    try:
+        for happened in follow(writer, left):
+            if isinstance(happened, Answered):
+                return happened
+    finally:
+        writer.stop()
+    raise CancelledError("the client has left")
