@@ -27,6 +27,8 @@ class Box:
         self.gap = GapWatch(os.getpid() if root_pid is None else root_pid)
         self.places = Places(settings.web.max_streams)
         self._build = build
+        self.stopping = threading.Event()
+        """Set once the process is to end: streams end with it."""
         self._services: Services | None = None
         self._building = threading.Lock()
         self._sealed_until = 0.0
@@ -74,6 +76,13 @@ class Box:
             raise BadInputError(field="passphrase")
         self._sealed_until = 0.0
         self.services()
+
+    def stop(self) -> None:
+        """The process is about to end: end every stream, and store what is being written. Requests still work."""
+        self.stopping.set()
+        services = self._services
+        if services is not None:
+            services.runs.close()
 
     def close(self) -> None:
         """Let go of the services, as on stopping."""

@@ -2,10 +2,12 @@
 
 import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from appliance.machine import peers
+
+_ENDED = "hako.ended"
 
 
 def _socket_of(environ: Mapping[str, Any]) -> socket.socket | None:
@@ -26,18 +28,25 @@ def is_unix(environ: Mapping[str, Any]) -> bool:
     return connection is not None and connection.family == socket.AF_UNIX
 
 
+def ends_with(environ: MutableMapping[str, Any], ended: Callable[[], bool]) -> None:
+    """What else than the client's leaving ends a long answer to this request."""
+    environ[_ENDED] = ended
+
+
 def watcher(environ: Mapping[str, Any]) -> Callable[[], bool]:
     """A question that can be asked at any time, from any thread: has the client closed its connection?
 
-    Works on plain and on TLS sockets, since it looks at the transport and reads nothing.
+    Yes also once it may get no more: its session or key has ended, or the box is stopping. Works on plain and on
+    TLS sockets, since it looks at the transport and reads nothing.
     """
+    ended: Callable[[], bool] = environ.get(_ENDED, lambda: False)
     connection = _socket_of(environ)
     if connection is None:
-        return lambda: False
+        return ended
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLRDHUP)
 
     def left() -> bool:
-        return bool(poll.poll(0))
+        return bool(poll.poll(0)) or ended()
 
     return left

@@ -13,7 +13,7 @@ from appliance.accounts.permissions import Permission, Principal
 from appliance.accounts.users import User
 from appliance.errors import ForbiddenError, NotSignedInError
 from appliance.services import Services
-from webui import session, shapes
+from webui import connection, session, shapes
 from webui.box import Box
 from webui.locales import Language
 
@@ -111,6 +111,8 @@ def _authorised(permission: Permission) -> Call:
         raise NotSignedInError
     if permission not in visitor.principal.permissions:
         raise ForbiddenError(permission)
+    revoked, stopping = session.revoked(services), box().stopping
+    connection.ends_with(request.environ, lambda: stopping.is_set() or revoked())
     return Call(services, visitor.principal, visitor.user, session.language(box().settings))
 
 

@@ -59,28 +59,31 @@ def demand(services: Services) -> Visitor:
 
 
 def revoked(services: Services) -> Callable[[], bool]:
-    """A question for long answers, from any thread: has the session of this request ended meanwhile?
+    """A question for long answers, from any thread: has the session or the key of this request ended meanwhile?
 
-    Looks at most every two seconds. Keys and the admin socket have no session, so theirs never ends.
+    Looks at most every two seconds. What comes over the admin socket never ends.
     """
     visitor = current(services)
-    session_id = visitor.principal.session_id if visitor else None
-    return (lambda: False) if session_id is None else _Ended(services, session_id)
+    if visitor is None or visitor.principal.via == "socket":
+        return lambda: False
+    session_id, key = visitor.principal.session_id, api_key(request)
+    if session_id is not None:
+        return _Ended(lambda: services.sessions.is_alive(session_id))
+    return _Ended(lambda: key is not None and services.api_keys.is_alive(key))
 
 
 class _Ended:
-    """Whether a session has ended; once it has, it stays so."""
+    """Whether a way in has ended; once it has, it stays so."""
 
-    def __init__(self, services: Services, session_id: str) -> None:
-        self._services = services
-        self._session_id = session_id
+    def __init__(self, is_alive: Callable[[], bool]) -> None:
+        self._is_alive = is_alive
         self._next = monotonic() + _ASK_EVERY_S
         self._ended = False
 
     def __call__(self) -> bool:
         if not self._ended and monotonic() >= self._next:
             self._next = monotonic() + _ASK_EVERY_S
-            self._ended = not self._services.sessions.is_alive(self._session_id)
+            self._ended = not self._is_alive()
         return self._ended
 
 

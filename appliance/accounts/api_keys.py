@@ -94,6 +94,16 @@ class ApiKeys:
             self._note_used(row[-2], now)
         return from_row(row)
 
+    def is_alive(self, secret: str) -> bool:
+        """Whether the key still opens something; for what goes on after the request that began it."""
+        with self._database.read() as connection:
+            return bool(
+                connection.execute(
+                    "select 1 from api_keys join users on users.id = user_id where token_hash = ? and disabled_at is null",
+                    (tokens.digest(self._key, secret),),
+                ).get
+            )
+
     def _note_used(self, key_id: str, now: float) -> None:
         """A full disk or a busy database must not keep a program from reading."""
         with suppress(DiskFullError, BusyError), self._database.write() as connection:

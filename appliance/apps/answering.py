@@ -213,7 +213,10 @@ class Answering:
                 for sentence in chosen:
                     writing.sentence(sentence.text.strip(), cite.citation(hit, sentence, "quoted"))
             return
-        nearest = found.hits[:_NEAREST]
+        nearest = found.hits
+        if found.verdict == "none":  # nothing fits, so at least in the reader's language
+            nearest = tuple(sorted(nearest, key=lambda hit: language_of(hit.text) != language))
+        nearest = nearest[:_NEAREST]
         key = f"answer.{found.verdict}" if nearest else "answer.empty"
         writing.text(self._say(language, key))
         for hit in nearest:
@@ -247,7 +250,7 @@ class Answering:
         self, question: Question, hits: Sequence[Hit], language: str, model: ModelInfo, writing: _Writing
     ) -> None:
         passages = [(hit.title or hit.document, hit.text) for hit in hits]
-        begun = _begun(prompts.unmarked(question.continued))
+        begun = _begun(prompts.plain(prompts.unmarked(question.continued)))
         bare = [*prompts.sourced(question.text, passages, language, ()), *begun]
         count = self._counter(model, writing)
         room = model.context - sum(count([str(message["content"]) for message in bare])) - _ANSWER_TOKENS

@@ -184,7 +184,7 @@ class _Work:
             return body
         shift = len(self._question.continued)
         unsourced = [(start + shift, end + shift) for start, end in body["unsourced"]]
-        tokens = earlier.get("stats", {}).get("tokens", 0) + body["stats"]["tokens"]
+        tokens = earlier.get("stats", {}).get("tokens", 0) + body["stats"].get("tokens", 0)
         return {
             **body,
             **{name: earlier[name] for name in ("mode", "verdict", "sources") if name in earlier},

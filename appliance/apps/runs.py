@@ -198,9 +198,7 @@ class Runs:
             with self._database.write() as connection:
                 if not connection.execute("select 1 from runs where id = ?", (run_id,)).get:
                     raise NotFoundError(run_id)
-                connection.executemany(
-                    "insert into run_events (run_id, number, kind, data) values (?, ?, ?, ?)", rows
-                )
+                connection.executemany("insert into run_events (run_id, number, kind, data) values (?, ?, ?, ?)", rows)
                 if ended:
                     state = "done" if events and events[-1].kind == "done" else "failed"
                     connection.execute("update runs set state = ? where id = ?", (state, run_id))

@@ -4,19 +4,18 @@ A model's folder appears under its name complete and verified, or not at all.
 """
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
+from appliance import durable
 from appliance.bundle import starter, wheels
 from appliance.bundle.starter import Starter
 from appliance.bundle.wheels import Wheel
-from appliance.errors import DiskFullError, HakoError, ModelDamagedError
+from appliance.errors import HakoError, ModelDamagedError
 from appliance.inference import manifest as manifests
 from appliance.inference.manifest import Manifest
 from appliance.inference.verify import verify_files
@@ -37,7 +36,7 @@ def build(catalogue: Sequence[Starter], beside: Path, wheel_folder: Path, out: P
     """
     from appliance.bundle import trial  # brings numpy; every command of the box imports this module for `install`
 
-    with _told_when_full():
+    with durable.told_when_full():
         out.mkdir(parents=True, exist_ok=True)
         _clear(out)
         for model in catalogue:
@@ -59,7 +58,7 @@ def install(built: Path, models: Path) -> list[str]:
         DiskFullError: no room; what was there stays.
     """
     installed = []
-    with _told_when_full():
+    with durable.told_when_full():
         models.mkdir(mode=0o700, parents=True, exist_ok=True)
         _clear(models)
         for folder in sorted(built.iterdir()):
@@ -131,12 +130,12 @@ def _new_folder(parent: Path, name: str) -> Iterator[Path]:
 
 def _put(fresh: Path, target: Path) -> None:
     for path in [*fresh.iterdir(), fresh]:
-        _sync(path)
+        durable.sync(path)
     old = target.with_name(_OLD + target.name)
     if target.exists():
         target.rename(old)
     fresh.rename(target)
-    _sync(target.parent)
+    durable.sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -152,24 +151,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
         target.hardlink_to(source.resolve())
     except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _told_when_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT):
-            raise DiskFullError(str(error)) from error
-        raise
 
 
 def _megabytes(size: int) -> str:

@@ -61,7 +61,8 @@ def print_answer(message: dict[str, Any]) -> None:
     """The sources and figures below an answer that was printed already."""
     for citation in message["citations"]:
         place = say("cli.ask.page", document=citation["document"], page=citation["page"])
-        click.echo(f"  [{citation['n']}] {place}: {citation['quote'].strip()}")
+        mark = say(f"source.mark_{citation['mark']}")
+        click.echo(f"  [{citation['n']}] {place} ({mark}): {citation['quote'].strip()}")
     stats = message["stats"]
     parts = [say(f"cli.ask.mode.{message['mode']}", model=stats["model"])]
     if "ttft_ms" in stats:

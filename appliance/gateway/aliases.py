@@ -5,7 +5,7 @@ import re
 import threading
 from pathlib import Path
 
-from appliance import logs
+from appliance import durable, logs
 from appliance.errors import BadInputError, ConflictError, NotFoundError
 from appliance.inference.catalog import Catalog
 
@@ -84,7 +84,4 @@ class Aliases:
                 self._store(kept)
 
     def _store(self, names: dict[str, str]) -> None:
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(names, indent=1, sort_keys=True) + "\n", "utf-8")
-        fresh.chmod(0o600)
-        fresh.replace(self._path)
+        durable.replace(self._path, json.dumps(names, indent=1, sort_keys=True).encode() + b"\n")

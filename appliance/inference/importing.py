@@ -13,12 +13,11 @@ import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from appliance import logs
+from appliance import durable, logs
 from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
@@ -202,7 +201,7 @@ class Incoming:
             ModelFileError: the file changed meanwhile.
         """
         target = self._folder / self._entry
-        with _told_when_full():
+        with _told():
             if self._wish.link:
                 self._share(target)
                 yield from self._read(lambda _chunk: None)
@@ -227,14 +226,14 @@ class Incoming:
         if header != self.plan.header:
             raise ModelFileError("changed while it was read", name=self._source.name)
         manifest = self._manifest()
-        with _told_when_full():
+        with _told():
             path = self._folder / manifests.FILE_NAME
             path.write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
             path.chmod(0o600)
             for written in (path, self._folder):
-                _sync(written)
+                durable.sync(written)
             self._folder.rename(self._models / manifest.id)
-            _sync(self._models)
+            durable.sync(self._models)
         return Imported(manifest, is_new=True)
 
     def close(self) -> None:
@@ -368,19 +367,11 @@ def _locked(folder: Path) -> int | None:
     return descriptor
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextlib.contextmanager
-def _told_when_full() -> Iterator[None]:
+def _told() -> Iterator[None]:
+    """A full disk, and whatever else the store's disk says, as errors that a user can be told."""
     try:
-        yield
+        with durable.told_when_full():
+            yield
     except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT):
-            raise DiskFullError(str(error)) from error
         raise HakoError(f"model store: {error}") from error

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any, Self
@@ -85,22 +86,20 @@ class Incoming(socket.socket):
         rest, self._gathered = bytes(self._gathered), bytearray()
         return rest
 
-    def drop(self) -> int:
-        """Read and forget, without waiting; returns how many bytes. Raises OSError at the end."""
+    def drop(self) -> None:
+        """Read and forget, without waiting. Raises OSError at the end."""
         self._gathered = bytearray()
-        try:
-            return len(self._more())
-        except _WAITS:
-            return 0
+        with suppress(*_WAITS):
+            self._more()
 
-    def recv(self, size: int, flags: int = 0) -> bytes:
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         if self._gathered:
-            part = bytes(self._gathered[:size])
-            del self._gathered[:size]
+            part = bytes(self._gathered[:buflen])
+            del self._gathered[:buflen]
             return part
         if self.gettimeout() == 0:
-            return super().recv(size, flags)
-        return self._recv_within(size, GRACE_S + self._received / SLOWEST - self._waited)
+            return super().recv(buflen, flags)
+        return self._recv_within(buflen, GRACE_S + self._received / SLOWEST - self._waited)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         given = self.gettimeout()
@@ -133,9 +132,7 @@ class Incoming(socket.socket):
         given = self.gettimeout()
         began = time.monotonic()
         try:
-            if left <= 0:
-                raise TimeoutError
-            self.settimeout(left if given is None else min(left, given))
+            self.settimeout(max(left if given is None else min(left, given), 0.001))
             data = super().recv(size)
         except TimeoutError:
             if given is not None and given < left:

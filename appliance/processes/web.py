@@ -1,6 +1,7 @@
 """The web process: gunicorn with one worker of many threads, on the configured address and on the admin socket."""
 
 import os
+import re
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from appliance import logs, services
 from appliance.config import Settings
 from appliance.errors import HakoError
 from appliance.knowledge import samples
+from appliance.processes.server import PatientWorker
 from appliance.services import Services
 from appliance.vault.client import KeysClient
 from webui import locales
@@ -23,6 +25,8 @@ log = logs.get(__name__)
 
 _GRACE_S = 3
 _HEADER_BYTES = 8190
+_WORDS = re.compile(r"[%:='\"{(]")
+"""Where gunicorn's own words end: behind come addresses and headers that a client sent, with searches and keys in."""
 
 
 def run(settings: Settings, ready: Callable[[], None]) -> None:
@@ -37,6 +41,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._settings = settings
         self._ready = ready
         self._root_pid = os.getppid()
+        self._box: Box | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -45,7 +50,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         options: dict[str, Any] = {
             "bind": [f"{_bracketed(web.host)}:{web.port}", f"unix:{self._settings.admin_socket}"],
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": PatientWorker,
             "threads": web.threads,
             "umask": 0o177,  # the admin socket; files of the box are made with modes of their own
             "timeout": 120,
@@ -54,6 +59,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "limit_request_field_size": _HEADER_BYTES,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - only gunicorn's heartbeat, an unlinked file
             "control_socket_disable": True,
+            "forwarded_allow_ips": "",  # nobody stands in front, so nobody may say who is asking
+            "sendfile": False,  # it would wait for ever for a client that doesn't read
             "proc_name": "hako-web",
             "loglevel": "warning",
             "accesslog": None,
@@ -72,12 +79,17 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> WSGIApplication:
         os.umask(0o077)
-        box = Box(self._settings, KeysClient(self._settings.keys_socket), build, self._root_pid)
+        box = self._box = Box(self._settings, KeysClient(self._settings.keys_socket), build, self._root_pid)
         try:
             box.services()
         except HakoError as error:
             log.info("starts_sealed", code=error.code)
         return create_app(box)
+
+    def begin_stop(self) -> None:
+        """The worker was told to end: streams close, and what is being written is stored."""
+        if self._box is not None:
+            self._box.stop()
 
 
 def build(settings: Settings, keys: KeysClient) -> Services:
@@ -116,7 +128,8 @@ class _Logger:
     def _say(self, level: str) -> Callable[..., None]:
         write = getattr(self._log, "error" if level == "critical" else level)
 
-        def say(message: str, *values: object, **_more: object) -> None:
-            write("gunicorn", message=str(message) % values if values else str(message))
+        def say(message: object, *values: object, **_more: object) -> None:
+            numbers = [value for value in values if isinstance(value, int)]
+            write("gunicorn", said=_WORDS.split(str(message), maxsplit=1)[0].strip(), numbers=numbers)
 
         return say

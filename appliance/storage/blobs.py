@@ -6,14 +6,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import BinaryIO
 
 import apsw
 
-from appliance import clock
-from appliance.errors import DiskFullError, EnvelopeError, NotFoundError
+from appliance import clock, durable
+from appliance.errors import EnvelopeError, NotFoundError
 from appliance.storage.database import Database
 from appliance.vault.digests import KeyedReader, derive
 from appliance.vault.envelope import new_key, open_stream, seal_stream, unwrap_key, wrap_key
@@ -49,7 +48,7 @@ class BlobStore:
         """
         reader = KeyedReader(self._names_key, source)
         file_key = new_key()
-        with _told_when_full(), self._incoming_file() as (part, target):
+        with durable.told_when_full(), self._incoming_file() as (part, target):
             size = seal_stream(file_key, reader, target)
             target.flush()
             os.fsync(target.fileno())
@@ -122,8 +121,8 @@ class BlobStore:
         path = self._path(blob.id)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         part.rename(path)
-        _sync_folder(path.parent)
-        _sync_folder(self._folder)
+        durable.sync(path.parent)
+        durable.sync(self._folder)
         connection.execute(
             "insert or replace into blobs (id, size, wrapped_key, created_at) values (?, ?, ?, ?)",
             (blob.id, blob.size, wrap_key(self._wrap_key, file_key, blob.id.encode()), clock.now()),
@@ -172,21 +171,3 @@ def _remove_unlocked(path: Path) -> int:
         path.unlink()
         return 1
     return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _told_when_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT):
-            raise DiskFullError(str(error)) from error
-        raise

@@ -10,9 +10,7 @@ import json
 import os
 import secrets
 import unicodedata
-from contextlib import suppress
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,11 +20,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from appliance import durable
 from appliance.errors import (
     BadInputError,
     BusyError,
     ConflictError,
-    DiskFullError,
     EnvelopeError,
     NewerStoreError,
     NotInitialisedError,
@@ -263,7 +261,7 @@ class Keyring:
     def _write(self, vault: _Vault, master: bytes) -> None:
         mac = _mac(vault, master)
         file = _File(vault=vault, mac=mac, sha256=_checksum(vault, mac))
-        _replace(self._path, file.model_dump_json(indent=1).encode() + b"\n")
+        durable.replace(self._path, file.model_dump_json(indent=1).encode() + b"\n")
 
 
 def check_strength(passphrase: str) -> None:
@@ -321,31 +319,3 @@ def _is_newer(content: bytes) -> bool:
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
     return isinstance(version, int) and version > 1
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` in the file's place: after a power cut it is the old file or the new one, never half."""
-    part = path.with_name(path.name + ".new")
-    try:
-        part.unlink(missing_ok=True)  # left by a crash
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-        part.rename(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        if error.errno in (ENOSPC, EDQUOT):
-            raise DiskFullError(str(error)) from error
-        raise
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

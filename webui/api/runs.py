@@ -1,24 +1,27 @@
 """`/runs`: the writing of an answer as a stream of numbered events, and stopping it."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
 
 from flask import Blueprint, Response, request
+from pydantic import Field
 
 from appliance.accounts.permissions import Permission
 from appliance.apps.runs import RunEvent
 from appliance.errors import by_code
-from webui import connection, locales, routing, session, shapes, sse
+from webui import connection, locales, routing, shapes, sse
 from webui.locales import Language
 from webui.routing import Call
 
 api = Blueprint("runs", __name__)
 
+_MOST_EVENTS: Final = 2**31
+
 
 class After(shapes.Shape):
     """The last event that the reader has; a browser that reconnects says it in a header instead."""
 
-    after: int | None = None
+    after: Annotated[int, Field(ge=0, le=_MOST_EVENTS)] | None = None
 
 
 @routing.route(api, "GET", "/runs/<run_id>/events", permission=Permission.CHAT, query=After)
@@ -26,11 +29,11 @@ def events(call: Call, query: After, run_id: str) -> Response:
     place = routing.box().places.take(call.user_id)
     try:
         after = query.after if query.after is not None else _last_seen()
-        followed = call.services.runs.follow(run_id, call.user_id, max(after, 0))
+        followed = call.services.runs.follow(run_id, call.user_id, after)
+        left = connection.watcher(request.environ)
     except BaseException:
         place.close()
         raise
-    left = _either(connection.watcher(request.environ), session.revoked(call.services))
     return sse.response(sse.frames(translated(followed, call.language), left), place.close)
 
 
@@ -42,10 +45,6 @@ def stop(call: Call, run_id: str) -> None:
 def _last_seen() -> int:
     given = request.headers.get("Last-Event-Id", "")
     return int(given) if given.isascii() and given.isdigit() and len(given) <= 9 else 0
-
-
-def _either(*questions: Callable[[], bool]) -> Callable[[], bool]:
-    return lambda: any(question() for question in questions)
 
 
 def translated(followed: Iterator[RunEvent | None], language: Language) -> Iterator[sse.Event | None]:

@@ -36,9 +36,10 @@ def shown(call: Call, model_id: str) -> dict[str, Any]:
 
 def _all(call: Call) -> list[dict[str, Any]]:
     models = [
-        _entry(model.id, model.name, max_input_tokens=model.context, max_tokens=model.context)
+        _entry(name, model.name, max_input_tokens=model.context, max_tokens=model.context)
         for model in call.services.gateway.models()
         if model.kind == "chat"
+        for name in (model.id, *model.aliases)
     ]
     return models + [_entry(BASE_PREFIX + base.name, base.name) for base in call.services.bases.readable(call.who)]
 

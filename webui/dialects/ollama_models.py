@@ -53,7 +53,7 @@ def version(call: Call) -> dict[str, Any]:  # noqa: ARG001 - every view that kno
 
 @routing.route(api, "GET", "/tags", permission=Permission.CHAT)
 def tags(call: Call) -> dict[str, Any]:
-    models = [_of_model(model) for model in call.services.gateway.models()]
+    models = [_of_model(model, name) for model in call.services.gateway.models() for name in (model.id, *model.aliases)]
     return {"models": models + [_of_base(base) for base in call.services.bases.readable(call.who)]}
 
 
@@ -121,8 +121,9 @@ for _method in ("GET", "POST"):
     routing.route(api, _method, "/blobs/<path:digest>", permission=Permission.CHAT)(blob)
 
 
-def _of_model(model: ModelInfo) -> dict[str, Any]:
-    name = ollama_names.tagged(model.id)
+def _of_model(model: ModelInfo, called: str = "") -> dict[str, Any]:
+    """A model under its id or one of its other names."""
+    name = ollama_names.tagged(called or model.id)
     return {
         "name": name,
         "model": name,

@@ -75,6 +75,7 @@ class Writer:
 
     def __init__(self, model: ModelInfo, *pieces: str) -> None:
         self._model, self._pieces = model, pieces
+        self.finish = "stop"
         self.requests: list[ChatRequest] = []
 
     def model(self, _name: str) -> ModelInfo:
@@ -85,7 +86,9 @@ class Writer:
 
     def chat(self, request: ChatRequest, **_more: Any) -> Stream:
         self.requests.append(request)
-        return Stream(self._pieces)
+        stream = Stream(self._pieces)
+        stream.finish = self.finish
+        return stream
 
 
 class Sink:
@@ -209,3 +212,20 @@ def test_a_short_follow_up_is_searched_with_the_question_before_it() -> None:
     answer(library, Writer(MODEL), "Which office handles parking permits for visitors?", history=history)
     assert library.queries[0].startswith("How high is the night allowance?")
     assert library.queries[1] == "Which office handles parking permits for visitors?"
+
+
+def test_a_cut_answer_goes_on_from_the_documents_with_its_numbers() -> None:
+    library = Library("answer", hit(KEY, ASK))
+    first = answer(library, Writer(LARGER, f"{KEY} "))
+    said = Writer(LARGER, f"{ASK} {KEY} ")
+    more = answer(library, said, continued=first.text, cited=first.citations)
+    assert said.requests[0].messages[-1] == {"role": "assistant", "content": f"{KEY} "}
+    assert more.text == f"{ASK} [2] {KEY} [1] "
+    assert [(citation.n, citation.quote) for citation in more.citations] == [(1, KEY), (2, ASK)]
+
+
+def test_a_tiny_model_that_reaches_its_limit_has_nothing_to_go_on_with() -> None:
+    said = Writer(MODEL, f"{KEY} [1]", " The key is")
+    said.finish = "length"
+    given = answer(Library("answer", hit(KEY)), said)
+    assert (given.text, given.stats["finish"]) == (f"{KEY} [1]", "stop")

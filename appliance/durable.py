@@ -1,0 +1,52 @@
+"""Files that survive a power cut: pushed to the disk, put in place whole, and a full disk told as what it is."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+
+from appliance.errors import DiskFullError
+
+
+def sync(path: Path) -> None:
+    """Push a file, or the entries of a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Put `content` in the file's place, mode 600: after a power cut it is the old file or the new one, never half.
+
+    Raises:
+        DiskFullError: no room; the old file is as it was.
+    """
+    part = path.with_name(path.name + ".new")
+    with told_when_full():
+        try:
+            part.unlink(missing_ok=True)  # left by a crash
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as target:
+                target.write(content)
+                target.flush()
+                os.fsync(target.fileno())
+            part.rename(path)
+            sync(path.parent)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def told_when_full() -> Iterator[None]:
+    """Turn the system's "no room" into DiskFullError; other failures pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT):
+            raise DiskFullError(str(error)) from error
+        raise
