@@ -13,6 +13,9 @@ from appliance.vault.client import KeysClient
 from webui.sse import Places
 
 _SECRET_CHARS = 1024
+_STORE_WITHIN_S = 1.5
+_READERS_OF_A_PERSON = 6
+"""As many connections as a browser opens to one place."""
 
 Build = Callable[[Settings, KeysClient], Services]
 
@@ -26,6 +29,10 @@ class Box:
         self.keys = keys
         self.gap = GapWatch(os.getpid() if root_pid is None else root_pid)
         self.places = Places(settings.web.max_streams)
+        """For answers and streams."""
+        spare = settings.web.threads - settings.web.max_streams
+        self.readers = Places(max(1, spare * 3 // 4), per_person=_READERS_OF_A_PERSON)
+        """For uploads and other large bodies; what is left of the threads is for requests that take no time."""
         self._build = build
         self.stopping = threading.Event()
         """Set once the process is to end: streams end with it."""
@@ -59,7 +66,9 @@ class Box:
             return self._services
 
     def unlock(self, passphrase: str, recovery_key: str) -> None:
-        """Open the vault with one of the two and build the services.
+        """Open the vault with one of the two and build the services; nothing is tried when it is open already.
+
+        Else strangers could guess at the passphrase of a box that runs, and use up its operator's tries.
 
         Raises:
             BadInputError: nothing given, or far too much.
@@ -68,6 +77,8 @@ class Box:
         for field, secret in (("passphrase", passphrase), ("recovery_key", recovery_key)):
             if len(secret) > _SECRET_CHARS:
                 raise BadInputError(field=field)
+        if self.is_open:
+            return
         if recovery_key.strip():
             self.keys.recover(recovery_key)
         elif passphrase:
@@ -79,10 +90,10 @@ class Box:
 
     def stop(self) -> None:
         """The process is about to end: end every stream, and store what is being written. Requests still work."""
-        self.stopping.set()
         services = self._services
         if services is not None:
-            services.runs.close()
+            services.runs.close(_STORE_WITHIN_S)  # first: their readers see how they ended
+        self.stopping.set()
 
     def close(self) -> None:
         """Let go of the services, as on stopping."""

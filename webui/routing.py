@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final, cast
@@ -13,9 +14,10 @@ from appliance.accounts.permissions import Permission, Principal
 from appliance.accounts.users import User
 from appliance.errors import ForbiddenError, NotSignedInError
 from appliance.services import Services
-from webui import connection, session, shapes
+from webui import connection, security, session, shapes
 from webui.box import Box
 from webui.locales import Language
+from webui.sse import Place
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,14 @@ def route(
             if isinstance(permission, Permission):
                 given.append(_authorised(permission))
             if body is not None:
-                given.append(shapes.read_body(request, body))
+                with _room_to_read(given[0].who if given else None):
+                    given.append(shapes.read_body(request, body))
             if query is not None:
                 given.append(shapes.read_query(request, query))
             return answer(view(*given, **arguments), status)
 
         handle.permission = permission  # type: ignore[attr-defined]
+        handle.body = body  # type: ignore[attr-defined]
         endpoint = f"{method}_{path}".replace("/", "_").replace(".", "_")
         blueprint.add_url_rule(path, endpoint=endpoint, view_func=handle, methods=[method])
         return handle
@@ -102,6 +106,36 @@ def declare(view: Callable[..., Response], permission: Demand) -> Callable[..., 
 def declared(view: Callable[..., Any]) -> Demand | None:
     """The permission that a view was registered with; a test demands one of every view."""
     return getattr(view, "permission", None)
+
+
+def place(call: Call) -> Place:
+    """A place for what may hold this request's thread for long; to be closed.
+
+    Raises:
+        BusyError: all are taken, or this person holds a fair share already.
+    """
+    return box().places.take(call.who.user_id or call.who.name)
+
+
+def place_to_read(who: Principal) -> Place:
+    """A place for reading a large body, which takes as long as its sender likes. Raises BusyError."""
+    return box().readers.take(who.user_id or who.name)
+
+
+def _room_to_read(who: Principal | None) -> AbstractContextManager[object]:
+    """Small bodies are there already when a request begins; see `processes.server`."""
+    if who is None:
+        security.check_small(request)
+        return nullcontext()
+    length = request.content_length
+    if length is not None and length <= security.SMALL_BODY:
+        return nullcontext()
+    return place_to_read(who)
+
+
+def body_of(view: Callable[..., Any]) -> type[BaseModel] | None:
+    """The body that a view takes; a test sends each of them another person's ids."""
+    return getattr(view, "body", None)
 
 
 def _authorised(permission: Permission) -> Call:

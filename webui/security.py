@@ -27,8 +27,12 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 HSTS: Final = "max-age=31536000"
+SMALL_BODY: Final = 64 * 1024
+"""What a stranger may send: the server has read it before the request gets a thread."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
+_FOR_KNOWN: Final = ("/api/", "/v1/")
+"""Where a body is read only after it is known who sends it."""
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -43,6 +47,8 @@ def install(app: Flask, settings: Settings) -> None:
         if not connection.is_unix(request.environ):
             check_host(request, hosts)
             check_site(request)
+        if not request.path.startswith(_FOR_KNOWN):
+            check_small(request)
 
     def finish(response: Response) -> Response:
         for name, value in HEADERS.items():
@@ -109,6 +115,17 @@ def check_site(incoming: Request) -> None:
     origin = incoming.headers.get("Origin")
     if origin is not None and not _same_host(origin, incoming.host):
         raise CrossSiteError("origin")
+
+
+def check_small(incoming: Request) -> None:
+    """Refuse a body that would hold up the thread which reads it, where anybody may send one.
+
+    Raises:
+        TooLargeError: over 64 KiB, or of a length that isn't told.
+    """
+    length = incoming.content_length
+    if (length is None and "Transfer-Encoding" in incoming.headers) or (length or 0) > SMALL_BODY:
+        raise TooLargeError(limit_mb=1)
 
 
 def _same_host(origin: str, host: str) -> bool:

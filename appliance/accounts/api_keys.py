@@ -99,7 +99,8 @@ class ApiKeys:
         with self._database.read() as connection:
             return bool(
                 connection.execute(
-                    "select 1 from api_keys join users on users.id = user_id where token_hash = ? and disabled_at is null",
+                    "select 1 from api_keys join users on users.id = user_id"
+                    " where token_hash = ? and disabled_at is null",
                     (tokens.digest(self._key, secret),),
                 ).get
             )

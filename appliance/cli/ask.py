@@ -37,7 +37,8 @@ def find_base(client: BoxClient, name: str) -> dict[str, Any]:
     Raises:
         NotFoundError: none of that name.
     """
-    for item in client.get("/bases")["items"]:
+    # Ids first: a name can be chosen, also one that looks like another base's id.
+    for item in sorted(client.get("/bases")["items"], key=lambda item: bool(item["id"] != name)):
         if name in (item["id"], item["name"]):
             return dict(item)
     raise NotFoundError(name)

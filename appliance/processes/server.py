@@ -18,9 +18,11 @@ from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any, Self
+from wsgiref.types import WSGIApplication
 
 from gunicorn import http
 from gunicorn import sock as gunicorn_sockets
+from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
 
 HEAD_S = 15.0
@@ -169,8 +171,30 @@ def _small_body(head: bytes) -> int:
     return size if size <= _SMALL_BODY else 0
 
 
+def _closing(application: WSGIApplication) -> WSGIApplication:
+    """Say "close" in an answer that comes before much of the request was read: the rest will not be waited for."""
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(*values: Any) -> Any:
+            if _is_unread(environ["wsgi.input"]):
+                start_response.__self__.force_close()
+            return start_response(*values)
+
+        return application(environ, start)
+
+    return wrapped
+
+
+def _is_unread(body: Any) -> bool:
+    if isinstance(body.reader, LengthReader):
+        return bool(body.reader.length > _SMALL_BODY)
+    return isinstance(body.reader, ChunkedReader) and body.reader.parser is not None
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """All methods but `handle` run in the one thread of the loop."""
+
+    wsgi: WSGIApplication
 
     def init_process(self) -> None:
         self._parting: deque[Any] = deque()
@@ -180,6 +204,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._tls = gunicorn_sockets.ssl_context(self.cfg)
             self._tls.sslsocket_class = TlsIncoming
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self.wsgi = _closing(self.wsgi)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Told to end: let what is being written come to an end too."""
@@ -218,7 +246,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().finish_request(conn, fs)
 
     def murder_pending(self) -> None:
-        """Close what is over its time; the parent's own list holds those that send too slowly."""
+        """Close what is over its time, and on stopping all that has no request yet."""
+        if not self.alive:
+            for conn in self.pending_conns:
+                conn.timeout = 0.0
         super().murder_pending()
         while self._parting and self._parting[0].timeout <= time.monotonic():
             self._end_parting(self._parting[0])

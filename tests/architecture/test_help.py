@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from appliance.cli.main import main
 from appliance.config import Settings
 from webui import locales
-from webui.api.help_pages import FOLDER
+from webui.api.help_pages import FOLDER, ORDER
 from webui.api.me import FORMATS
 from webui.dialects import ollama_embed, ollama_request
 from webui.dialects.anthropic_request import MessagesBody
@@ -118,3 +118,7 @@ def test_every_field_of_ollamas_requests_is_in_the_manual(language):
     text = read(language, "api").split("OLLAMA_HOST", 1)[1]
     bodies = (ollama_request.ChatBody, ollama_request.GenerateBody, ollama_request.Options, ollama_embed.EmbedBody)
     assert not [name for body in bodies for name in body.model_fields if f"`{name}`" not in text]
+
+
+def test_every_page_has_its_place_in_the_contents() -> None:
+    assert {path.stem for path in PAGES} == set(ORDER)

@@ -1,52 +1,21 @@
-"""axe-core finds nothing on any page: both languages, light and dark, wide and narrow."""
+"""axe-core finds nothing on any page of the app; those before signing in are examined in test_first_boot."""
 
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, StorageState
 
-from appliance.config import REPOSITORY
-from tests.e2e.browser import NARROW, WIDE, Visitor
+from tests.e2e.axe import examine
+from tests.e2e.browser import Visitor
 from tests.simulators.served import ServedBox
 from webui.locales import Language
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
-AXE = REPOSITORY / "webui" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
-RUN = """async () => {
-    const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-    const { violations } = await axe.run(document, { runOnly: rules, resultTypes: ['violations'] })
-    return violations.flatMap(({ id, nodes }) => nodes.map(({ target, html }) => `${id}: ${target} ${html}`))
-}"""
 ASKED = {"ja": "回復キーは、いつ必要ですか。", "en": "What is the recovery key for?"}
 Act = Callable[[Visitor], None]
-
-
-def examine(visitor: Visitor) -> None:
-    """Run axe over the page that is shown, in every look."""
-    page = visitor.page
-    page.evaluate(AXE.read_text("utf-8"))
-    found = {}
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for size in (WIDE, NARROW):
-            visitor.resize(size)
-            if violations := page.evaluate(RUN):
-                found[scheme, size[0]] = violations
-    page.emulate_media(color_scheme="light")
-    visitor.resize(WIDE)
-    assert not found, (page.url, found)
-    assert not visitor.faults, (page.url, visitor.faults)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def axe() -> None:
-    if not AXE.exists():
-        pytest.skip("the packages of the front end are not installed: make ui")
 
 
 @pytest.fixture(scope="session")
@@ -154,48 +123,3 @@ def test_axe_sees_a_button_without_words(browser: Browser, served: ServedBox) ->
         nobody.page.evaluate("document.querySelector('main').append(document.createElement('button'))")
         with pytest.raises(AssertionError, match="button-name"):
             examine(nobody)
-
-
-def test_axe_finds_nothing_on_the_pages_before_signing_in(tmp_path: Path, browser: Browser, language: Language) -> None:
-    with ServedBox(tmp_path / "v") as box, Visitor(browser, box, language) as alice:
-        link = re.search(r"/setup\?token=\S+", box.output)
-        assert link
-        alice.expects(401, 403, 422)
-        alice.go(link[0])
-        examine(alice)
-        alice.page.locator(f"button[value={language}]").click()
-        alice.page.fill("#display_name", "Alice")
-        alice.page.fill("#name", "alice")
-        alice.page.fill("#password", "password")
-        alice.button("page.setup.account.submit").click()
-        alice.see("HK-AUTH-005")
-        examine(alice)
-        alice.page.fill("#password", "correct-horse-battery-staple")
-        alice.button("page.setup.account.submit").click()
-        alice.see(alice.page.locator("#recovery-key"))
-        examine(alice)
-        alice.button("page.setup.recovery.submit").click()
-        alice.page.fill("#group", "00000")
-        alice.button("page.setup.confirm.submit").click()
-        alice.see(alice.say("page.setup.confirm.wrong"))
-        examine(alice)
-        alice.context.clear_cookies()
-        alice.go(link[0])
-        alice.see("HK-AUTH-007")
-        examine(alice)
-        alice.sign_in("alice", "certainly-not-the-password")
-        alice.see("HK-AUTH-002")
-        examine(alice)
-        _seal(box)
-        alice.expects(423)
-        alice.go("/unlock")
-        examine(alice)
-        alice.link("page.unlock.use_recovery_key").click()
-        examine(alice)
-
-
-def _seal(box: ServedBox) -> None:
-    """Start it again without its passphrase file."""
-    box.stop()
-    (box.folder / "dev-passphrase").unlink()
-    box.start("--no-question")

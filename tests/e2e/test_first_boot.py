@@ -1,4 +1,4 @@
-"""The first minutes of a box, and each start after: set-up by the one-time link, and unlocking a sealed vault."""
+"""The first minutes of a box, and each start after: set-up by the one-time link, and unlocking a sealed vault; axe looks on."""
 
 import re
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from appliance import config
 from appliance.vault.client import KeysClient
+from tests.e2e.axe import examine
 from tests.e2e.browser import Visitor, add_person, texts
 from tests.simulators.served import PASSWORD, ServedBox
 from webui.locales import Language
@@ -31,7 +32,7 @@ def test_the_one_time_link_leads_through_the_first_set_up(box: ServedBox, browse
         alice.expects(422)
         alice.go(link[0])
         alice.see(alice.say("page.setup.language.hint"))
-        alice.look()
+        examine(alice)
         page.locator(f"button[value={language}]").click()
 
         alice.see(alice.say("page.setup.account.heading"))
@@ -41,7 +42,7 @@ def test_the_one_time_link_leads_through_the_first_set_up(box: ServedBox, browse
         alice.button("page.setup.account.submit").click()
         alice.see("HK-AUTH-005")
         assert page.locator("#display_name").input_value() == "Alice"
-        alice.look()
+        examine(alice)
         page.fill("#password", PASSWORD)
         alice.see(alice.say("page.setup.account.enough"))
         alice.button("page.setup.account.submit").click()
@@ -50,18 +51,18 @@ def test_the_one_time_link_leads_through_the_first_set_up(box: ServedBox, browse
         groups = texts(page.locator("#recovery-key li"))
         assert len(groups) == 8
         assert {len(group) for group in groups} == {5}
-        alice.look()
+        examine(alice)
         alice.button("page.setup.recovery.submit").click()
         wanted = int(re.findall(r"\d", page.locator("label[for=group]").inner_text())[0])
         page.fill("#group", groups[wanted % 8])
         alice.button("page.setup.confirm.submit").click()
         alice.see(alice.say("page.setup.confirm.wrong"))
         assert not any(group in page.content() for group in groups)
-        alice.look()
+        examine(alice)
         page.fill("#group", groups[wanted - 1].lower())
         alice.button("page.setup.confirm.submit").click()
         alice.see(alice.say("page.setup.done.heading"))
-        alice.look()
+        examine(alice)
         alice.link("page.setup.done.chat").click()
         alice.see(alice.say("chat.empty_title"))
         alice.look()
@@ -69,7 +70,7 @@ def test_the_one_time_link_leads_through_the_first_set_up(box: ServedBox, browse
         mallory.expects(403)
         mallory.go(link[0])
         mallory.see("HK-AUTH-007")
-        mallory.look()
+        examine(mallory)
 
 
 def test_a_sealed_box_shows_nothing_until_it_is_unlocked(box: ServedBox, browser: Browser, language: Language) -> None:
@@ -85,17 +86,17 @@ def test_a_sealed_box_shows_nothing_until_it_is_unlocked(box: ServedBox, browser
         alice.expects(423)
         alice.go("/chat")
         expect(page).to_have_url(re.compile(r"/unlock"))
-        alice.look()
+        examine(alice)
         page.fill("#passphrase", "certainly-not-the-passphrase")
         alice.button("page.unlock.submit").click()
         alice.see("HK-VLT-002")
-        alice.look()
+        examine(alice)
         alice.link("page.unlock.use_recovery_key").click()
         mistyped = recovery_key[:-1] + ("A" if recovery_key[-1] != "A" else "B")
         page.fill("#recovery_key", mistyped)
         alice.button("page.unlock.submit").click()
         alice.see("HK-VLT-006")
-        alice.look()
+        examine(alice)
         alice.link("page.unlock.use_passphrase").click()
         page.fill("#passphrase", passphrase)
         alice.button("page.unlock.submit").click()

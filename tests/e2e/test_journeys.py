@@ -23,6 +23,7 @@ GUIDE = {
 }
 WHEN = {"ja": "面会は何時までですか", "en": "Until what time are visiting hours?"}
 NOTE = {"ja": "面会者カードは、受付に返してください。", "en": "Please return the visitor card to the desk."}
+CARD = {"ja": "面会者カードは、どこに返しますか。", "en": "Where do I return the visitor card?"}
 ABSENT = {"ja": "明日の東京の天気は何ですか。", "en": "Who won the football world cup in 1998?"}
 LONG = {"ja": "海についての長い物語を書いてください。", "en": "Write a very long story about the sea."}
 
@@ -138,6 +139,21 @@ def test_a_question_is_answered_with_sources_that_open_in_their_page(alice: Visi
     page.reload()
     alice.finished(2)
     assert page.locator(".said").count() == 2
+
+
+def test_a_file_given_to_a_chat_is_read_before_the_question_goes(alice: Visitor) -> None:
+    page, language = alice.page, alice.language
+    alice.go("/chat", "textarea")
+    page.locator(".picks button").first.click()
+    page.get_by_role("menuitemcheckbox", name=alice.say("docs.sample_base")).click()
+    page.keyboard.press("Escape")
+    page.locator(".composer input[type=file]").set_input_files([file("card.txt", NOTE[language].encode())])
+    alice.see(page.get_by_role("list", name=alice.say("chat.attached")))
+    alice.ask(CARD[language])
+    answer = alice.finished()
+    answer.locator(".prose [data-cite]").first.click()
+    expect(page.locator(".source mark")).to_have_text(NOTE[language])
+    alice.look()
 
 
 def test_an_answer_is_stopped_written_again_and_its_question_edited(alice: Visitor) -> None:
@@ -260,6 +276,24 @@ def test_the_manual_leads_from_page_to_page(alice: Visitor) -> None:
     assert page.locator(".prose h2").count() > 3
     assert not page.locator(".prose a[href$='.md']").count()
     alice.look()
+
+
+def test_escape_closes_what_lies_above_the_page(alice: Visitor) -> None:
+    page = alice.page
+    alice.go("/chat", "textarea")
+    page.keyboard.press("Control+k")
+    palette = page.get_by_role("combobox", name=alice.say("nav.find"))
+    palette.fill(alice.say("nav.models"))
+    page.keyboard.press("Escape")
+    expect(palette).to_have_count(0)
+    page.keyboard.press("Control+k")
+    palette.fill(alice.say("nav.models"))
+    palette.press("Enter")
+    expect(page).to_have_url(f"{alice.box.url}/operate/models")
+    alice.button("nav.account").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menu")).to_be_hidden()
+    expect(alice.button("nav.account")).to_be_focused()
 
 
 def test_an_address_that_leads_nowhere_says_so(alice: Visitor) -> None:

@@ -54,13 +54,29 @@ def test_an_ended_session_is_noticed_within_two_seconds(services: Any, bob: User
     assert ended()
 
 
-def test_a_key_has_no_session_to_end(services: Any, bob: User, seconds: list[float]) -> None:
+def test_a_revoked_key_ends_what_it_began(services: Any, bob: User, seconds: list[float]) -> None:
     made, secret = services.api_keys.create(bob.id, "script")
     with Flask("test").test_request_context(headers={"Authorization": f"Bearer {secret}"}):
         ended = session.revoked(services)
+    seconds[0] = 5.0
+    assert not ended()
     services.api_keys.revoke(bob.id, made.id)
     seconds[0] = 10.0
-    assert not ended()
+    assert ended()
+
+
+def test_a_disabled_account_ends_what_its_keys_and_sessions_began(
+    services: Any, bob: User, seconds: list[float]
+) -> None:
+    _made, secret = services.api_keys.create(bob.id, "script")
+    questions = []
+    for headers in ({"X-Api-Key": secret}, {"Cookie": f"hako={services.sessions.start(bob, '')}"}):
+        with Flask("test").test_request_context(headers=headers):
+            questions.append(session.revoked(services))
+    services.users.create("alice", "Alice", "operator", PASSWORD, "en")
+    services.users.disable(bob.id, disabled=True)
+    seconds[0] = 2.0
+    assert [ended() for ended in questions] == [True, True]
 
 
 def test_the_admin_socket_has_no_session_to_end(services: Any, seconds: list[float]) -> None:

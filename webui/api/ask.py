@@ -28,13 +28,13 @@ class Ask(shapes.Shape):
 def ask(call: Call, wish: Ask) -> Response:
     model = call.services.gateway.model(wish.model or "").id
     question = Question(text=wish.question, model=model, bases=wanted_bases(call, wish.base_ids))
-    place = routing.box().places.take(call.who.user_id or call.who.name)
+    place = routing.place(call)
     try:
+        left = connection.watcher(request.environ)
         writer = runs.write_apart(lambda sink: _write(call, question, sink))
     except BaseException:
         place.close()
         raise
-    left = connection.watcher(request.environ)
     if "text/event-stream" in request.headers.get("Accept", ""):
         events = translated(runs.follow(writer), call.language)
         return sse.response(sse.frames(events, left), writer.stop, place.close)

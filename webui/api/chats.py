@@ -1,9 +1,10 @@
 """`/chats` and `/messages`: a person's conversations, asking in them, branching, exporting."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from flask import Blueprint, Response
+from pydantic import AfterValidator, Field
 
 from appliance.accounts.permissions import Permission
 from appliance.apps.chats import Chat, Message
@@ -21,6 +22,13 @@ api = Blueprint("chats", __name__)
 _NAME_CHARS: Final = 60
 
 
+def _each_once(ids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ids))
+
+
+BaseIds = Annotated[tuple[shapes.Identifier, ...], Field(max_length=200), AfterValidator(_each_once)]
+
+
 class Find(shapes.Shape):
     """Words looked for in titles and messages."""
 
@@ -31,7 +39,7 @@ class NewChat(shapes.Shape):
     """The model and the bases that its questions use."""
 
     model: shapes.ModelId | None = None
-    base_ids: tuple[shapes.Identifier, ...] = ()
+    base_ids: BaseIds = ()
 
 
 class Change(shapes.Shape):
@@ -39,7 +47,7 @@ class Change(shapes.Shape):
 
     title: shapes.Name | None = None
     model: shapes.ModelId | None = None
-    base_ids: tuple[shapes.Identifier, ...] | None = None
+    base_ids: BaseIds | None = None
 
 
 class NewQuestion(shapes.Shape):

@@ -59,7 +59,8 @@ def add(call: Call, base_id: str) -> tuple[dict[str, Any], int]:
 
 def take(call: Call, base_id: str) -> tuple[dict[str, Any], int]:
     """Read the upload of this request into a base: 201, or 200 for a document that is there already."""
-    with Upload(request, routing.box().settings.limits.upload_mb) as upload:
+    limit_mb = routing.box().settings.limits.upload_mb
+    with routing.place_to_read(call.who), Upload(request, limit_mb) as upload:
         source = io.BufferedReader(upload, _READ_BYTES)
         document, duplicate = call.services.documents.add(call.who, base_id, clean_name(upload.name), source)
     if duplicate:
@@ -108,7 +109,13 @@ def page(call: Call, document_id: str, number: int) -> dict[str, Any]:
 def original(call: Call, document_id: str) -> Response:
     """The file as it was uploaded; always a download, never shown in the page's own origin."""
     document, chunks = call.services.documents.original(call.who, document_id)
-    return download(chunks, document.name, document.size)
+    first = next(chunks, b"")  # a damaged file is told as an error as long as nothing of it has been sent
+    return download(_after(first, chunks), document.name, document.size)
+
+
+def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
 
 
 def download(chunks: Iterator[bytes], name: str, size: int | None = None) -> Response:

@@ -15,7 +15,7 @@ from webui.routing import Call
 api = Blueprint("help", __name__)
 
 FOLDER: Final = Path(__file__).parent.parent / "help"
-_ORDER: Final = ("start", "chat", "documents", "people", "security", "operate", "cli", "api", "developers", "errors")
+ORDER: Final = ("start", "chat", "documents", "people", "security", "operate", "cli", "api", "developers", "errors")
 """As somebody new reads them; a page that isn't named here comes after these."""
 _NAME: Final = re.compile(r"[a-z0-9-]{1,60}")
 _HEADING: Final = re.compile(r"^#\s+(.+?)\s*$", re.MULTILINE)
@@ -35,7 +35,7 @@ def _page(language: Language, name: str) -> dict[str, Any] | None:
 @routing.route(api, "GET", "/help", permission=Permission.CHAT)
 def list_pages(call: Call) -> dict[str, Any]:
     found = {path.stem for path in (FOLDER / call.language).glob("*.md")}
-    names = [name for name in _ORDER if name in found] + sorted(found.difference(_ORDER))
+    names = [name for name in ORDER if name in found] + sorted(found.difference(ORDER))
     pages = [page for name in names if (page := _page(call.language, name))]
     return {"items": [{"id": page["id"], "title": page["title"]} for page in pages]}
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from flask import Blueprint
+from flask import Blueprint, request
 from pydantic import Field
 
 from appliance.accounts.permissions import Permission
 from appliance.apps.conversations import demand_readable, readable
 from appliance.knowledge.bases import Base
 from appliance.knowledge.retrieve import SearchOptions
-from webui import routing, shapes
+from webui import connection, routing, shapes
 from webui.routing import Call
 
 api = Blueprint("search", __name__)
@@ -52,7 +52,10 @@ def wanted_bases(call: Call, wanted: Sequence[str] | None) -> list[Base]:
 
 def _found(call: Call, wish: Search, bases: Sequence[Base]) -> dict[str, Any]:
     weight = SearchOptions.lexical_weight if wish.lexical_weight is None else wish.lexical_weight
-    found = call.services.retriever.search(bases, wish.query, SearchOptions(k=wish.k, lexical_weight=weight))
+    options = SearchOptions(k=wish.k, lexical_weight=weight)
+    with routing.place(call):  # the query may have to wait for its turn at the embedding model
+        left = connection.watcher(request.environ)
+        found = call.services.retriever.search(bases, wish.query, options, left)
     return {
         "hits": [hit.as_dict() for hit in found.hits],
         "verdict": found.verdict,

@@ -75,6 +75,8 @@ def change(call: Call, wish: Change, user_id: str) -> dict[str, Any]:
         user = call.services.users.update(user_id, **details)
     if wish.disabled or wish.role is not None:
         call.services.sessions.end_all(user_id)
+    if wish.disabled:
+        call.services.runs.stop_all(user_id)
     call.services.audit.record(call.who.name, "user-changed", user_id, fields=",".join(sorted(wish.model_fields_set)))
     return describe(user)
 
@@ -96,6 +98,7 @@ def delete(call: Call, user_id: str) -> None:
     """
     call.services.users.disable(user_id, disabled=True)
     call.services.sessions.end_all(user_id)
+    call.services.runs.stop_all(user_id)
     call.services.bases.release(user_id)
     call.services.users.delete(user_id)
     call.services.audit.record(call.who.name, "user-deleted", user_id)

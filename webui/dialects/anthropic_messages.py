@@ -30,7 +30,7 @@ def name_request(response: Response) -> Response:
 def create(call: Call, body: MessagesBody) -> Response:
     left = connection.watcher(request.environ)
     with ExitStack() as held:
-        held.enter_context(routing.box().places.take(call.who.user_id or call.who.name))
+        held.enter_context(routing.place(call))
         if base_run.is_base(body.model):
             return anthropic_base.create(call, body, left, held)
         stream = call.services.gateway.open(body.model, body.as_engine(), stopped=left)
@@ -53,7 +53,8 @@ def count_tokens(call: Call, body: PromptBody) -> dict[str, Any]:
     if base_run.is_base(model):
         base_run.find(call, model)
         model = call.services.gateway.model().id
-    return {"input_tokens": call.services.gateway.count_prompt(model, body.as_engine(), stopped=left)}
+    with routing.place(call):
+        return {"input_tokens": call.services.gateway.count_prompt(model, body.as_engine(), stopped=left)}
 
 
 def framed(told: Iterator[Event], language: Language) -> Iterator[bytes]:

@@ -49,7 +49,9 @@ def find(call: Call, model: str) -> Base:
         ModelNotFoundError: none that this person may read.
     """
     name = model.removeprefix(BASE_PREFIX)
-    for base in call.services.bases.readable(call.who):
+    bases = call.services.bases.readable(call.who)
+    # Ids first: a name can be chosen, also one that looks like another base's id.
+    for base in sorted(bases, key=lambda base: base.id != name):
         if name in (base.name, base.id):
             return base
     raise ModelNotFoundError(name=model[:100])

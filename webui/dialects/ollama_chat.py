@@ -37,7 +37,7 @@ def _answer(call: Call, asked: Asked) -> Response:
     reply = Reply(asked)
     left = connection.watcher(request.environ)
     with ExitStack() as held:
-        held.enter_context(routing.box().places.take(call.who.user_id or call.who.name))
+        held.enter_context(routing.place(call))
         if asked.is_load:
             return routing.answer(reply.last(_load(call, asked, left)))
         pieces = _begin(call, asked, left, held)

@@ -41,12 +41,13 @@ class EmbeddingsBody(shapes.Tolerant):
 def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
     began = clock.monotonic()
     texts = body.input if isinstance(body.input, list) else [body.input] if body.input else []
-    vectors, tokens = call.services.gateway.embed_raw(
-        ollama_names.plain(body.model),
-        texts,
-        truncate=body.truncate is not False,
-        stopped=connection.watcher(request.environ),
-    )
+    with routing.place(call):
+        vectors, tokens = call.services.gateway.embed_raw(
+            ollama_names.plain(body.model),
+            texts,
+            truncate=body.truncate is not False,
+            stopped=connection.watcher(request.environ),
+        )
     if body.dimensions not in (None, 0, vectors.shape[1]):
         raise BadInputError("dimensions", field="dimensions")
     return {
@@ -60,10 +61,11 @@ def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
 
 @routing.route(api, "POST", "/embeddings", permission=Permission.CHAT, body=EmbeddingsBody)
 def embeddings(call: Call, body: EmbeddingsBody) -> dict[str, Any]:
-    vectors, _tokens = call.services.gateway.embed_raw(
-        ollama_names.plain(body.model),
-        [body.prompt] if body.prompt else [],
-        truncate=True,
-        stopped=connection.watcher(request.environ),
-    )
+    with routing.place(call):
+        vectors, _tokens = call.services.gateway.embed_raw(
+            ollama_names.plain(body.model),
+            [body.prompt] if body.prompt else [],
+            truncate=True,
+            stopped=connection.watcher(request.environ),
+        )
     return {"embedding": vectors[0].tolist() if len(vectors) else []}

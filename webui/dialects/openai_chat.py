@@ -23,7 +23,7 @@ Left = Callable[[], bool]
 @routing.route(api, "POST", "/chat/completions", permission=Permission.CHAT, body=ChatBody)
 def complete(call: Call, body: ChatBody) -> Response:
     left = connection.watcher(request.environ)
-    place = routing.box().places.take(call.who.user_id or call.who.name)
+    place = routing.place(call)
     try:
         if base_run.is_base(body.model):
             return openai_base.complete(call, body, left, place)

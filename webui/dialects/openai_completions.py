@@ -80,7 +80,7 @@ def complete(call: Call, body: CompletionBody) -> Response:
     left = connection.watcher(request.environ)
     asked = body.as_engine()
     with ExitStack() as held:
-        held.enter_context(routing.box().places.take(call.who.user_id or call.who.name))
+        held.enter_context(routing.place(call))
         stream = call.services.gateway.complete(body.model, asked, stopped=left)
         held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
         held.enter_context(stream)

@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,6 +43,8 @@ class Setup:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._pending: Pending | None = None
+        self._creating = threading.Lock()
+        """The link is good for one account, also when its form is sent twice at once."""
 
     def view(self) -> Response:
         """Where set-up stands: the first step with a valid link, the recovery key for the operator, else home."""
@@ -74,6 +77,10 @@ class Setup:
         return self._show_recovery(services, operator)
 
     def _create(self, services: Services) -> Response:
+        with self._creating:
+            return self._create_one(services)
+
+    def _create_one(self, services: Services) -> Response:
         token = _check_link(services)
         form = {name: request.form.get(name, "")[:_FORM_CHARS] for name in ("display_name", "name", "password")}
         values = {"display_name": form["display_name"], "name": form["name"]}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { eventParser } from './api/sse'
+import { ofApp } from './locale-keys'
 import { match } from './match'
 import { finds, fold } from './search'
 import { fill } from './sentence'
@@ -46,5 +47,11 @@ describe('search', () => {
     expect(fold('ｶﾞｲﾄﾞ Ａｂ')).toBe('がいど ab')
     expect(finds('ガイド 手順', '手順のがいど')).toBe(true)
     expect(finds('ガイド 表', '手順のがいど')).toBe(false)
+  })
+})
+
+describe('sentences that a browser loads', () => {
+  it("leave out the server's own, by the area of their key", () => {
+    expect(ofApp({ 'cli.ask.page': 'a', 'page.copy': 'b', 'answer.none': 'c', 'export.user': 'd', 'ui.page_failed': 'e' })).toEqual({ 'ui.page_failed': 'e' })
   })
 })
