@@ -1,4 +1,4 @@
-"""The first minutes of a box, and each start after: set-up by the one-time link, and unlocking a sealed vault; axe looks on."""
+"""The first minutes of a box, and each start after: set-up by the one-time link, unlocking; axe finds nothing."""
 
 import re
 from collections.abc import Iterator

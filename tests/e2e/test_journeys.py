@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
 
+from tests.e2e.axe import examine
 from tests.e2e.browser import Visitor, add_person, texts
 from tests.simulators.documents import Mark, Words, make_pdf
 from tests.simulators.served import PASSWORD, ServedBox
@@ -51,7 +52,7 @@ def test_a_wrong_password_is_refused_and_the_right_one_opens_the_chat(
         sato.button("page.sign_in.submit").click()
         sato.see("HK-AUTH-002")
         assert sato.page.locator("#name").input_value() == f"sato-{language}"
-        sato.look()
+        examine(sato)
         sato.page.fill("#password", PASSWORD)
         sato.button("page.sign_in.submit").click()
         sato.see(sato.page.get_by_role("heading", level=1, name=sato.say("docs.title")))
