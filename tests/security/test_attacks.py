@@ -168,7 +168,7 @@ def test_code_in_a_name_finds_nobody_and_nothing(box: TestBox, mallory: Person, 
         mallory.post("/chats", json={"base_ids": [words]}),
         mallory.post("/ask", json={"question": "x", "base_ids": [words]}),
     ):
-        assert refused.status_code in (400, 404), refused.get_data(as_text=True)
+        assert refused.status_code in (400, 404, 405), refused.get_data(as_text=True)  # with a slash it is no id at all
     for header in ({"Authorization": f"Bearer {words}"}, {"X-Api-Key": words}, {"Cookie": f"hako={words}"}):
         latin = {name: value.encode("latin-1", "replace").decode("latin-1") for name, value in header.items()}
         assert stranger.get("/api/v1/me", headers=latin).status_code == 401
