@@ -27,9 +27,9 @@ def test_jobs_of_other_kinds_are_left_alone(queue: Queue) -> None:
 
 
 def test_the_oldest_comes_first(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([10.0, 20.0])
-    monkeypatch.setattr(clock, "now", lambda: next(times))
+    monkeypatch.setattr(clock, "now", lambda: 10.0)
     first = queue.enqueue("ingest", {"n": 1})
+    monkeypatch.setattr(clock, "now", lambda: 20.0)
     queue.enqueue("ingest", {"n": 2})
     monkeypatch.setattr(clock, "now", lambda: 30.0)
     job = queue.claim(["ingest"])

@@ -7,6 +7,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -255,7 +256,7 @@ def test_an_answer_that_never_comes_ends_the_wait(folder: Path, monkeypatch: pyt
         silent.bind(str(folder / "keys.sock"))
         silent.listen()
         begun = clock.monotonic()
-        times = iter([begun, begun + 5, begun + 11])
+        times = chain([begun, begun + 5], repeat(begun + 11))
         monkeypatch.setattr(clock, "monotonic", lambda: next(times))
         accepted: list[socket.socket] = []
         thread = threading.Thread(target=lambda: accepted.append(silent.accept()[0]))
