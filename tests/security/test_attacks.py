@@ -148,7 +148,7 @@ def test_code_in_a_search_is_only_words(
     assert answers[0].get_json()["items"] == []
     assert not any(SECRET in answer.get_data(as_text=True) for answer in answers[:3])
     assert tables(box) == before
-    assert box.services.users.count() > 2
+    assert box.services.users.count() >= 2
 
 
 @pytest.mark.parametrize("words", CODE)
@@ -352,3 +352,22 @@ def test_the_passphrase_of_an_open_box_can_not_be_guessed_at(box: TestBox, monke
         ]
         assert answers == [303, 303, 204]  # alike for right and wrong
     assert tried == []
+
+
+def test_who_guesses_at_a_name_does_not_keep_its_owner_out(box: TestBox) -> None:
+    box.person("grace")
+
+    def sign_in(password: str, address: str) -> int:
+        form = {"name": "grace", "password": password}
+        return box.app.test_client().post("/sign-in", data=form, environ_overrides={"REMOTE_ADDR": address}).status_code
+
+    assert [sign_in(f"guess {i}", "192.0.2.66") for i in range(6)][-1] == 429
+    assert sign_in(PASSWORD, "192.0.2.66") == 429
+    assert sign_in(PASSWORD, "192.0.2.7") == 303
+
+
+def test_guessing_at_a_name_from_many_addresses_is_slowed_down_too(box: TestBox) -> None:
+    for _ in range(60):  # as from a dozen addresses
+        box.services.throttle.take("sign-in-as:heidi", 60, 3600.0)
+    form, address = {"name": "heidi", "password": "x"}, {"REMOTE_ADDR": "192.0.2.99"}
+    assert box.app.test_client().post("/sign-in", data=form, environ_overrides=address).status_code == 429

@@ -10,6 +10,9 @@ from webui import routing, session
 from webui.pages.frame import Frame, go, inner_path
 
 _TRIES: Final = 5
+"""At one name from one address: who guesses elsewhere can't keep the person out."""
+_TRIES_OF_NAME: Final = 60
+"""At one name from all addresses together."""
 _TRIES_OF_ADDRESS: Final = 30
 _PER_S: Final = 60.0
 _NAME_CHARS: Final = 64
@@ -59,9 +62,11 @@ def sign_in(services: Services, name: str, password: str) -> str:
         WrongPasswordError: with the tries that are left.
         TooManyTriesError: for this name, or from this address.
     """
-    bucket = f"sign-in:{name[:_NAME_CHARS].lower()}"
+    known_as = name[:_NAME_CHARS].lower()
+    bucket = f"sign-in:{request.remote_addr}:{known_as}"
     services.throttle.take(f"sign-in-from:{request.remote_addr}", _TRIES_OF_ADDRESS, _PER_S)
     services.throttle.take(bucket, _TRIES, _PER_S)
+    services.throttle.take(f"sign-in-as:{known_as}", _TRIES_OF_NAME, _PER_S)
     try:
         user = services.users.verify(name, password)
     except WrongPasswordError:
