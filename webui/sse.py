@@ -5,11 +5,12 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from flask import Response
 
 from appliance.clock import monotonic
+from appliance.closing import Closing
 from appliance.errors import BusyError
 
 HEARTBEAT_S = 10.0
@@ -69,7 +70,7 @@ class Places:
             return self._taken.total()
 
 
-class Place:
+class Place(Closing):
     """One taken place; closing it twice is harmless."""
 
     def __init__(self, places: Places, person: str) -> None:
@@ -81,12 +82,6 @@ class Place:
         if self._open:
             self._open = False
             self._places.give_back(self._person)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Body:

@@ -88,7 +88,7 @@ class _Writing:
         self.answer = Answer(citations=list(cited), stats={"model": model, "tokens": 0, "finish": "stop"})
         self.began = clock.monotonic()
         self.first_text_at: float | None = None
-        self._numbers = {(citation.document_id, citation.page, citation.start): citation.n for citation in cited}
+        self._numbers = {citation.place: citation.n for citation in cited}
 
     def text(self, text: str) -> None:
         if not text:
@@ -101,10 +101,9 @@ class _Writing:
 
     def cite(self, citation: Citation) -> None:
         """Write the mark, and tell the source the first time it is used."""
-        place = (citation.document_id, citation.page, citation.start)
-        number = self._numbers.get(place)
+        number = self._numbers.get(citation.place)
         if number is None:
-            number = self._numbers[place] = max(self._numbers.values(), default=0) + 1
+            number = self._numbers[citation.place] = max(self._numbers.values(), default=0) + 1
             numbered = citation.numbered(number)
             self.answer.citations.append(numbered)
             self.sink.emit("citation", **numbered.as_dict())
@@ -112,7 +111,7 @@ class _Writing:
 
     def sentence(self, text: str, citation: Citation) -> None:
         """A whole sentence with its mark, unless the answer has that source already."""
-        if (citation.document_id, citation.page, citation.start) not in self._numbers:
+        if citation.place not in self._numbers:
             self.text(("\n\n" if self.answer.text else "") + text)
             self.cite(citation)
 
@@ -171,9 +170,7 @@ class Answering:
         return writing.close()
 
     def _from_documents(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
-        writing.sink.emit("stage", stage="searching")
-        found = self._retriever.search(question.bases, _query(question), SearchOptions(), writing.sink.stopped)
-        writing.check()
+        found = self._search(question, writing)
         answer = writing.answer
         read = found.hits[:_READ_PASSAGES]
         answer.verdict = found.verdict
@@ -200,10 +197,14 @@ class Answering:
 
     def _go_on(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
         """More of an answer from the documents that was cut: whether they hold it was decided then."""
+        found = self._search(question, writing)
+        self._write_sourced(question, found.hits[:_READ_PASSAGES], language_of(question.text), model, writing)
+
+    def _search(self, question: Question, writing: _Writing) -> Retrieval:
         writing.sink.emit("stage", stage="searching")
         found = self._retriever.search(question.bases, _query(question), SearchOptions(), writing.sink.stopped)
         writing.check()
-        self._write_sourced(question, found.hits[:_READ_PASSAGES], language_of(question.text), model, writing)
+        return found
 
     def _extract(self, found: Retrieval, language: str, writing: _Writing) -> None:
         """No model: the words of the documents themselves."""
@@ -241,7 +242,7 @@ class Answering:
                 if isinstance(piece, Mark):
                     kept += _write_checked(piece, facts, writing)
         if not writing.answer.text:
-            _quote_next(facts, writing)
+            _quote_best(facts, writing)
         writing.answer.mode = "generated" if kept else "extractive"
         if writing.answer.stats["finish"] == "length":  # what was unfinished is not shown: nothing to go on with
             writing.answer.stats["finish"] = "stop"
@@ -349,13 +350,13 @@ def _write_checked(mark: Mark, facts: Sequence[tuple[Hit, HitSentence]], writing
     hit, sentence = facts[min(max(mark.n, 1), len(facts)) - 1]
     verdict = cite.judge(mark.claim, hit, sentence)
     if verdict == "check":
-        _quote_next(facts, writing)
+        _quote_best(facts, writing)
         return False
     writing.sentence(mark.claim, cite.citation(hit, sentence, verdict))
     return True
 
 
-def _quote_next(facts: Sequence[tuple[Hit, HitSentence]], writing: _Writing) -> None:
+def _quote_best(facts: Sequence[tuple[Hit, HitSentence]], writing: _Writing) -> None:
     """The documents' best sentence, once: a second one that the model could not word either would only dilute it."""
     hit, sentence = facts[0]
     writing.sentence(sentence.text.strip(), cite.citation(hit, sentence, "quoted"))

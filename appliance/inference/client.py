@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from appliance import clock
+from appliance.closing import Closing
 from appliance.errors import BusyError, CancelledError, InferenceUnreachableError, by_code
 from appliance.inference.protocol import Lines, Message, send
 
@@ -23,7 +23,7 @@ Waits = Callable[[str, int], None]
 
 
 @dataclass(frozen=True)
-class Lease:
+class Lease(Closing):
     """A place at a model, held until closed; the kernel closes it when this process dies."""
 
     model: str
@@ -33,14 +33,6 @@ class Lease:
 
     def close(self) -> None:
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class InferenceClient:

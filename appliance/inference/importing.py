@@ -14,10 +14,10 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from appliance import durable, logs
+from appliance.closing import Closing
 from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
@@ -166,7 +166,7 @@ class Importer:
         return self._is_taken(name) or folder.exists() or folder.with_name(name + INCOMING).exists()
 
 
-class Incoming:
+class Incoming(Closing):
     """One import under way: `copy` to the end, then `finish`; closing it earlier leaves nothing behind."""
 
     def __init__(self, catalog: Catalog, models: Path, source: "_Source", wish: Wish, plan: Plan) -> None:
@@ -183,14 +183,6 @@ class Incoming:
         except FileExistsError:
             raise ConflictError(name=plan.model) from None
         self._lock = _locked(self._folder)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def copy(self) -> Iterator[int]:
         """Bring the bytes in and digest them; yields how many are done.
@@ -285,7 +277,7 @@ class Incoming:
 
 
 @dataclass(frozen=True)
-class _Source:
+class _Source(Closing):
     """An ordinary file, open for reading."""
 
     descriptor: int
@@ -303,14 +295,6 @@ class _Source:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             os.close(self.descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _opened(path: str) -> _Source:

@@ -7,12 +7,12 @@ import socket
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h11
 
 from appliance import clock
+from appliance.closing import Closing
 from appliance.errors import CancelledError, HakoError, ModelFailedError
 from appliance.inference.refusals import refusal
 
@@ -23,7 +23,7 @@ _CHUNK = 65536
 Stopped = Callable[[], bool]
 
 
-class ChildConnection:
+class ChildConnection(Closing):
     """One connection to one child; requests one after the other.
 
     The protocol comes from h11, the waiting is done here: a blocking HTTP client can't look every tenth
@@ -108,14 +108,6 @@ class ChildConnection:
     def close(self) -> None:
         self.cut()
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _events(self, stopped: Stopped | None) -> Iterator[h11.Event]:
         while True:

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from appliance.knowledge import tokens
@@ -47,27 +47,18 @@ class Citation:
     passage: str
     mark: Mark
 
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What makes two citations the same source."""
+        return self.document_id, self.page, self.start
+
     def numbered(self, n: int) -> "Citation":
         """The same under its number in the answer."""
         return replace(self, n=n)
 
     def as_dict(self) -> dict[str, Any]:
         """As it is stored with the message and sent by the API."""
-        return {
-            "n": self.n,
-            "document_id": self.document_id,
-            "base_id": self.base_id,
-            "document": self.document,
-            "title": self.title,
-            "page": self.page,
-            "pages": self.pages,
-            "sentence": self.sentence,
-            "start": self.start,
-            "end": self.end,
-            "quote": self.quote,
-            "passage": self.passage,
-            "mark": self.mark,
-        }
+        return asdict(self)
 
 
 def best_sentences(hit: Hit, count: int) -> Sequence[HitSentence]:

@@ -101,9 +101,12 @@ class BlobStore:
 
     def sweep(self) -> int:
         """Remove what a crash left behind: files without a row, uploads without a writer; returns how many."""
+        with self._database.read() as connection:
+            held = {str(row[0]) for row in connection.execute("select id from blobs")}
         removed = 0
         for path in sorted(self._folder.glob("??/*")):
-            removed += self._remove_unheld(path)
+            if path.name not in held:
+                removed += self._remove_unheld(path)
         for path in sorted(self._incoming.iterdir()):
             removed += _remove_unlocked(path)
         return removed

@@ -10,7 +10,7 @@ from appliance import config
 from appliance.inference.client import InferenceClient
 from tests.bench import table
 from tests.bench.models import served_box
-from tests.simulators.served import PASSWORD, ServedBox
+from tests.simulators.served import ServedBox
 
 PAIRS = 25
 TOKENS = 96
@@ -20,7 +20,7 @@ MODEL = "smollm2-135m-instruct"
 def run() -> None:
     """Median of interleaved pairs. Reach: decode >= 0.97 of bare, first token at most 15 ms later."""
     with served_box() as box:
-        key = _key(box)
+        key = box.api_key("bench")
         inference = InferenceClient(config.load(data_dir=box.folder).inference_socket)
         rates, delays = [], []
         for number in range(PAIRS + 1):
@@ -75,11 +75,3 @@ def _is_token(line: str) -> bool:
     """Whether a line of the stream carries text."""
     event = json.loads(line[6:]) if line.startswith("data: {") else {}
     return any(choice["delta"].get("content") for choice in event.get("choices", ()))
-
-
-def _key(box: ServedBox) -> str:
-    with box.client() as client:
-        client.post("/users", {"name": "bench", "display_name": "Bench", "password": PASSWORD})
-    with httpx2.Client(base_url=box.url) as browser:
-        browser.post("/sign-in", data={"name": "bench", "password": PASSWORD})
-        return str(browser.post("/api/v1/me/keys", json={"name": "b"}).json()["key"])

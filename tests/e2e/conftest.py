@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 from playwright.sync_api import Browser, StorageState, sync_playwright
 
 from tests.e2e.browser import Visitor, add_person, launch
-from tests.simulators.served import PASSWORD, ServedBox
+from tests.simulators.served import ServedBox
 from webui import locales
 from webui.locales import Language
 
@@ -33,12 +32,7 @@ def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="session")
 def api_key(served: ServedBox) -> str:
-    """A key as its owner makes it."""
-    with served.client() as client:
-        client.post("/users", {"name": "program", "display_name": "Program", "password": PASSWORD})
-    with httpx2.Client(base_url=served.url) as browser:
-        browser.post("/sign-in", data={"name": "program", "password": PASSWORD})
-        return str(browser.post("/api/v1/me/keys", json={"name": "script"}).json()["key"])
+    return served.api_key("program")
 
 
 @pytest.fixture(scope="session")

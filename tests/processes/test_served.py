@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -104,18 +103,7 @@ def stream(served: ServedBox, key: str, path: str, prompt: str) -> socket.socket
 
 @pytest.fixture(scope="module")
 def key(served: ServedBox) -> str:
-    return api_key(served, "carla")
-
-
-def api_key(served: ServedBox, name: str) -> str:
-    """A person's API key, made as the page makes it."""
-    with served.client() as client:
-        client.post("/users", {"name": name, "display_name": name, "password": "correct-horse-battery-staple"})
-    with httpx2.Client(base_url=served.url) as browser:
-        form = {"name": name, "password": "correct-horse-battery-staple"}
-        assert browser.post("/sign-in", data=form).status_code == 303
-        made: dict[str, Any] = browser.post("/api/v1/me/keys", json={"name": "test"}).json()
-    return str(made["key"])
+    return served.api_key("carla")
 
 
 def busy(served: ServedBox) -> int:

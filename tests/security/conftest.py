@@ -1,14 +1,12 @@
 """A whole box in this process with its cast: Alice runs it, Bob owns what others want, Mallory wants it."""
 
-import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.simulators.box import Person, TestBox
+from tests.simulators.box import Person, TestBox, add, wait
 
 SECRET = "The vault combination of the red safe is 4711-pumpkin."
 
@@ -56,20 +54,6 @@ def safe(bob: Person) -> dict[str, str]:
 
 def take_in(person: Person, base: str, name: str, content: bytes) -> dict[str, Any]:
     """Upload a document and wait until it is ready."""
-    answer = person.post(f"/bases/{base}/documents", data={"file": (io.BytesIO(content), name)})
-    assert answer.status_code in (200, 201), answer.get_json()
-    document = answer.get_json()["id"]
-    look = lambda: person.get(f"/documents/{document}").get_json()  # noqa: E731
-    ready: dict[str, Any] = wait(look, lambda seen: seen["state"] not in ("waiting", "working"))
-    assert ready["state"] == "ready", ready
-    return ready
-
-
-def wait(look: Callable[[], Any], until: Callable[[Any], bool], within_s: float = 30) -> Any:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        seen = look()
-        if until(seen):
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(f"still {seen}")
+    document = add(person, base, name, content)
+    assert document["state"] == "ready", document
+    return document

@@ -8,8 +8,8 @@ import pytest
 
 from appliance.gateway.gateway import Gateway
 from appliance.knowledge import verdict
-from tests.security.conftest import SECRET, take_in, wait
-from tests.simulators.box import Person, TestBox
+from tests.security.conftest import SECRET, take_in
+from tests.simulators.box import Person, TestBox, wait
 
 CANARY = "canary-7f3a"
 ORDERS = f"""# Parking rules

@@ -1,6 +1,8 @@
 """A whole box inside the test's process: real database, real services, scripted models in real children."""
 
+import io
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +135,25 @@ class Person:
             return send(where, headers=headers, buffered=True, **options)  # read to the end and closed, as servers do
 
         return call
+
+
+def add(person: Person, base_id: str, name: str, content: bytes) -> dict[str, Any]:
+    """Upload a document and wait until it is ready or has failed."""
+    answer = person.post(f"/bases/{base_id}/documents", data={"file": (io.BytesIO(content), name)})
+    assert answer.status_code in (200, 201), answer.get_json()
+    document = answer.get_json()
+    return wait(lambda: person.get(f"/documents/{document['id']}").get_json(), lambda seen: settled(seen["state"]))
+
+
+def settled(state: str) -> bool:
+    return state not in ("waiting", "working", "running")
+
+
+def wait(look: Callable[[], Any], until: Callable[[Any], bool], within_s: float = 30) -> Any:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        seen = look()
+        if until(seen):
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(f"still {seen}")

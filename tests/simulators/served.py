@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import httpx2
+
 from appliance import config
 from appliance.cli.client import BoxClient
 from appliance.inference.engines import scripted
@@ -128,6 +130,15 @@ class ServedBox:
     def client(self, language: str = "en") -> BoxClient:
         """The operator on the admin socket."""
         return BoxClient(config.load(data_dir=self.folder), language)
+
+    def api_key(self, name: str) -> str:
+        """A new person's API key, made as its owner makes it on the page."""
+        with self.client() as client:
+            client.post("/users", {"name": name, "display_name": name, "password": PASSWORD})
+        with httpx2.Client(base_url=self.url) as browser:
+            assert browser.post("/sign-in", data={"name": name, "password": PASSWORD}).status_code == 303
+            made: dict[str, Any] = browser.post("/api/v1/me/keys", json={"name": "test"}).json()
+        return str(made["key"])
 
     def hako(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """A command of this box."""

@@ -1,14 +1,12 @@
 """One box for all web tests of a test process, and the cast: Alice runs it, Bob works with it, Mallory owns nothing."""
 
-import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.simulators.box import Person, TestBox
+from tests.simulators.box import Person, TestBox, add
 
 HANDBOOK = """# 職員ハンドブック
 
@@ -50,25 +48,3 @@ def handbook(bob: Person) -> dict[str, Any]:
     base = bob.post("/bases", json={"name": "Bob's handbook"}).get_json()
     document = add(bob, base["id"], "handbook.md", HANDBOOK.encode())
     return {"base": base["id"], "document": document["id"]}
-
-
-def add(person: Person, base_id: str, name: str, content: bytes) -> dict[str, Any]:
-    """Upload a document and wait until it is ready or has failed."""
-    answer = person.post(f"/bases/{base_id}/documents", data={"file": (io.BytesIO(content), name)})
-    assert answer.status_code in (200, 201), answer.get_json()
-    document = answer.get_json()
-    return wait(lambda: person.get(f"/documents/{document['id']}").get_json(), lambda seen: settled(seen["state"]))
-
-
-def settled(state: str) -> bool:
-    return state not in ("waiting", "working", "running")
-
-
-def wait(look: Callable[[], Any], until: Callable[[Any], bool], within_s: float = 30) -> Any:
-    end = time.monotonic() + within_s
-    while time.monotonic() < end:
-        seen = look()
-        if until(seen):
-            return seen
-        time.sleep(0.02)
-    raise AssertionError(f"still {seen}")

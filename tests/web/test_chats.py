@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.box import Person, TestBox
-from tests.web.conftest import wait
+from tests.simulators.box import Person, TestBox, wait
 
 
 def new_chat(person: Person, bases: list[str] | None = None) -> str:

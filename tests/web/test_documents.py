@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.box import Person, TestBox
-from tests.web.conftest import HANDBOOK, add, settled, wait
+from tests.simulators.box import Person, TestBox, add, settled, wait
+from tests.web.conftest import HANDBOOK
 
 
 def base(person: Person, name: str) -> str:

@@ -14,8 +14,7 @@ from appliance.gateway.gateway import ChatRequest
 from appliance.inference.client import InferenceClient
 from appliance.inference.engines import scripted
 from tests.simulators import gguf
-from tests.simulators.box import Person, TestBox
-from tests.web.conftest import wait
+from tests.simulators.box import Person, TestBox, wait
 
 Admin = Callable[..., Any]
 

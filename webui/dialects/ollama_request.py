@@ -2,6 +2,7 @@
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -47,7 +48,7 @@ class Options(shapes.Tolerant):
         return body
 
 
-class Asked(shapes.Tolerant):
+class Asked(shapes.Tolerant, ABC):
     """What chat and generate have in common; every other field is ignored, and the manual lists which."""
 
     any_content_type: ClassVar[bool] = True
@@ -73,9 +74,9 @@ class Asked(shapes.Tolerant):
         return self.stream is not False
 
     @property
+    @abstractmethod
     def is_load(self) -> bool:
         """Whether nothing is asked, so that the model need only be loaded."""
-        raise NotImplementedError
 
     @property
     def lets_go(self) -> bool:
@@ -83,13 +84,13 @@ class Asked(shapes.Tolerant):
         wish = self.keep_alive
         return _NO_TIME.fullmatch(wish.strip()) is not None if isinstance(wish, str) else wish == 0
 
+    @abstractmethod
     def turns(self) -> list[Turn]:
         """The conversation as a base takes it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def messages_for_engine(self) -> list[dict[str, Any]]:
         """The conversation as the engine's template takes it."""
-        raise NotImplementedError
 
     def as_engine(self) -> dict[str, Any]:
         """The body for the engine."""
