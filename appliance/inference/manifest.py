@@ -13,7 +13,7 @@ _LONGEST = 1 << 20
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9 _.+-]{0,199}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-ModelKind = Literal["chat", "embedding"]
+ModelKind = Literal["chat", "embedding", "reranker"]
 SizeClass = Literal["tiny", "small", "medium", "large"]
 
 
@@ -38,7 +38,7 @@ class Manifest(BaseModel):
     id: ModelId
     name: str = Field(min_length=1, max_length=200)
     kind: ModelKind
-    engine: Literal["llama", "onnx", "scripted"]
+    engine: Literal["llama", "onnx", "ctransformers", "scripted"]
     files: dict[FileName, ModelFile] = Field(min_length=1)
     entry: FileName
     """The main file, one of `files`: what the engine is pointed at."""

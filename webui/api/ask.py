@@ -26,7 +26,7 @@ class Ask(shapes.Shape):
 
 @routing.route(api, "POST", "/ask", permission=Permission.CHAT, body=Ask)
 def ask(call: Call, wish: Ask) -> Response:
-    model = call.services.gateway.model(wish.model or "").id
+    model = call.gateway.model(wish.model or "").id
     question = Question(text=wish.question, model=model, bases=wanted_bases(call, wish.base_ids))
     place = routing.place(call)
     try:

@@ -125,7 +125,7 @@ def go_on(call: Call, message_id: str) -> dict[str, Any]:
 
 
 def _chat_model(call: Call, wish: str | None) -> str:
-    model = call.services.gateway.model(wish or "")
+    model = call.gateway.model(wish or "")
     if model.kind != "chat":
         raise WrongModelKindError(name=model.name)
     return model.id

@@ -22,14 +22,14 @@ class Alias(shapes.Shape):
 
 @routing.route(api, "GET", "/models", permission=Permission.CHAT)
 def list_models(call: Call) -> dict[str, Any]:
-    models, defaults = call.services.gateway.models(), _defaults(call)
+    models, defaults = call.gateway.models(), _defaults(call)
     return {"items": [describe(model, is_default=model.id in defaults) for model in models]}
 
 
 @routing.route(api, "GET", "/models/<model_id>", permission=Permission.MODELS_MANAGE)
 def show(call: Call, model_id: str) -> dict[str, Any]:
     """One model with its files and what it takes of this box's memory."""
-    for model in call.services.gateway.models():
+    for model in call.gateway.models():
         if model.id == model_id:
             return detail(call, model)
     raise ModelNotFoundError(name=model_id[:100])

@@ -33,7 +33,7 @@ def create(call: Call, body: MessagesBody) -> Response:
         held.enter_context(routing.place(call))
         if base_run.is_base(body.model):
             return anthropic_base.create(call, body, left, held)
-        stream = call.services.gateway.open(body.model, body.as_engine(), stopped=left)
+        stream = call.gateway.open(body.model, body.as_engine(), stopped=left)
         held.callback(call.services.audit.record, call.who.name, "api-chat", body.model)
         held.enter_context(stream)
         translation = Translation(body.model, body.stop_sequences or ())
@@ -52,9 +52,9 @@ def count_tokens(call: Call, body: PromptBody) -> dict[str, Any]:
     model = body.model
     if base_run.is_base(model):
         base_run.find(call, model)
-        model = call.services.gateway.model().id
+        model = call.gateway.model().id
     with routing.place(call):
-        return {"input_tokens": call.services.gateway.count_prompt(model, body.as_engine(), stopped=left)}
+        return {"input_tokens": call.gateway.count_prompt(model, body.as_engine(), stopped=left)}
 
 
 def framed(told: Iterator[Event], language: Language) -> Iterator[bytes]:

@@ -37,7 +37,7 @@ def shown(call: Call, model_id: str) -> dict[str, Any]:
 def _all(call: Call) -> list[dict[str, Any]]:
     models = [
         _entry(name, model.name, max_input_tokens=model.context, max_tokens=model.context)
-        for model in call.services.gateway.models()
+        for model in call.gateway.models()
         if model.kind == "chat"
         for name in (model.id, *model.aliases)
     ]

@@ -68,7 +68,7 @@ def ask(call: Call, model: str, turns: Sequence[Turn]) -> runs.Writer:
         raise BadInputError("the last message is no question", field="messages")
     question = Question(
         text=turns[-1].text,
-        model=call.services.gateway.model().id,
+        model=call.gateway.model().id,
         bases=[find(call, model)],
         history=[
             {"role": turn.role, "content": turn.text} for turn in turns[:-1] if turn.role in ("user", "assistant")

@@ -52,9 +52,9 @@ def _load(call: Call, asked: Asked, left: Left) -> Ending:
     if base_run.is_base(model):
         base_run.find(call, model)
     elif asked.lets_go:
-        call.services.gateway.model(model)
+        call.gateway.model(model)
     else:
-        call.services.gateway.count_tokens([""], call.services.gateway.model(model).id, stopped=left)
+        call.gateway.count_tokens([""], call.gateway.model(model).id, stopped=left)
     return Ending("unload" if asked.lets_go else "load")
 
 
@@ -65,7 +65,7 @@ def _begin(call: Call, asked: Asked, left: Left, held: ExitStack) -> Iterator[Pi
         writer = base_run.ask(call, model, asked.turns())
         held.callback(writer.stop)
         return _of_base(writer, left)
-    stream = call.services.gateway.open(model, asked.as_engine(), stopped=left)
+    stream = call.gateway.open(model, asked.as_engine(), stopped=left)
     held.callback(call.services.audit.record, call.who.name, "api-chat", model)
     held.enter_context(stream)
     return _of_engine(stream, model)

@@ -42,7 +42,7 @@ def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
     began = clock.monotonic()
     texts = body.input if isinstance(body.input, list) else [body.input] if body.input else []
     with routing.place(call):
-        vectors, tokens = call.services.gateway.embed_raw(
+        vectors, tokens = call.gateway.embed_raw(
             ollama_names.plain(body.model),
             texts,
             truncate=body.truncate is not False,
@@ -62,7 +62,7 @@ def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
 @routing.route(api, "POST", "/embeddings", permission=Permission.CHAT, body=EmbeddingsBody)
 def embeddings(call: Call, body: EmbeddingsBody) -> dict[str, Any]:
     with routing.place(call):
-        vectors, _tokens = call.services.gateway.embed_raw(
+        vectors, _tokens = call.gateway.embed_raw(
             ollama_names.plain(body.model),
             [body.prompt] if body.prompt else [],
             truncate=True,

@@ -53,7 +53,7 @@ def version(call: Call) -> dict[str, Any]:  # noqa: ARG001 - every view that kno
 
 @routing.route(api, "GET", "/tags", permission=Permission.CHAT)
 def tags(call: Call) -> dict[str, Any]:
-    models = [_of_model(model, name) for model in call.services.gateway.models() for name in (model.id, *model.aliases)]
+    models = [_of_model(model, name) for model in call.gateway.models() for name in (model.id, *model.aliases)]
     return {"models": models + [_of_base(base) for base in call.services.bases.readable(call.who)]}
 
 
@@ -68,7 +68,7 @@ def loaded(call: Call) -> dict[str, Any]:
                 "context_length": model.context,
                 "expires_at": _NEVER,
             }
-            for model in call.services.gateway.models()
+            for model in call.gateway.models()
             if model.state == "loaded"
         ]
     }
@@ -80,7 +80,7 @@ def show(call: Call, body: ModelBody) -> dict[str, Any]:
         entry = _of_base(base_run.find(call, body.wanted))
         told = _told(entry, "", "", {"general.architecture": "documents", "general.basename": entry["name"]})
         return {**told, "capabilities": ["completion"]}
-    model = call.services.gateway.model(body.wanted)
+    model = call.gateway.model(body.wanted)
     family = model.engine
     about: dict[str, Any] = {
         "general.architecture": family,
@@ -100,7 +100,7 @@ def pull(call: Call, body: ModelBody) -> dict[str, Any]:
     """A model that is here needs no fetching: programs that pull before they ask go on."""
     if base_run.is_base(body.wanted):
         base_run.find(call, body.wanted)
-    elif body.wanted not in {model.id for model in call.services.gateway.models()}:
+    elif body.wanted not in {model.id for model in call.gateway.models()}:
         raise ModelsByUsbError
     return {"status": "success"}
 

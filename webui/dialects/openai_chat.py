@@ -27,7 +27,7 @@ def complete(call: Call, body: ChatBody) -> Response:
     try:
         if base_run.is_base(body.model):
             return openai_base.complete(call, body, left, place)
-        stream = call.services.gateway.open(body.model, _engine_body(body), stopped=left)
+        stream = call.gateway.open(body.model, _engine_body(body), stopped=left)
     except BaseException:
         place.close()
         raise

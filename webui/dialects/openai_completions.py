@@ -81,7 +81,7 @@ def complete(call: Call, body: CompletionBody) -> Response:
     asked = body.as_engine()
     with ExitStack() as held:
         held.enter_context(routing.place(call))
-        stream = call.services.gateway.complete(body.model, asked, stopped=left)
+        stream = call.gateway.complete(body.model, asked, stopped=left)
         held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
         held.enter_context(stream)
         completion = _Completion(body)

@@ -30,7 +30,7 @@ def embed(call: Call, body: EmbeddingBody) -> dict[str, Any]:
     texts = [body.input] if isinstance(body.input, str) else body.input
     left = connection.watcher(request.environ)
     with routing.place(call):
-        vectors, tokens = call.services.gateway.embed_raw(body.model, texts, stopped=left)
+        vectors, tokens = call.gateway.embed_raw(body.model, texts, stopped=left)
     if body.dimensions not in (None, vectors.shape[1]):
         raise BadInputError("dimensions", field="dimensions")
     encoded = body.encoding_format == "base64"

@@ -39,7 +39,7 @@ def show(call: Call, model_id: str) -> dict[str, Any]:
 def _all(call: Call) -> list[dict[str, Any]]:
     models = [
         _entry(name, "hako", kind=model.kind, context_length=model.context)
-        for model in call.services.gateway.models()
+        for model in call.gateway.models()
         for name in (model.id, *model.aliases)
     ]
     bases = call.services.bases.readable(call.who)
