@@ -8,6 +8,8 @@ PYTHON ?= python3
 BUILD  := .build
 VENV   := .venv
 PY     := $(VENV)/bin/python
+FLAVOUR ?= cpu
+RUN_LOCK := requirements/$(if $(filter gpu,$(FLAVOUR)),gpu,run).txt
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 export PIP_CACHE_DIR ?= $(CURDIR)/$(BUILD)/cache/pip
 export npm_config_cache ?= $(CURDIR)/$(BUILD)/cache/npm
@@ -60,9 +62,10 @@ wheel: $(BUILD)/dev.stamp $(BUILD)/ui.stamp ## The installable package
 
 lock: ## Compile the hash-pinned requirements again
 	$(PYTHON) -m venv $(BUILD)/lock && $(BUILD)/lock/bin/pip install --quiet uv
-	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml -o requirements/run.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu -o requirements/run.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra gpu -c requirements/run.txt -o requirements/gpu.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/build.in -o requirements/build.txt
-	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu requirements/dev.in -o requirements/dev.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/clients.in -o requirements/clients.txt
 COMPILE := pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11
 
@@ -81,10 +84,10 @@ $(PY):
 	  || $(call failed,Python 3.11 or newer is needed.,Install it and run: make PYTHON=python3.11 run)
 	@$(PYTHON) -m venv $(VENV) || $(call failed,The Python environment could not be made.,On Debian: apt-get install python3-venv)
 
-$(BUILD)/run.stamp: requirements/run.txt requirements/build.txt pyproject.toml | $(PY)
+$(BUILD)/run.stamp: $(RUN_LOCK) requirements/build.txt pyproject.toml | $(PY)
 	@echo "· Python packages (about 150 MB, once)"
 	@mkdir -p $(BUILD)
-	@$(PIP) install --require-hashes -r requirements/run.txt -r requirements/build.txt \
+	@$(PIP) install --require-hashes -r $(RUN_LOCK) -r requirements/build.txt \
 	  || $(call failed,Python packages could not be installed.,Check the connection to the package registry and run make again: it goes on from here.)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -15,7 +15,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
 from appliance.errors import HakoError, KeysUnreachableError
-from appliance.inference import manifest
+from appliance.inference import flavour, manifest
 from appliance.inference.verify import verify_files
 from appliance.vault.client import KeysClient
 from webui import locales
@@ -40,7 +40,7 @@ def doctor(terminal: Terminal) -> None:
         say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
     )
     worst = "ok"
-    for check in (_disk, _permissions, _models, _vault, _box):
+    for check in (_disk, _permissions, _flavour, _models, _vault, _box):
         for seen in _safely(check, settings):
             click.echo(f"{_SIGNS[seen.state]} {seen.text}")
             worst = "error" if seen.state == "error" else worst
@@ -72,6 +72,14 @@ def _permissions(settings: Settings) -> Iterator[_Seen]:
         yield _Seen("ok", say("cli.doctor.private", folder=str(settings.data_dir)))
     if settings.passphrase_file.exists():
         yield _Seen("warning", say("cli.serve.development", file=str(settings.passphrase_file)))
+
+
+def _flavour(_settings: Settings) -> Iterator[_Seen]:
+    flavours = flavour.installed()
+    if flavour.is_sound(flavours):
+        yield _Seen("ok", say("cli.doctor.flavour", flavour=flavours[0]))
+    else:
+        yield _Seen("error", say("cli.doctor.flavours", count=len(flavours)))
 
 
 def _models(settings: Settings) -> Iterator[_Seen]:

@@ -1,0 +1,101 @@
+"""What becomes of each field that clients send: the manual's table, written by `python -m webui.dialects.fields`.
+
+Honoured is what the body's class takes in; what clients of the field are known to send beside that is ignored, or
+refused where leaving it out would change the answer's meaning. A test sends each of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from webui import locales
+from webui.dialects import (
+    anthropic_request,
+    ollama_embed,
+    ollama_request,
+    openai_completions,
+    openai_embeddings,
+    openai_request,
+)
+from webui.locales import Language
+
+HELP: Final = Path(__file__).parent.parent / "help"
+_PAGE: Final = "fields"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The fields of one address, beside those that its body's class names."""
+
+    path: str
+    body: type[BaseModel]
+    ignored: tuple[str, ...] = ()
+    refused: tuple[str, ...] = field(default=())
+    """Also those that the class knows only in order to refuse them."""
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Name and fate of every field: the honoured ones in the order of the class, then the others sorted."""
+        for name, info in self.body.model_fields.items():
+            if name not in self.refused and name not in self.ignored:
+                yield info.alias or name, "honoured"
+        for name in sorted(self.ignored):
+            yield name, "ignored"
+        for name in sorted(self.refused):
+            yield name, "refused"
+
+
+TABLES: Final = (
+    Table(
+        "/v1/chat/completions",
+        openai_request.ChatBody,
+        ignored=(
+            "user", "metadata", "store", "service_tier", "reasoning_effort", "functions", "function_call", "modalities",
+            "audio", "prediction", "web_search_options", "prompt_cache_key", "safety_identifier", "verbosity", "ttl",
+            "keep_alive", "draft_model", "cache_prompt", "chat_template_kwargs", "grammar",
+        ),
+    ),
+    Table(
+        "/v1/completions",
+        openai_completions.CompletionBody,
+        ignored=("logit_bias", "user"),
+        refused=("echo", "logprobs", "suffix"),
+    ),
+    Table("/v1/embeddings", openai_embeddings.EmbeddingBody, ignored=("user",)),
+    Table(
+        "/v1/messages",
+        anthropic_request.MessagesBody,
+        ignored=("metadata", "thinking", "service_tier", "container", "inference_geo", "cache_control"),
+        refused=("mcp_servers",),
+    ),
+    Table("/api/chat", ollama_request.ChatBody, ignored=("keep_alive", "shift", "think", "truncate")),
+    Table(
+        "/api/generate",
+        ollama_request.GenerateBody,
+        ignored=("keep_alive", "shift", "think", "truncate"),
+        refused=("context", "images", "raw", "suffix", "template"),
+    ),
+    Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
+)  # fmt: skip
+
+
+def page(language: Language) -> str:
+    """The manual's page."""
+    lines = [f"# {locales.t('help.fields.title', language)}", "", locales.t("help.fields.about", language)]
+    heads = [locales.t(f"help.fields.{name}", language) for name in ("field", "fate")]
+    for table in TABLES:
+        lines += ["", f"## POST {table.path}", "", f"| {heads[0]} | {heads[1]} |", "|---|---|"]
+        lines += [f"| `{name}` | {locales.t('help.fields.' + fate, language)} |" for name, fate in table.rows()]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the page in every language."""
+    for language in locales.LANGUAGES:
+        (HELP / language / f"{_PAGE}.md").write_text(page(language), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
