@@ -134,6 +134,11 @@ class Settings(_Section):
         return self.data_dir / "model-aliases.json"
 
     @property
+    def model_figures(self) -> Path:
+        """What each model does on this box, as it was measured."""
+        return self.data_dir / "model-figures.json"
+
+    @property
     def keys_socket(self) -> Path:
         return self.run_dir / "keys.sock"
 

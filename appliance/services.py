@@ -12,6 +12,7 @@ from appliance.apps.chats import Chats
 from appliance.apps.conversations import Conversations
 from appliance.apps.runs import Runs
 from appliance.config import Settings
+from appliance.gateway.figures import Benchmark
 from appliance.gateway.gateway import Gateway
 from appliance.gateway.store import ModelStore
 from appliance.jobs.queue import Queue
@@ -66,6 +67,7 @@ class Services:
     queue: Queue
     gateway: Gateway
     models: ModelStore
+    benchmark: Benchmark
     bases: Bases
     documents: Documents
     retriever: Retriever
@@ -112,6 +114,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         queue=stores.queue,
         gateway=stores.gateway,
         models=models,
+        benchmark=Benchmark(settings.model_figures, stores.gateway),
         bases=bases,
         documents=documents,
         retriever=retriever,

@@ -9,6 +9,7 @@ import click
 
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_bench import bench
 from appliance.errors import by_code
 
 _MB, _GB = 10**6, 10**9
@@ -17,6 +18,9 @@ _MB, _GB = 10**6, 10**9
 @click.group()
 def models() -> None:
     """Models."""
+
+
+models.add_command(bench)
 
 
 @models.command("list")

@@ -9,6 +9,7 @@ from webui.api import (
     documents,
     help_pages,
     me,
+    model_bench,
     model_import,
     models,
     runs,
@@ -27,8 +28,8 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, bases, chats, documents, help_pages, me, model_import, models, runs, search, setup, state, uploads, users,
-        vault,
+        ask, bases, chats, documents, help_pages, me, model_bench, model_import, models, runs, search, setup, state,
+        uploads, users, vault,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

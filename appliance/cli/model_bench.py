@@ -1,0 +1,42 @@
+"""`hako models bench`: measure a model on this box, and say what that means for people."""
+
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from appliance.cli.context import Terminal, reports_errors, say
+from appliance.errors import by_code
+
+
+@click.command()
+@click.argument("model")
+@click.option("--last", is_flag=True, help="Only show what was measured last.")
+@click.pass_obj
+@reports_errors
+def bench(terminal: Terminal, model: str, *, last: bool) -> None:
+    """Measure how fast MODEL reads and writes here, and how many people that serves."""
+    path = f"/models/{quote(model, safe='')}/bench"
+    with terminal.client() as client:
+        if last:
+            _print(client.get(path))
+            return
+        for kind, data in client.events(path, {}):
+            if kind == "stage":
+                click.echo(say(f"cli.bench.{data['stage']}"))
+            elif kind == "error":
+                raise by_code(data["code"], **data.get("params", {}))
+            elif kind == "done":
+                _print(data)
+
+
+def _print(found: dict[str, Any]) -> None:
+    figures, means = found["figures"], found["capacity"]
+    if figures is None:
+        click.echo(say("cli.bench.never"))
+    elif means is None:
+        click.echo(say("cli.bench.passages", passages_per_s=figures["passages_per_s"]))
+    else:
+        click.echo(say("cli.bench.speeds", read_per_s=figures["read_per_s"], write_per_s=figures["write_per_s"]))
+        click.echo(say("cli.bench.at_once", count=means["at_once"], each_per_s=means["each_per_s"]))
+        click.echo(say("cli.bench.people", people=means["people"], seconds=means["long_wait_s"]))

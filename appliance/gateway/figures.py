@@ -1,0 +1,194 @@
+"""What a model does on this very box: measured by asking it, kept, and put into words of people and seconds."""
+
+import json
+import statistics
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from appliance import clock, durable, logs
+from appliance.errors import ModelFailedError, WrongModelKindError
+from appliance.gateway.gateway import ChatRequest, Gateway
+
+log = logs.get(__name__)
+
+Stopped = Callable[[], bool]
+Stage = Literal["loading", "alone", "together", "embedding"]
+
+_PROMPT_WORDS: Final = 160
+_ANSWER_TOKENS: Final = 48
+_FEWEST_TOKENS: Final = 4
+"""Fewer than that have no speed."""
+_ROUNDS: Final = 3
+_PASSAGES: Final = 64
+
+QUESTION_TOKENS: Final = 1500
+"""A question with the passages found for it."""
+ANSWER_TOKENS: Final = 250
+EVERY_SECONDS: Final = 180
+"""How often somebody who works with the box asks."""
+LONG_TOKENS: Final = 4000
+_BUSY_SHARE: Final = 0.7
+"""Above that much of its time taken, the queue grows faster than people like."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Speeds of one model; zero where its kind has none. All are wall-clock: what else runs on the box counts."""
+
+    sha256: str
+    """Of the model's main file: figures of another file are not these."""
+    measured_at: float
+    """Seconds since the epoch."""
+    read_per_s: float
+    """Tokens of a prompt that it takes in."""
+    write_per_s: float
+    """Tokens that one answer grows by."""
+    together: int
+    """Answers at once in the last measurement."""
+    together_per_s: float
+    """Tokens that so many answers grow by, added up."""
+    passages_per_s: float
+    """Passages of about 100 tokens that an embedding model takes in."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the figures mean; see the constants above for what a person does."""
+
+    people: int
+    """Who can work with it at the same time without waiting much."""
+    at_once: int
+    each_per_s: float
+    """Tokens per second that each of so many answers grows by."""
+    long_wait_s: float
+    """Until a question of 4,000 tokens has been read."""
+
+
+_FILE: Final = TypeAdapter(dict[str, Figures])
+
+
+def capacity(figures: Figures) -> Capacity | None:
+    """None for a model that doesn't chat."""
+    if not figures.read_per_s or not figures.together_per_s:
+        return None
+    taken = QUESTION_TOKENS / figures.read_per_s + ANSWER_TOKENS / figures.together_per_s
+    return Capacity(
+        people=max(1, int(EVERY_SECONDS * _BUSY_SHARE / taken)),
+        at_once=figures.together,
+        each_per_s=round(figures.together_per_s / figures.together, 1),
+        long_wait_s=round(LONG_TOKENS / figures.read_per_s, 1),
+    )
+
+
+class Benchmark:
+    """Asks the models through the gateway as anybody does, so that what it finds is what people get."""
+
+    def __init__(self, path: Path, gateway: Gateway) -> None:
+        self._path = path
+        self._gateway = gateway
+        self._lock = threading.Lock()
+
+    def known(self, model: str) -> Figures | None:
+        """What was measured last, if the model's file is still the same.
+
+        Raises:
+            ModelNotFoundError: no such model.
+        """
+        info = self._gateway.model(model)
+        figures = self._stored().get(info.id)
+        return figures if figures and figures.sha256 == info.sha256 else None
+
+    def measure(self, model: str, together: int, stopped: Stopped) -> Iterator[Stage | Figures]:
+        """Tells each stage as it begins, and at last the figures, which are kept. Takes seconds to minutes.
+
+        Raises:
+            WrongModelKindError: neither a chat nor an embedding model.
+            CancelledError: `stopped` said so.
+        """
+        info = self._gateway.model(model)
+        if info.kind not in ("chat", "embedding"):
+            raise WrongModelKindError(name=info.name)
+        yield "loading"
+        figures = Figures(info.sha256, clock.now(), 0, 0, 0, 0, 0)
+        if info.kind == "embedding":
+            self._embed(info.id, stopped)
+            yield "embedding"
+            figures = _with(figures, passages_per_s=statistics.median(self._embed(info.id, stopped) for _ in "123"))
+        else:
+            self._ask(info.id, 0, stopped)
+            yield "alone"
+            alone = [self._ask(info.id, number, stopped) for number in range(1, _ROUNDS + 1)]
+            figures = _with(
+                figures,
+                read_per_s=statistics.median(read for read, _ in alone),
+                write_per_s=statistics.median(write for _, write in alone),
+            )
+            yield "together"
+            figures = _with(figures, together=together, together_per_s=self._all(info.id, together, stopped))
+        self._keep(info.id, figures)
+        yield figures
+
+    def _ask(self, model: str, number: int, stopped: Stopped) -> tuple[float, float]:
+        """Tokens per second read and written. Prompts differ from their first word on: nothing is in a cache."""
+        words = " ".join(f"{(number * 7919 + place) % 997}" for place in range(_PROMPT_WORDS))
+        began = clock.monotonic()
+        times, prompt_tokens = self._answered(model, f"{words}. Tell a long story about these numbers.", stopped)
+        return prompt_tokens / (times[0] - began), (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+
+    def _all(self, model: str, together: int, stopped: Stopped) -> float:
+        """Tokens per second of so many answers at once, from the first token of the last one to begin."""
+        stories = [f"{number} friends. Tell a long story about them." for number in range(together)]
+        with ThreadPoolExecutor(together) as pool:
+            all_times = list(pool.map(lambda story: self._answered(model, story, stopped)[0], stories))
+        begin, end = max(times[0] for times in all_times), min(times[-1] for times in all_times)
+        if end <= begin:  # so quick that they never overlapped
+            begin, end = min(times[0] for times in all_times), max(times[-1] for times in all_times)
+        written = sum(begin < at <= end for times in all_times for at in times)
+        return written / max(end - begin, 1e-6)
+
+    def _answered(self, model: str, text: str, stopped: Stopped) -> tuple[list[float], int]:
+        """When each token came, and how many the prompt had."""
+        request = ChatRequest(
+            model=model,
+            messages=[{"role": "user", "content": text}],
+            max_tokens=_ANSWER_TOKENS,
+            temperature=0,
+            extra={"ignore_eos": True},
+        )
+        with self._gateway.chat(request, stopped=stopped) as stream:
+            times = [clock.monotonic() for _piece in stream]
+        if len(times) < _FEWEST_TOKENS:
+            raise ModelFailedError(f"{len(times)} tokens", name=model)
+        return times, stream.prompt_tokens or 0
+
+    def _embed(self, model: str, stopped: Stopped) -> float:
+        texts = [" ".join(f"{(place * 31 + word) % 997}" for word in range(50)) for place in range(_PASSAGES)]
+        began = clock.monotonic()
+        self._gateway.embed_raw(model, texts, truncate=True, stopped=stopped)
+        return _PASSAGES / (clock.monotonic() - began)
+
+    def _stored(self) -> dict[str, Figures]:
+        try:
+            return _FILE.validate_json(self._path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValidationError) as error:
+            log.warning("figures_unreadable", kind=type(error).__name__)
+            return {}
+
+    def _keep(self, model: str, figures: Figures) -> None:
+        with self._lock:
+            known = {**self._stored(), model: figures}
+            content = {name: asdict(kept) for name, kept in known.items()}
+            durable.replace(self._path, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _with(figures: Figures, **more: float) -> Figures:
+    rounded = {name: round(value, 1) for name, value in more.items()}
+    return Figures(**{**asdict(figures), **rounded})

@@ -1,0 +1,79 @@
+"""Measuring a model on this box, and what that means for people."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from appliance.gateway.figures import Figures, capacity
+from tests.simulators.box import Person, TestBox
+
+
+@pytest.fixture
+def alice_only(alice: Person, box: TestBox) -> Iterator[Person]:
+    """The operator, on a box where nothing was measured yet."""
+    box.settings.model_figures.unlink(missing_ok=True)
+    yield alice
+    box.settings.model_figures.unlink(missing_ok=True)
+
+
+def figures(**more: Any) -> Figures:
+    plain = {"sha256": "0", "measured_at": 0.0, "read_per_s": 0.0, "write_per_s": 0.0}
+    return Figures(**(plain | {"together": 0, "together_per_s": 0.0, "passages_per_s": 0.0} | more))
+
+
+def test_a_chat_model_is_measured_and_remembered(alice_only: Person) -> None:
+    assert alice_only.get("/models/talker/bench").get_json() == {"figures": None, "capacity": None}
+    measured = alice_only.post("/models/talker/bench").get_json()
+    assert measured["figures"]["read_per_s"] > 0
+    assert measured["figures"]["write_per_s"] > 0
+    assert measured["capacity"]["at_once"] == 2
+    assert measured["capacity"]["people"] >= 1
+    assert alice_only.get("/models/talker/bench").get_json() == measured
+
+
+def test_an_embedding_model_is_measured_in_passages(alice_only: Person) -> None:
+    measured = alice_only.post("/models/embedder/bench").get_json()
+    assert measured["figures"]["passages_per_s"] > 0
+    assert measured["capacity"] is None
+
+
+def test_the_stages_are_told(alice_only: Person) -> None:
+    answer = alice_only.post("/models/talker/bench", headers={"Accept": "text/event-stream"})
+    frames = [frame.split("\n") for frame in answer.get_data(as_text=True).split("\n\n") if "data:" in frame]
+    events = [(frame[0].removeprefix("event: "), json.loads(frame[-1].removeprefix("data: "))) for frame in frames]
+    assert [data["stage"] for kind, data in events if kind == "stage"] == ["loading", "alone", "together"]
+    assert events[-1][0] == "done"
+
+
+def test_another_file_under_the_same_name_has_no_figures(alice_only: Person, box: TestBox) -> None:
+    alice_only.post("/models/talker/bench")
+    stored = json.loads(box.settings.model_figures.read_text())
+    stored["talker"]["sha256"] = "of another file"
+    box.settings.model_figures.write_text(json.dumps(stored))
+    assert alice_only.get("/models/talker/bench").get_json()["figures"] is None
+
+
+def test_a_damaged_file_of_figures_is_as_none(alice_only: Person, box: TestBox) -> None:
+    box.settings.model_figures.write_text('{"talker": 5}')
+    assert alice_only.get("/models/talker/bench").get_json()["figures"] is None
+    assert alice_only.post("/models/talker/bench").status_code == 200
+
+
+def test_nobody_else_measures_or_looks(mallory: Person) -> None:
+    assert mallory.get("/models/talker/bench").status_code == 403
+    assert mallory.post("/models/talker/bench").status_code == 403
+
+
+def test_a_model_that_is_not_there_can_not_be_measured(alice: Person) -> None:
+    assert alice.post("/models/none/bench").status_code == 404
+    assert alice.get("/models/none/bench").status_code == 404
+
+
+def test_capacity_counts_reading_and_writing() -> None:
+    # 1,500 tokens at 150/s and 250 at 25/s are 20 s of work; in 70 % of 180 s six such questions are answered.
+    means = capacity(figures(read_per_s=150.0, write_per_s=20.0, together=2, together_per_s=25.0))
+    assert means is not None
+    assert (means.people, means.at_once, means.each_per_s, means.long_wait_s) == (6, 2, 12.5, 26.7)
+    assert capacity(figures(passages_per_s=30.0)) is None
