@@ -17,6 +17,9 @@ _LONGEST_RUN_DIR = 84
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+Listener = Literal["main", "ollama", "lmstudio"]
+"""Where a request can come in: at the box's own port, or at one where only the clients of a dialect look."""
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +30,10 @@ class Web(_Section):
 
     host: str = "127.0.0.1"
     port: int = Field(4256, ge=0, le=65535)
+    ollama_port: int | None = Field(None, ge=1, le=65535)
+    """For programs that look for Ollama at its own port, 11434; on the same host and with the same TLS as `port`."""
+    lmstudio_port: int | None = Field(None, ge=1, le=65535)
+    """The same for LM Studio and its 1234."""
     threads: int = Field(48, ge=4, le=512)
     max_streams: int = Field(32, ge=1, le=256)
     """Event streams at once; below `threads`, so that ordinary requests always find a thread."""
@@ -34,6 +41,16 @@ class Web(_Section):
     """Host names under which the box is reached, beside its own; others are refused (DNS rebinding)."""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+
+    @property
+    def ports(self) -> dict[Listener, int]:
+        """Every port to listen on."""
+        wished: dict[Listener, int | None] = {
+            "main": self.port,
+            "ollama": self.ollama_port,
+            "lmstudio": self.lmstudio_port,
+        }
+        return {listener: port for listener, port in wished.items() if port is not None}
 
     @property
     def url(self) -> str:
@@ -69,6 +86,8 @@ class Inference(_Section):
     """Context of one answer."""
     child_memory_mb: int = Field(6144, ge=512)
     """What a model's process may take beside the model's own size; its address space may be twice that."""
+    idle_minutes: float = Field(0, ge=0)
+    """A model that nobody has asked for in so long is unloaded; 0 for never."""
     provider: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -96,6 +115,8 @@ class Settings(_Section):
             raise ValueError("web.host: an address other than loopback needs tls_certificate and tls_key")
         if self.web.max_streams >= self.web.threads:
             raise ValueError("web.max_streams must be below web.threads")
+        if len(set(self.web.ports.values())) < len(self.web.ports):
+            raise ValueError("web.ollama_port and web.lmstudio_port need ports of their own")
         return self
 
     @property
@@ -134,9 +155,23 @@ class Settings(_Section):
         return self.data_dir / "model-aliases.json"
 
     @property
+    def model_settings(self) -> Path:
+        """How each model is to be loaded, where that differs from the settings of the box."""
+        return self.data_dir / "model-settings.json"
+
+    @property
     def model_figures(self) -> Path:
         """What each model does on this box, as it was measured."""
         return self.data_dir / "model-figures.json"
+
+    @property
+    def destinations(self) -> Path:
+        """Other machines whose models the operator lets the box use."""
+        return self.data_dir / "destinations.json"
+
+    @property
+    def egress_socket(self) -> Path:
+        return self.run_dir / "egress.sock"
 
     @property
     def keys_socket(self) -> Path:

@@ -135,7 +135,7 @@ class AlreadyRunningError(HakoError):
 
 
 class PortTakenError(HakoError):
-    """Another program listens there. Params: `port`."""
+    """Another program listens there. Params: `port`, `name` of its setting."""
 
     code, status = "HK-BOX-022", 409
 
@@ -189,6 +189,18 @@ class LastOperatorError(HakoError):
     """Without this account nobody could run the box any more."""
 
     code, status = "HK-AUTH-008", 409
+
+
+class KeyScopeError(HakoError):
+    """An API key was used for something that its scope doesn't hold."""
+
+    code, status = "HK-AUTH-009", 403
+
+
+class KeyRateError(HakoError):
+    """An API key has sent as many requests as its scope allows for now. Params: `retry_after_s`."""
+
+    code, status = "HK-AUTH-010", 429
 
 
 # -- the vault
@@ -360,6 +372,69 @@ class ModelPathError(HakoError):
     """What should be imported is no ordinary file that the box may read; a link, a folder, a device. Params: `name`."""
 
     code, status = "HK-MOD-012", 422
+
+
+class ModelLegacyError(HakoError):
+    """A whole chat model, but not of the one kind that the engine for older models reads. Params: `name`."""
+
+    code, status = "HK-MOD-013", 422
+
+
+class EngineMissingError(HakoError):
+    """The engine for older models is an extra of the installation, and not there. Params: `name`."""
+
+    code, status = "HK-MOD-014", 503
+
+
+# -- machines outside of the box
+
+
+class DestinationForbiddenError(HakoError):
+    """An address that can't be a destination, whatever anybody says. Params: `address`."""
+
+    code, status = "HK-NET-001", 422
+
+
+class PrivateDestinationError(HakoError):
+    """This machine or one of its own network, and nobody said that this is meant. Params: `address`."""
+
+    code, status = "HK-NET-002", 422
+
+
+class PublicDestinationError(HakoError):
+    """An address of the internet, and nobody said that the gap should be opened. Params: `address`."""
+
+    code, status = "HK-NET-003", 422
+
+
+class DestinationUnreachableError(HakoError):
+    """The destination doesn't answer, sends elsewhere or doesn't speak the API. Params: `name`."""
+
+    code, status = "HK-NET-004", 502
+
+
+class DestinationKeyError(HakoError):
+    """The destination doesn't take the key that was stored for it. Params: `name`."""
+
+    code, status = "HK-NET-005", 502
+
+
+class DestinationIdentityError(HakoError):
+    """Who answers can't show the certificate that was named; nothing was sent. Params: `name`."""
+
+    code, status = "HK-NET-006", 502
+
+
+class ElsewhereError(HakoError):
+    """Something that only the machine can do that a model runs on. Params: `name`."""
+
+    code, status = "HK-NET-007", 400
+
+
+class ChatTemplateError(HakoError):
+    """No Jinja, or not a template that a chat can be put into. Params: `line`, counted from 1."""
+
+    code, status = "HK-MOD-015", 422
 
 
 class CancelledError(HakoError):

@@ -10,10 +10,14 @@ from appliance.accounts.users import Users
 from appliance.apps.answering import Answering
 from appliance.apps.chats import Chats
 from appliance.apps.conversations import Conversations
+from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
 from appliance.config import Settings
+from appliance.gateway.credentials import Credentials
+from appliance.gateway.destinations import Destinations
 from appliance.gateway.figures import Benchmark
 from appliance.gateway.gateway import Gateway
+from appliance.gateway.remote import Remote
 from appliance.gateway.store import ModelStore
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
@@ -36,6 +40,7 @@ class Stores:
     blobs: BlobStore
     queue: Queue
     gateway: Gateway
+    audit: Audit
 
 
 def open_stores(settings: Settings, keys: KeysClient) -> Stores:
@@ -48,7 +53,10 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     database = Database(settings.database, keys.derive("database"), settings.cipher)
     database.migrate()
     blobs = BlobStore(settings.blobs_dir, database, keys.derive("blobs"))
-    return Stores(database, blobs, Queue(database), Gateway(settings))
+    audit = Audit(database, keys.derive("audit"))
+    destinations = Destinations(settings.destinations)
+    remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
+    return Stores(database, blobs, Queue(database), Gateway(settings, remote), audit)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ class Services:
     throttle: Throttle
     queue: Queue
     gateway: Gateway
+    destinations: Destinations
+    destination_keys: Credentials
     models: ModelStore
     benchmark: Benchmark
     bases: Bases
@@ -75,6 +85,7 @@ class Services:
     chats: Chats
     runs: Runs
     conversations: Conversations
+    responses: Responses
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -101,18 +112,22 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     documents.sweep()
     stores.blobs.sweep()
     models.sweep()
+    responses = Responses(database)
+    responses.sweep()
     return Services(
         settings=settings,
         keys=keys,
         database=database,
         blobs=stores.blobs,
-        audit=Audit(database, keys.derive("audit")),
+        audit=stores.audit,
         users=Users(database),
         sessions=Sessions(database, tokens),
         api_keys=ApiKeys(database, tokens),
         throttle=Throttle(database),
         queue=stores.queue,
         gateway=stores.gateway,
+        destinations=Destinations(settings.destinations),
+        destination_keys=Credentials(database),
         models=models,
         benchmark=Benchmark(settings.model_figures, stores.gateway),
         bases=bases,
@@ -122,4 +137,5 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         chats=chats,
         runs=runs,
         conversations=Conversations(chats, runs, bases, answering),
+        responses=responses,
     )

@@ -8,8 +8,9 @@ import structlog
 from flask import Blueprint, Flask, Response, g, redirect, request
 
 from appliance import logs
+from appliance.config import Listener
 from appliance.errors import SealedError
-from webui import api, assets, dialects, errors, pages, security
+from webui import api, assets, dialects, errors, key_limits, pages, security
 from webui.box import Box
 
 log = logs.get(__name__)
@@ -17,8 +18,11 @@ log = logs.get(__name__)
 SEALED_PREFIXES = ("/static/", "/unlock", "/api/v1/state", "/api/v1/unlock")
 
 
-def create_app(box: Box, static: assets.Assets | None = None) -> Flask:
-    """The Flask application of a box; while the box is sealed it answers 423 and shows the unlock page."""
+def create_app(box: Box, static: assets.Assets | None = None, listener: Listener = "main") -> Flask:
+    """The Flask application of a box; while the box is sealed it answers 423 and shows the unlock page.
+
+    On a listener for a dialect's clients there are no pages and there is nothing of the box's own API.
+    """
     app = Flask("webui", static_folder=None, template_folder="templates")
     app.extensions["hako"] = box
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -27,12 +31,17 @@ def create_app(box: Box, static: assets.Assets | None = None) -> Flask:
     app.jinja_env.lstrip_blocks = True
     _observe(app)
     security.install(app, box.settings)
-    app.before_request(_seal(box))
-    files = static or assets.Assets()
-    files.install(app)
-    _register(app, [*api.blueprints(), *dialects.blueprints(), *pages.blueprints(box, files)])
-    shapes = {api.PREFIX: errors.problem, **dialects.error_shapes()}
-    errors.install(app, box.settings, pages.error_page(box, files), shapes)
+    key_limits.install(app, dialects.spoken_below(listener))
+    app.before_request(_seal(box, with_pages=listener == "main"))
+    _register(app, dialects.blueprints(listener))
+    shapes = dialects.error_shapes(listener)
+    if listener == "main":
+        files = static or assets.Assets()
+        files.install(app)
+        _register(app, [*api.blueprints(), *pages.blueprints(box, files)])
+        errors.install(app, box.settings, {api.PREFIX: errors.problem, **shapes}, pages.error_page(box, files))
+    else:
+        errors.install(app, box.settings, shapes)
     return app
 
 
@@ -41,15 +50,16 @@ def _register(app: Flask, blueprints: Sequence[Blueprint]) -> None:
         app.register_blueprint(blueprint)
 
 
-def _seal(box: Box) -> Callable[[], Response | None]:
+def _seal(box: Box, *, with_pages: bool) -> Callable[[], Response | None]:
     def check() -> Response | None:
         """While sealed: pages lead to the unlock page, everything else is SealedError."""
-        if box.is_open or request.path.startswith(SEALED_PREFIXES):
+        if box.is_open or (with_pages and request.path.startswith(SEALED_PREFIXES)):
             return None
         try:
             box.services()
         except SealedError:
-            if not request.path.startswith(("/api/", "/v1")) and request.method == "GET":
+            is_page = with_pages and not request.path.startswith(("/api/", "/v1"))
+            if is_page and request.method == "GET":
                 return redirect("/unlock", 303)  # type: ignore[return-value]
             raise
         return None

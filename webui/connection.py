@@ -28,6 +28,14 @@ def is_unix(environ: Mapping[str, Any]) -> bool:
     return connection is not None and connection.family == socket.AF_UNIX
 
 
+def port(environ: Mapping[str, Any]) -> int | None:
+    """The port of this box that the request came in by, as the kernel knows it; None where there is no such port."""
+    connection = _socket_of(environ)
+    if connection is None or connection.family == socket.AF_UNIX:
+        return None
+    return int(connection.getsockname()[1])
+
+
 def ends_with(environ: MutableMapping[str, Any], ended: Callable[[], bool]) -> None:
     """What else than the client's leaving ends a long answer to this request."""
     environ[_ENDED] = ended

@@ -17,6 +17,7 @@ from appliance.errors import (
     BusyError,
     ContextTooLongError,
     HakoError,
+    KeyRateError,
     ModelNotFoundError,
     NotFoundError,
     TooLargeError,
@@ -33,22 +34,26 @@ Shape = Callable[[HakoError, int, Language], Response]
 _OPENAI_TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _OPENAI_CODES: Final[dict[type[HakoError], str]] = {
     ContextTooLongError: "context_length_exceeded",
+    KeyRateError: "rate_limit_exceeded",
     ModelNotFoundError: "model_not_found",
 }
 _OWN_FAULT: Final = 500
+_LATER: Final = (429, 503)
+_LATER_S: Final = 5
+"""When to ask again where nobody knows it better."""
 
 
-def install(app: Flask, settings: Settings, page: Page, shapes: Mapping[str, Shape]) -> None:
+def install(app: Flask, settings: Settings, shapes: Mapping[str, Shape], page: Page | None = None) -> None:
     """Answer every error of `app`.
 
-    `shapes` tells below which path the clients of which dialect are, also where no route is; the longest path wins.
-    `page` draws the HTML one.
+    `shapes` tells below which path the clients of which dialect are, also where no route is; the longest path wins,
+    and the empty one is every path. `page` draws the HTML one, where there are pages.
     """
 
     def answer(error: HakoError, status: int) -> Response:
         if status >= _OWN_FAULT and not isinstance(error, BusyError):
             log.warning("request_failed", code=error.code, detail=error.detail, rule=_rule())
-        return _with_hints(_shaped(error, status, session.language(settings), page, shapes), error, status)
+        return _with_hints(_shaped(error, status, session.language(settings), shapes, page), error, status)
 
     def known(error: HakoError) -> Response:
         return answer(error, error.status)
@@ -72,12 +77,14 @@ def install(app: Flask, settings: Settings, page: Page, shapes: Mapping[str, Sha
     app.register_error_handler(Exception, unknown)
 
 
-def _shaped(error: HakoError, status: int, language: Language, page: Page, shapes: Mapping[str, Shape]) -> Response:
+def _shaped(
+    error: HakoError, status: int, language: Language, shapes: Mapping[str, Shape], page: Page | None
+) -> Response:
     """The error in the form that this request's client reads."""
     below = [path for path in shapes if f"{request.path}/".startswith(f"{path}/")]
     if below:
         return shapes[max(below, key=len)](error, status, language)
-    if not _wants_page():
+    if page is None or not _wants_page():
         return problem(error, status, language)
     return page(error, status)
 
@@ -137,6 +144,8 @@ def as_json(content: dict[str, Any], status: int) -> Response:
 def _with_hints(response: Response, error: HakoError, status: int) -> Response:
     if "retry_after_s" in error.params:
         response.headers["Retry-After"] = str(int(error.params["retry_after_s"]) or 1)
+    elif status in _LATER:
+        response.headers["Retry-After"] = str(_LATER_S)
     if status == 401 and response.mimetype != "text/html":
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

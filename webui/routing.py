@@ -15,7 +15,7 @@ from appliance.accounts.users import User
 from appliance.errors import ForbiddenError, NotSignedInError
 from appliance.gateway.gateway import Gateway
 from appliance.services import Services
-from webui import connection, security, session, shapes
+from webui import connection, key_limits, security, session, shapes
 from webui.box import Box
 from webui.locales import Language
 from webui.sse import Place
@@ -149,8 +149,8 @@ def _authorised(permission: Permission) -> Call:
     visitor = session.current(services)
     if visitor is None:
         raise NotSignedInError
-    if permission not in visitor.principal.permissions:
-        raise ForbiddenError(permission)
+    key_limits.check(services.throttle, visitor.principal)
+    visitor.principal.demand(permission)
     revoked, stopping = session.revoked(services), box().stopping
     connection.ends_with(request.environ, lambda: stopping.is_set() or revoked())
     return Call(services, visitor.principal, visitor.user, session.language(box().settings))

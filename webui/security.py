@@ -31,7 +31,7 @@ SMALL_BODY: Final = 64 * 1024
 """What a stranger may send: the server has read it before the request gets a thread."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE: Final = frozenset({"same-origin", "none"})
-_FOR_KNOWN: Final = ("/api/", "/v1/")
+_FOR_KNOWN: Final = ("/api/", "/v1/", "/v2/", "/rerank")
 """Where a body is read only after it is known who sends it."""
 
 

@@ -94,8 +94,8 @@ def _identify(services: Services, incoming: Request) -> Visitor | None:
         raise NotSignedInError("another account on the admin socket")
     key = api_key(incoming)
     if key is not None:
-        user = services.api_keys.resolve(key)
-        return Visitor(Principal.of(user, via="key"), user)
+        user, known = services.api_keys.resolve(key)
+        return Visitor(Principal.of_key(user, known.id, known.scope), user)
     token = incoming.cookies.get(cookie_name(incoming))
     if not token or len(token) > _TOKEN_CHARS:
         return None
@@ -103,7 +103,7 @@ def _identify(services: Services, incoming: Request) -> Visitor | None:
         user, session_id = services.sessions.resume(token)
     except NotSignedInError:
         return None
-    return Visitor(Principal.of(user, via="session", session_id=session_id), user)
+    return Visitor(Principal.of(user, session_id=session_id), user)
 
 
 def api_key(incoming: Request) -> str | None:

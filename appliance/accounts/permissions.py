@@ -1,10 +1,12 @@
-"""What somebody may do: permissions, the two roles, and the Principal that every request acts as."""
+"""What somebody may do: permissions, the two roles, a key's scope, and the Principal that every request acts as."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Self
 
+from appliance.accounts.scopes import WHOLE, Scope
 from appliance.accounts.users import Role, User
+from appliance.errors import ForbiddenError, KeyScopeError
 
 __all__ = ["Permission", "Principal", "Role", "Via"]
 
@@ -15,6 +17,7 @@ class Permission(StrEnum):
     """One right that a route can demand."""
 
     CHAT = "chat"
+    CONVERSATIONS = "conversations"
     OWN_ACCOUNT = "own-account"
     BASES_READ = "bases-read"
     BASES_WRITE = "bases-write"
@@ -26,10 +29,18 @@ class Permission(StrEnum):
 _OF_ROLE: Final[dict[Role, frozenset[Permission]]] = {
     "operator": frozenset(Permission),
     "member": frozenset(
-        {Permission.CHAT, Permission.OWN_ACCOUNT, Permission.BASES_READ, Permission.BASES_WRITE},
+        {
+            Permission.CHAT,
+            Permission.CONVERSATIONS,
+            Permission.OWN_ACCOUNT,
+            Permission.BASES_READ,
+            Permission.BASES_WRITE,
+        },
     ),
 }
-_OF_KEY: Final = frozenset({Permission.CHAT, Permission.BASES_READ, Permission.BASES_WRITE})
+_OF_KEY: Final = frozenset(
+    {Permission.CHAT, Permission.CONVERSATIONS, Permission.BASES_READ, Permission.BASES_WRITE},
+)
 
 
 @dataclass(frozen=True)
@@ -42,23 +53,50 @@ class Principal:
     via: Via
     permissions: frozenset[Permission]
     session_id: str | None = None
+    key_id: str | None = None
+    scope: Scope = WHOLE
+    """The whole one for everybody but keys."""
 
     @classmethod
-    def of(cls, user: User, *, via: Via, session_id: str | None = None) -> Self:
-        """A person; an API key never manages an account or the box, whoever owns it."""
-        permissions = _OF_ROLE[user.role]
-        if via == "key":
-            permissions &= _OF_KEY
-        return cls(user.id, user.name, user.role, via, permissions, session_id)
+    def of(cls, user: User, *, session_id: str | None = None) -> Self:
+        """A person in a browser."""
+        return cls(user.id, user.name, user.role, "session", _OF_ROLE[user.role], session_id)
+
+    @classmethod
+    def of_key(cls, user: User, key_id: str, scope: Scope) -> Self:
+        """A program within the scope of its key, which never manages an account or the box, whoever owns it."""
+        permissions = _OF_ROLE[user.role] & _OF_KEY
+        if not scope.may_write:
+            permissions -= {Permission.BASES_WRITE}
+        if not scope.has_conversations:
+            permissions -= {Permission.CONVERSATIONS}
+        return cls(user.id, user.name, user.role, "key", permissions, key_id=key_id, scope=scope)
 
     @classmethod
     def system_operator(cls) -> Self:
         """The owner of the box's own account, or root, on the admin socket."""
         return cls(None, "operator", "operator", "socket", frozenset(Permission))
 
-    def may_use_model(self, _model: str) -> bool:
+    def may_use_model(self, model_id: str) -> bool:
         """Whether requests of this one may name the model; by its id, not an alias."""
-        return True
+        return self.scope.has_model(model_id)
+
+    def may_read_base(self, base_id: str) -> bool:
+        """Whether a base is within the scope; whether the person may read it, the base itself says."""
+        return self.scope.has_base(base_id)
+
+    def demand(self, permission: Permission) -> None:
+        """Refuse what this one may not do.
+
+        Raises:
+            ForbiddenError: without the permission.
+            KeyScopeError: a key whose scope was made without it.
+        """
+        if permission in self.permissions:
+            return
+        if self.via == "key" and permission in _OF_KEY:
+            raise KeyScopeError(permission)
+        raise ForbiddenError(permission)
 
     @property
     def is_operator(self) -> bool:

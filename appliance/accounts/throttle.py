@@ -18,8 +18,8 @@ class Throttle:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, bucket: str, capacity: int, per_s: float) -> None:
-        """Take one of `capacity` tokens, which are refilled evenly over `per_s` seconds.
+    def take(self, bucket: str, capacity: int, per_s: float) -> float:
+        """Take one of `capacity` tokens, refilled evenly over `per_s` seconds; what is left, with the part of the next.
 
         Raises:
             TooManyTriesError: none is left; `retry_after_s`, a whole number of at least 1, says when one will be.
@@ -34,6 +34,7 @@ class Throttle:
             connection.execute("insert or replace into throttle values (?, ?)", (bucket, now + missing))
         if wait > _ROUNDING_S:
             raise TooManyTriesError(bucket.partition(":")[0], retry_after_s=max(1, math.ceil(wait)))
+        return round(capacity - missing / each, 3)
 
     def left(self, bucket: str, capacity: int, per_s: float) -> float:
         """Tokens in the bucket now, with the part of the next one."""

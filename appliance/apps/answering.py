@@ -115,9 +115,10 @@ class _Writing:
             self.text(("\n\n" if self.answer.text else "") + text)
             self.cite(citation)
 
-    def waits(self, stage: str, position: int) -> None:
-        """Tell that the model is being loaded, or which place in its queue this answer has."""
-        self.sink.emit("stage", stage=stage, position=position)
+    def waits(self, stage: str, position: int, wait_s: float | None) -> None:
+        """Tell that the model is being loaded, or which place in its queue this answer has and how long it may take."""
+        known = {} if wait_s is None else {"wait_s": wait_s}
+        self.sink.emit("stage", stage=stage, position=position, **known)
 
     def check(self) -> None:
         if self.sink.stopped():

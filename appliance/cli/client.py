@@ -40,9 +40,9 @@ class BoxClient(Closing):
         """POST of a JSON body, decoded."""
         return self._send("POST", path, json=body)
 
-    def put(self, path: str, body: object) -> None:
-        """PUT of a JSON body."""
-        self._send("PUT", path, json=body)
+    def put(self, path: str, body: object) -> Any:
+        """PUT of a JSON body, decoded."""
+        return self._send("PUT", path, json=body)
 
     def delete(self, path: str) -> None:
         """DELETE."""

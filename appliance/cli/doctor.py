@@ -14,8 +14,8 @@ from appliance import __version__
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
-from appliance.errors import HakoError, KeysUnreachableError
-from appliance.inference import flavour, manifest
+from appliance.errors import EngineMissingError, HakoError, KeysUnreachableError
+from appliance.inference import flavour, legacy, manifest
 from appliance.inference.verify import verify_files
 from appliance.vault.client import KeysClient
 from webui import locales
@@ -40,7 +40,7 @@ def doctor(terminal: Terminal) -> None:
         say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
     )
     worst = "ok"
-    for check in (_disk, _permissions, _flavour, _models, _vault, _box):
+    for check in (_disk, _permissions, _flavour, _legacy, _models, _vault, _box):
         for seen in _safely(check, settings):
             click.echo(f"{_SIGNS[seen.state]} {seen.text}")
             worst = "error" if seen.state == "error" else worst
@@ -82,6 +82,11 @@ def _flavour(_settings: Settings) -> Iterator[_Seen]:
         yield _Seen("error", say("cli.doctor.flavours", count=len(flavours)))
 
 
+def _legacy(_settings: Settings) -> Iterator[_Seen]:
+    version = legacy.version()
+    yield _Seen("ok", say("cli.doctor.legacy", version=version) if version else say("cli.doctor.no_legacy"))
+
+
 def _models(settings: Settings) -> Iterator[_Seen]:
     folders = sorted(settings.models.iterdir()) if settings.models.is_dir() else []
     if not folders:
@@ -89,6 +94,8 @@ def _models(settings: Settings) -> Iterator[_Seen]:
     for folder in folders:
         found = manifest.read(folder)
         verify_files(folder, found)
+        if found.engine == legacy.ENGINE and not legacy.version():
+            raise EngineMissingError(legacy.ENGINE, name=found.name)
         yield _Seen("ok", say("cli.doctor.model", name=found.id))
 
 

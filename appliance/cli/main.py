@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from appliance import __version__
-from appliance.cli import ask, chat, doctor, init, kb, models, serve, users
+from appliance.cli import ask, chat, destinations, doctor, init, kb, models, serve, users
 from appliance.cli.context import Terminal, say
 
 
@@ -39,6 +39,7 @@ for command in (
     chat.chat,
     kb.kb,
     models.models,
+    destinations.group,
     users.user,
     doctor.doctor,
 ):

@@ -7,9 +7,11 @@ from urllib.parse import quote
 
 import click
 
+from appliance.cli.amounts import memory, size
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.cli.model_bench import bench
+from appliance.cli.model_settings import ps, set_settings
 from appliance.errors import by_code
 
 _MB, _GB = 10**6, 10**9
@@ -21,6 +23,8 @@ def models() -> None:
 
 
 models.add_command(bench)
+models.add_command(set_settings)
+models.add_command(ps)
 
 
 @models.command("list")
@@ -31,10 +35,10 @@ def list_models(terminal: Terminal) -> None:
     with terminal.client() as client:
         items = client.get("/models")["items"]
     for item in items:
-        memory = f"{(item['memory_bytes'] or 0) / 2**20:.0f} MiB"
+        taken = f"{(item['memory_bytes'] or 0) / 2**20:.0f} MiB"
         state = say(f"cli.models.{item['state']}")
         names = " ".join(["", *item["aliases"]])
-        click.echo(f"{item['id']:<28} {item['kind']:<10} {state:<12} {memory:>9}  {item['licence']}{names}")
+        click.echo(f"{item['id']:<28} {item['kind']:<10} {state:<12} {taken:>9}  {item['licence']}{names}")
 
 
 @models.command()
@@ -53,7 +57,7 @@ def show(terminal: Terminal, model: str) -> None:
     _fact("source", item["source"])
     _facts(item)
     for file in item["files"]:
-        click.echo(f"  {file['name']}  {_size(file['size'])}  sha256 {file['sha256']}")
+        click.echo(f"  {file['name']}  {size(file['size'])}  sha256 {file['sha256']}")
 
 
 @models.command("import")
@@ -63,6 +67,12 @@ def show(terminal: Terminal, model: str) -> None:
 @click.option("--language", "languages", multiple=True, help="A language that it is good at, e.g. ja; may be repeated.")
 @click.option("--name", help="What people see; taken from the file when left out.")
 @click.option("--link", is_flag=True, help="Share the file's bytes (hard link) instead of copying them.")
+@click.option(
+    "--engine",
+    type=click.Choice(["llama", "ctransformers"]),
+    default="llama",
+    help="What runs it; ctransformers is for older Llama models only.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what it is and whether it fits.")
 @click.pass_obj
 @reports_errors
@@ -73,13 +83,14 @@ def bring(
     source: str | None,
     languages: tuple[str, ...],
     name: str | None,
+    engine: str,
     *,
     link: bool,
     dry_run: bool,
 ) -> None:
     """Bring the GGUF file at PATH into the box."""
     where = path.parent.resolve() / path.name  # a link as the last part is refused by the box
-    body = {"path": str(where), "licence": licence, "languages": languages, "link": link}
+    body = {"path": str(where), "licence": licence, "languages": languages, "link": link, "engine": engine}
     body |= {key: value for key, value in (("source", source), ("name", name)) if value is not None}
     with terminal.client() as client:
         if dry_run:
@@ -153,7 +164,7 @@ def verify(terminal: Terminal, model: str) -> None:
     """Compare every file of a model with its digest."""
     with terminal.client() as client:
         seen = client.post(f"{_path(model)}/verify", {})
-    click.echo(say("cli.models.verified", id=model, size=_size(seen["size_bytes"])))
+    click.echo(say("cli.models.verified", id=model, size=size(seen["size_bytes"])))
 
 
 def _path(model: str) -> str:
@@ -193,24 +204,15 @@ def _facts(item: dict[str, Any]) -> None:
     _fact("quantization", item["quantization"])
     _fact("context", str(item["context"]))
     _fact("languages", ", ".join(item["languages"]))
-    _fact("size", _size(item["size_bytes"]))
+    _fact("size", size(item["size_bytes"]))
     estimate = item["estimate"]
     if estimate:
-        sizes = {key: _size(estimate[f"{key}_bytes"]) for key in ("needed", "weights", "cache", "scratch", "available")}
-        text = say("cli.models.estimate", context=estimate["context"], parallel=estimate["parallel"], **sizes)
-        _fact("memory", f"{say('cli.models.' + estimate['verdict'])}. {text}")
+        _fact("memory", memory(estimate))
 
 
 def _fact(key: str, value: str) -> None:
     if value:
         click.echo(f"{say('cli.models.fact_' + key)}: {value}")
-
-
-def _size(count: int) -> str:
-    for unit, name in ((_GB, "GB"), (_MB, "MB")):
-        if count >= unit:
-            return f"{count / unit:.{0 if count >= 10 * unit else 1}f} {name}"
-    return f"{count / 1000:.0f} kB"
 
 
 def _count(number: int) -> str:

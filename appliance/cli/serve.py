@@ -18,6 +18,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
 from appliance.errors import AlreadyRunningError, NotInitialisedError, PortTakenError
+from appliance.processes import egress
 from appliance.processes.supervise import Supervisor, names
 from appliance.vault.client import KeysClient
 from webui import locales
@@ -37,11 +38,11 @@ def serve(terminal: Terminal, *, development: bool, no_question: bool) -> None:
     os.umask(0o077)
     settings = _settings(terminal.data_dir, development=development)
     with _only_one(settings):
-        _check_port(settings)
+        _check_ports(settings)
         log_file = settings.data_dir / "log" / "hako.log"
         logs.configure("serve", "WARNING")
         stop = _Signals()
-        supervisor = Supervisor(settings.data_dir, log_file)
+        supervisor = Supervisor(settings.data_dir, log_file, needs={"egress": lambda: egress.is_wanted(settings)})
         try:
             _start(settings, supervisor, stop)
             if not stop.is_set():
@@ -95,13 +96,15 @@ def _only_one(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _check_port(settings: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.web.host, settings.web.port))
-        except OSError as error:
-            raise PortTakenError(str(error), port=settings.web.port) from error
+def _check_ports(settings: Settings) -> None:
+    for listener, port in settings.web.ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.web.host, port))
+            except OSError as error:
+                name = "web.port" if listener == "main" else f"web.{listener}_port"
+                raise PortTakenError(str(error), port=port, name=name) from error
 
 
 def _start(settings: Settings, supervisor: Supervisor, stop: _Signals) -> None:

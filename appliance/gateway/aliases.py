@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance import durable, logs
@@ -21,9 +22,11 @@ _TAKEN_PREFIX = "kb:"
 class Aliases:
     """A small JSON file, read anew on each look, since web and worker both resolve names. A model's own id wins."""
 
-    def __init__(self, path: Path, catalog: Catalog) -> None:
+    def __init__(self, path: Path, catalog: Catalog, is_remote: Callable[[str], bool] = lambda _model: False) -> None:
+        """`is_remote`: whether a model of another machine has that id."""
         self._path = path
         self._catalog = catalog
+        self._is_remote = is_remote
         self._lock = threading.Lock()
 
     def all(self) -> dict[str, str]:
@@ -45,7 +48,7 @@ class Aliases:
 
     def resolve(self, name: str) -> str:
         """The id that `name` stands for; `name` itself if it is no alias."""
-        return name if self._catalog.has(name) else self.all().get(name, name)
+        return name if self._has(name) else self.all().get(name, name)
 
     def put(self, name: str, model: str) -> None:
         """Let `name` stand for `model` from now on, whatever it stood for.
@@ -57,9 +60,9 @@ class Aliases:
         """
         if len(name) > _NAME_CHARS or not _NAME.fullmatch(name) or name.lower().startswith(_TAKEN_PREFIX):
             raise BadInputError("alias", field="name")
-        if self._catalog.has(name):
+        if self._has(name):
             raise ConflictError("a model's id", name=name)
-        target = self._catalog.get(model).id
+        target = model if self._is_remote(model) else self._catalog.get(model).id
         with self._lock:
             known = self.all()
             if len(known) >= _MOST and name not in known:
@@ -82,6 +85,9 @@ class Aliases:
             kept = {name: target for name, target in known.items() if target != model}
             if kept != known:
                 self._store(kept)
+
+    def _has(self, name: str) -> bool:
+        return self._catalog.has(name) or self._is_remote(name)
 
     def _store(self, names: dict[str, str]) -> None:
         durable.replace(self._path, json.dumps(names, indent=1, sort_keys=True).encode() + b"\n")

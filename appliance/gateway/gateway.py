@@ -1,6 +1,5 @@
-"""The models of the box as everything above uses them: what there is, embeddings, token counts, chat."""
+"""The models of the box as everything above uses them: what there is, embeddings, reranking, token counts, chat."""
 
-import base64
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,14 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.config import Settings
-from appliance.errors import InferenceUnreachableError, ModelFailedError, ModelNotFoundError, WrongModelKindError
-from appliance.gateway import schemas
+from appliance.errors import ElsewhereError, InferenceUnreachableError, ModelNotFoundError, WrongModelKindError
+from appliance.gateway import answers, counting, schemas
 from appliance.gateway.aliases import Aliases
+from appliance.gateway.info import ModelInfo, of_remote
+from appliance.gateway.remote import Remote, RemoteModel, estimate
 from appliance.gateway.stream import ChatStream, RawStream
+from appliance.gateway.waited import Waited
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient, Waits
+from appliance.inference.load_settings import LoadSettingsStore
 from appliance.inference.manifest import Manifest, ModelKind
 from appliance.inference.transport import ChildConnection
+
+__all__ = ["ChatRequest", "Gateway", "ModelInfo", "TextKind", "Vectors"]
 
 Stopped = Callable[[], bool]
 Vectors = NDArray[np.float32]
@@ -28,33 +33,8 @@ TextKind = Literal["query", "passage"]
 _EMBED_AT_ONCE = 256
 """Texts in one request to the engine: it sorts them by length, and a stop waits for one such batch at most."""
 
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """A model of the catalogue and how it is now; `memory_bytes` and `provider` are None unless it is loaded."""
-
-    id: str
-    name: str
-    kind: ModelKind
-    engine: str
-    state: str
-    languages: tuple[str, ...]
-    context: int
-    """Tokens that one answer or one text may have on this box."""
-    size_bytes: int
-    memory_bytes: int | None
-    licence: str
-    source: str
-    sha256: str
-    quantization: str
-    size_class: str
-    provider: str | None
-    aliases: tuple[str, ...] = ()
-    """Other names that programs may call it by."""
-    parameters: int = 0
-    """0 where it isn't known."""
-    dimensions: int | None = None
-    """Length of a vector; embedding models only."""
+_RERANK_AT_ONCE = 64
+"""Pairs in one request to the engine, each as long as a model's context: an engine must not be silent too long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +65,15 @@ class ChatRequest:
 class Gateway:
     """Safe to share between threads; holds no connection between calls."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
+        """`remote`: the models of other machines, if they may be used by this process."""
         self._settings = settings.inference
         self._catalog = Catalog(settings.models)
         self._client = InferenceClient(settings.inference_socket)
         self._bind("", lambda _model: True)
-        self.aliases = Aliases(settings.model_aliases, self._catalog)
+        self.remote = remote
+        self.load_settings = LoadSettingsStore(settings.model_settings, self._catalog)
+        self.aliases = Aliases(settings.model_aliases, self._catalog, self._is_remote)
 
     def acting_for(self, who: str, allows: Allows) -> Self:
         """The same models as `who` may use them: waits in that one's turn, and knows no model that `allows` refuses.
@@ -112,11 +95,13 @@ class Gateway:
             states = self._client.status()
         except InferenceUnreachableError:
             states = {}
-        return [
+        own = [
             self._info(manifest, states.get(model, {}))
             for model, manifest in self._catalog.all().items()
             if self._allows(model)
         ]
+        far = self.remote.all() if self.remote else []
+        return own + [self._info_elsewhere(model) for model in far if self._allows(model.id)]
 
     def model(self, name: str = "") -> ModelInfo:
         """One model as the catalogue has it, without asking the inference process; the chat default for no name.
@@ -124,7 +109,17 @@ class Gateway:
         Raises:
             ModelNotFoundError: no such model.
         """
-        return self._info(self._find(name or self._settings.chat_model), {})
+        wanted = name or self._chat_default()
+        far = self._elsewhere(wanted)
+        return self._info_elsewhere(far) if far else self._info(self._find(wanted), {})
+
+    def _chat_default(self) -> str:
+        """The box's chat model; for who may not use it, the first chat model that they may."""
+        default = self._settings.chat_model
+        if self._allows(self.aliases.resolve(default)):
+            return default
+        own = (model for model, manifest in self._catalog.all().items() if manifest.kind == "chat")
+        return next((model for model in own if self._allows(model)), default)
 
     def load(self, model: str) -> None:
         """Load and keep loaded; returns when it answers."""
@@ -139,14 +134,34 @@ class Gateway:
 
         Raises:
             ModelNotFoundError: neither, or not for the one who asks.
+            ElsewhereError: a model of another machine, which has nothing here but its name.
         """
+        if far := self._elsewhere(name):
+            raise ElsewhereError(name=far.id)
         manifest = self._catalog.get(self.aliases.resolve(name))
         if not self._allows(manifest.id):
             raise ModelNotFoundError(name=name[:100])
         return manifest
 
+    def _is_remote(self, model: str) -> bool:
+        return self.remote is not None and self.remote.find(model) is not None
+
+    def _elsewhere(self, name: str, kind: ModelKind | None = None) -> RemoteModel | None:
+        """The model of that name or alias if another machine has it, of that kind; None if none of them does."""
+        far = self.remote.find(self.aliases.resolve(name)) if self.remote else None
+        if far and not self._allows(far.id):
+            raise ModelNotFoundError(name=name[:100])
+        if far and kind not in (None, far.kind):
+            raise WrongModelKindError(name=far.id)
+        return far
+
+    def _info_elsewhere(self, model: RemoteModel) -> ModelInfo:
+        state = self.remote.state(model) if self.remote else "failed"
+        return of_remote(model, state, self.aliases.of(model.id))
+
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
         chat = manifest.kind == "chat"
+        wish = self.load_settings.get(manifest.id)
         return ModelInfo(
             id=manifest.id,
             name=manifest.name,
@@ -154,7 +169,7 @@ class Gateway:
             engine=manifest.engine,
             state=str(now.get("state", "idle")),
             languages=manifest.languages,
-            context=min(manifest.context, self._settings.context_tokens) if chat else manifest.context,
+            context=wish.context_of(manifest.context, self._settings) if chat else manifest.context,
             size_bytes=manifest.size,
             memory_bytes=now.get("memory_bytes") or None,
             licence=manifest.licence,
@@ -202,6 +217,9 @@ class Gateway:
             WrongModelKindError: not an embedding model.
             ContextTooLongError: a text is too long and `truncate` is off.
         """
+        far = self._elsewhere(model, "embedding")
+        if far and self.remote:
+            return self.remote.embed(far, texts, self._who, stopped)
         manifest = self._demand(model, "embedding")
         return self._embed(manifest, texts, truncate=truncate, stopped=stopped)
 
@@ -217,9 +235,44 @@ class Gateway:
                 batch = list(texts[start : start + _EMBED_AT_ONCE])
                 body = {"input": batch, "encoding_format": "base64", "truncate": truncate}
                 answer = connection.json("/v1/embeddings", body, stopped)
-                parts.append(_vectors(answer, manifest))
+                parts.append(answers.vectors(answer, manifest))
                 tokens += int(answer["usage"]["prompt_tokens"])
         return np.concatenate(parts), tokens
+
+    # -- reranking
+
+    def rerank(
+        self,
+        model: str,
+        query: str,
+        documents: Sequence[str],
+        *,
+        raw: bool = False,
+        stopped: Stopped | None = None,
+    ) -> tuple[list[float], int]:
+        """How well each document fits the query, in their order, and the tokens that were read for it.
+
+        Scores lie between 0 and 1, unless `raw` asks for the model's own logits. What is too long is cut.
+
+        Raises:
+            WrongModelKindError: not a reranker.
+            CancelledError: `stopped` said so.
+            ModelFailedError, BusyError, InferenceUnreachableError: no scores now.
+        """
+        self._elsewhere(model, "reranker")  # no other machine's model is one, so theirs are of the wrong kind
+        manifest = self._demand(model, "reranker")
+        scores: list[float] = []
+        tokens = 0
+        if not documents:
+            return scores, tokens
+        with self._connected(manifest, stopped) as connection:
+            for start in range(0, len(documents), _RERANK_AT_ONCE):
+                batch = list(documents[start : start + _RERANK_AT_ONCE])
+                body = {"query": query, "documents": batch, "raw": raw}
+                answer = connection.json("/v1/rerank", body, stopped)
+                scores += answers.scores(answer, len(batch), manifest)
+                tokens += int(answer["usage"]["prompt_tokens"])
+        return scores, tokens
 
     # -- tokens
 
@@ -233,10 +286,15 @@ class Gateway:
     ) -> list[int]:
         """Tokens of each text by the model's own vocabulary; the embedding model's for None.
 
+        Those of a model of another machine are only estimated, rather too high.
+
         Raises:
             CancelledError: `stopped` said so, also while others have all the places at the model.
         """
-        manifest = self._find(model or self._settings.embedding_model)
+        wanted = model or self._settings.embedding_model
+        if self._elsewhere(wanted):
+            return estimate(texts)
+        manifest = self._find(wanted)
         if not texts:
             return []
         with self._connected(manifest, stopped, waits) as connection:
@@ -254,13 +312,7 @@ class Gateway:
         """
         manifest = self._demand(model, "chat")
         with self._connected(manifest, stopped) as connection:
-            if manifest.engine != "llama":
-                texts = [str(message.get("content") or "") for message in body["messages"]]
-                answer = connection.json("/tokenize", {"texts": texts}, stopped)
-                return sum(int(count) for count in answer["counts"])
-            prompt = connection.json("/apply-template", schemas.harmless(body), stopped)["prompt"]
-            asked = {"content": prompt, "add_special": True, "parse_special": True}
-            return len(connection.json("/tokenize", asked, stopped)["tokens"])
+            return counting.prompt_tokens(connection, manifest, body, stopped)
 
     # -- chat
 
@@ -276,7 +328,8 @@ class Gateway:
 
         Raises:
             WrongModelKindError: not a chat model.
-            ContextTooLongError, BadInputError: the engine refuses the request.
+            ContextTooLongError: too much, also when the model's overflow policy has left out what it may.
+            BadInputError: the engine refuses the request.
             CancelledError: `stopped` said so while waiting.
             ModelFailedError, ModelQuarantinedError, BusyError, InferenceUnreachableError: no answer now.
         """
@@ -289,16 +342,24 @@ class Gateway:
     def _open(
         self, path: str, model: str, body: Mapping[str, Any], stopped: Stopped | None, waits: Waits | None
     ) -> RawStream:
-        manifest = self._demand(model, "chat")
         asked = schemas.harmless(body)
-        lease = self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waits)
+        far = self._elsewhere(model, "chat")
+        if far and self.remote:
+            return self.remote.open(far, path, asked, self._who, stopped)
+        manifest = self._demand(model, "chat")
+        waited = Waited(waits)
+        lease = self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waited.told)
+        waited.end()
         try:
             connection = ChildConnection(lease.socket, lease.api_key, manifest.name)
         except BaseException:
             lease.close()
             raise
-        stream = RawStream(lease, connection, stopped)
+        stream = RawStream(lease, connection, stopped, waited)
         try:
+            policy = self.load_settings.get(manifest.id).overflow
+            room = self._context_now(manifest) if policy != "stop" else 0
+            asked, stream.left_out = counting.fitted(connection, manifest, asked, policy, room, stopped)
             connection.send(path, {**asked, "stream": True})
             connection.begin(stopped)
         except BaseException:
@@ -306,19 +367,13 @@ class Gateway:
             raise
         return stream
 
+    def _context_now(self, manifest: Manifest) -> int:
+        """Tokens of one answer as the model is loaded, which may be under settings that have changed since."""
+        wished = self.load_settings.get(manifest.id).context_of(manifest.context, self._settings)
+        return int(self._client.status().get(manifest.id, {}).get("context") or wished)
+
     def _demand(self, model: str, kind: ModelKind) -> Manifest:
         manifest = self._find(model)
         if manifest.kind != kind:
             raise WrongModelKindError(name=manifest.name)
         return manifest
-
-
-def _vectors(answer: dict[str, Any], manifest: Manifest) -> Vectors:
-    try:
-        rows = [np.frombuffer(base64.b64decode(item["embedding"]), "<f4") for item in answer["data"]]
-        vectors: Vectors = np.stack(rows).astype(np.float32, copy=False)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFailedError(f"embedding answer: {error!r}", name=manifest.name) from error
-    if vectors.shape[1] != manifest.dimensions:
-        raise ModelFailedError(f"{vectors.shape[1]} dimensions", name=manifest.name)
-    return vectors

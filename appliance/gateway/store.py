@@ -3,17 +3,26 @@
 import os
 import shutil
 import threading
+from typing import Any
 
 from appliance import logs
 from appliance.config import Settings
-from appliance.errors import HakoError, ModelDamagedError, ModelInUseError, ModelNotFoundError
+from appliance.errors import (
+    HakoError,
+    InferenceUnreachableError,
+    ModelDamagedError,
+    ModelInUseError,
+    ModelNotFoundError,
+)
 from appliance.gateway.gateway import Gateway
+from appliance.inference import legacy
 from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
 from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
 from appliance.inference.importing import Importer, Incoming, Plan, Wish
+from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from appliance.inference.verify import verify_files
 
@@ -48,17 +57,32 @@ class ModelStore:
         """Raises ModelNotFoundError, ModelDamagedError."""
         return self._catalog.get(model)
 
-    def estimate(self, manifest: Manifest, held: int) -> Estimate | None:
-        """The memory it takes or would take; `held` is what it has now. None if its file can't be understood."""
+    def estimate(self, manifest: Manifest, held: int, wish: LoadSettings | None = None) -> Estimate | None:
+        """The memory it takes or would take; `held` is what it has now. None if its file can't be understood.
+
+        `wish` are settings to try; else those that are stored count.
+        """
         inference = self._settings.inference
-        if manifest.engine != "llama":
+        wish = wish or self._gateway.load_settings.get(manifest.id)
+        if manifest.engine not in ("llama", legacy.ENGINE):
             return estimate(manifest.size, manifest.context, inference, held=held)
         try:
             header = self._header(manifest)
         except HakoError as error:
             log.warning("model_not_estimated", model=manifest.id, code=error.code, detail=error.detail)
             return None
-        return estimate(manifest.size, manifest.context, inference, header=header, held=held)
+        places = legacy.PLACES if manifest.engine == legacy.ENGINE else None
+        return estimate(
+            manifest.size, manifest.context, inference, header=header, held=held, parallel=places, wish=wish
+        )
+
+    def running(self) -> dict[str, dict[str, Any]]:
+        """The models that are loaded or being loaded, by id; none while nobody can be asked."""
+        try:
+            states = self._client.status()
+        except InferenceUnreachableError:
+            return {}
+        return {model: now for model, now in states.items() if now["state"] in ("loaded", "loading")}
 
     def verify(self, model: str) -> Manifest:
         """Compare every file with its digest now.
@@ -71,7 +95,7 @@ class ModelStore:
         return manifest
 
     def remove(self, model: str) -> None:
-        """Unload it and erase its files and aliases; also one whose manifest is damaged.
+        """Unload it and erase its files, aliases and settings; also one whose manifest is damaged.
 
         Raises:
             ModelNotFoundError: no such model.
@@ -89,6 +113,7 @@ class ModelStore:
             folder.rename(leaving)
             self._unload(model)  # who asked for it in between
             self._gateway.aliases.drop(model)
+            self._gateway.load_settings.forget(model)
             shutil.rmtree(leaving, ignore_errors=True)
 
     def _demand_idle(self, model: str) -> None:

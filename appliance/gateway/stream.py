@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance.closing import Closing
 from appliance.errors import ModelFailedError
-from appliance.inference.client import Lease
+from appliance.gateway.waited import Waited
 from appliance.inference.refusals import from_engine
 from appliance.inference.transport import ChildConnection
 
@@ -17,8 +17,11 @@ DONE = b"[DONE]"
 class RawStream(Closing):
     """An engine's event stream, unchanged. Closing it gives the place at the model back."""
 
-    def __init__(self, lease: Lease, connection: ChildConnection, stopped: Stopped | None) -> None:
+    def __init__(self, lease: Closing, connection: ChildConnection, stopped: Stopped | None, waited: Waited) -> None:
         self._lease, self._connection, self._stopped = lease, connection, stopped
+        self.waited = waited
+        self.left_out = 0
+        """Messages of the chat that the model did not get, since they would not have fitted."""
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises CancelledError when stopped or cut, ModelFailedError when the engine died."""
@@ -63,6 +66,8 @@ class ChatStream(Closing):
         self.prompt_tokens: int | None = None
         self.tokens_per_s: float | None = None
         """The engine's own measure, if it gives one."""
+        self.left_out = raw.left_out
+        """Messages of the chat that the model did not get."""
 
     def __iter__(self) -> Iterator[str]:
         """Pieces of text as they come.

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from appliance.inference.engine import Engine, EngineLoadError, EngineSpec
 
 _ENGINES = {
+    "ctransformers": ("appliance.inference.engines.ctransformers", "CtransformersEngine"),
     "llama": ("appliance.inference.engines.llama", "LlamaEngine"),
     "onnx": ("appliance.inference.engines.onnx", "OnnxEngine"),
     "scripted": ("appliance.inference.engines.scripted", "ScriptedEngine"),

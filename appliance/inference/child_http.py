@@ -1,4 +1,4 @@
-"""The HTTP server of engines that bring none: OpenAI-shaped chat, completions and embeddings over a unix socket."""
+"""The HTTP server of engines that bring none: chat, completions, embeddings and reranking over a unix socket."""
 
 import base64
 import contextlib
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+Stopped = Callable[[], bool]
 
 _LONGEST_BODY = 64 << 20
 
@@ -38,19 +39,37 @@ class UnsupportedError(Exception):
     """This engine has no such endpoint, e.g. chat on an embedding model."""
 
 
+class CallerGoneError(Exception):
+    """Nobody waits for this answer any more."""
+
+
 class Answering(Protocol):
     """What this server needs of an engine."""
 
-    def chat(self, body: dict[str, Any]) -> Iterator[str]:
-        """Pieces of the answer; raises before the first one or not at all. Closing the iterator cancels."""
+    def chat(self, body: dict[str, Any]) -> Iterator[str | None]:
+        """Pieces of the answer, one for each token; raises before the first one or not at all.
+
+        Closing the iterator cancels. Before the first piece there may be None, as often as it likes: nothing yet,
+        and a moment at which a caller that has gone is noticed.
+        """
         ...
 
-    def complete(self, prompt: str) -> Iterator[str]:
+    def complete(self, prompt: str, body: dict[str, Any]) -> Iterator[str | None]:
         """What follows a bare text, without a template; else as `chat`."""
         ...
 
     def embed(self, texts: Sequence[str], *, truncate: bool) -> tuple[Vectors, int]:
         """L2-normalised vectors in the order of `texts`, and the tokens they had together."""
+        ...
+
+    def rerank(self, query: str, documents: Sequence[str], *, raw: bool, stopped: Stopped) -> tuple[list[float], int]:
+        """How well each document fits the query, in their order, and the tokens that were read.
+
+        Scores lie between 0 and 1, unless `raw` asks for the model's own logits. What is too long is cut.
+
+        Raises:
+            CallerGoneError: `stopped`, which is asked again and again, said so.
+        """
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]: ...
@@ -99,6 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/v1/chat/completions": self._chat,
             "/v1/completions": self._complete,
             "/v1/embeddings": self._embeddings,
+            "/v1/rerank": self._rerank,
             "/tokenize": self._tokenize,
         }
         route = routes.get(self.path)
@@ -114,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.BAD_REQUEST, "invalid_request_error", str(error))
         except UnsupportedError as error:
             self._refuse(HTTPStatus.NOT_IMPLEMENTED, "not_supported_error", str(error))
+        except CallerGoneError:
+            self.close_connection = True
 
     # -- routes
 
@@ -132,11 +154,17 @@ class _Handler(BaseHTTPRequestHandler):
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         self._json({"object": "list", "model": self.model, "data": data, "usage": usage})
 
+    def _rerank(self, body: dict[str, Any]) -> None:
+        query, documents = body["query"], _texts(body["documents"], "documents")
+        if not isinstance(query, str) or not documents:
+            raise ValueError("query must be a text, and documents a list with something in it")
+        scores, tokens = self.engine.rerank(query, documents, raw=bool(body.get("raw")), stopped=self._gone)
+        results = [{"index": i, "relevance_score": score} for i, score in enumerate(scores)]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        self._json({"object": "list", "model": self.model, "results": results, "usage": usage})
+
     def _tokenize(self, body: dict[str, Any]) -> None:
-        texts = body["texts"]
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError("texts must be a list of texts")
-        self._json({"counts": self.engine.count_tokens(texts)})
+        self._json({"counts": self.engine.count_tokens(_texts(body["texts"], "texts"))})
 
     def _chat(self, body: dict[str, Any]) -> None:
         _demand_stream(body)
@@ -148,20 +176,34 @@ class _Handler(BaseHTTPRequestHandler):
         prompt = body["prompt"]
         if not isinstance(prompt, str):
             raise TypeError("prompt must be a text")
-        self._answer(body, self.engine.complete(prompt), _text, [prompt])
+        self._answer(body, self.engine.complete(prompt, body), _text, [prompt])
 
-    def _answer(self, body: dict[str, Any], pieces: Iterator[str], shape: "_Shape", prompt: Sequence[str]) -> None:
+    def _answer(
+        self, body: dict[str, Any], pieces: Iterator[str | None], shape: "_Shape", prompt: Sequence[str]
+    ) -> None:
         try:
-            first = next(pieces, None)
+            begun = self._begun(pieces)
+            if begun is None:
+                self.close_connection = True
+                return
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
-            self._stream(body, itertools.chain(() if first is None else (first,), pieces), shape, prompt)
+            self._stream(body, begun, shape, prompt)
         except OSError:
             self.close_connection = True
         finally:
             getattr(pieces, "close", lambda: None)()
+
+    def _begun(self, pieces: Iterator[str | None]) -> Iterator[str] | None:
+        """The pieces once the first one has come; None if the caller goes before that."""
+        for first in pieces:
+            if first is not None:
+                return (piece for piece in itertools.chain((first,), pieces) if piece is not None)
+            if self._gone():
+                return None
+        return iter(())
 
     def _stream(self, body: dict[str, Any], pieces: Iterator[str], shape: "_Shape", prompt: Sequence[str]) -> None:
         chat = shape is _delta
@@ -231,6 +273,12 @@ def _object(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise TypeError("not an object")
     return body
+
+
+def _texts(given: Any, field: str) -> list[str]:
+    if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+        raise ValueError(f"{field} must be a list of texts")
+    return given
 
 
 _Shape = Callable[..., dict[str, Any]]

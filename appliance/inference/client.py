@@ -18,8 +18,9 @@ _LOAD_SECONDS = 660.0
 
 _Connection = socket.socket
 
-Waits = Callable[[str, int], None]
-"""Told `queued` or `loading` and the place in the queue, each time it changes."""
+Waits = Callable[[str, int, float | None], None]
+"""Told `queued` or `loading`, the place in the queue, and the seconds it may take if that is known; each time the
+place changes."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _await(
                 raise by_code(message["code"], **message["params"])
             case "queued" | "loading" as stage:
                 if waits:
-                    waits(stage, message["position"])
+                    waits(stage, message["position"], message.get("wait_s"))
             case event if event == wanted and event:
                 return message
             case _:

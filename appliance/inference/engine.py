@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 EngineKind = Literal["chat", "embedding", "reranker"]
+Speculation = Literal["off", "ngram"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,10 @@ class EngineSpec:
     provider: str
     memory_bytes: int
     """Address-space limit of the child."""
+    template: str = ""
+    """Jinja chat template; the model's own where it is empty."""
+    speculation: Speculation = "off"
+    """`ngram`: guess the next words from what the context says already."""
 
     @property
     def file(self) -> Path:

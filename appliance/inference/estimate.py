@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from appliance.config import Inference
 from appliance.inference.gguf import Header
+from appliance.inference.load_settings import LoadSettings
 from appliance.machine import resources
 
 SCRATCH_BYTES: Final = 256 << 20
@@ -44,13 +45,24 @@ class Estimate:
         return "fits" if self.needed + reserve <= self.available else "tight"
 
 
-def estimate(size: int, context: int, settings: Inference, *, header: Header | None = None, held: int = 0) -> Estimate:
+def estimate(
+    size: int,
+    context: int,
+    settings: Inference,
+    *,
+    header: Header | None = None,
+    held: int = 0,
+    parallel: int | None = None,
+    wish: LoadSettings = LoadSettings(),  # noqa: B008 - frozen
+) -> Estimate:
     """For a model of `size` bytes that was trained to hold `context` tokens.
 
-    `header` is there for models with a cache; `held` is what the model takes already.
+    `header` is there for models with a cache; `held` is what the model takes already; `parallel` is how many
+    answers its engine writes at once where that is not for the settings to say; `wish` is what the operator wants for
+    this very model.
     """
-    own = min(context, settings.context_tokens) if header else context
-    parallel = settings.parallel if header else 1
+    own = wish.context_of(context, settings) if header else context
+    parallel = (parallel or wish.parallel_of(settings)) if header else 1
     return Estimate(
         weights=size,
         cache=header.cache_bytes_per_token * own * parallel if header else 0,

@@ -69,6 +69,12 @@ class Header:
     """Files that the model was split into; 1 for a whole one."""
     pooling: bool
     """Whether it makes one vector of a text, as embedding models do."""
+    scored: bool
+    """Whether the words of the vocabulary have scores, by which SPM picks them."""
+    output: bool
+    """Whether there is a matrix of its own for the words that come out; else the one of those that go in is used."""
+    tensor_types: tuple[str, ...]
+    """What the tensors are stored as, in alphabetical order."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,22 @@ def parse(data: Data, size: int) -> Header:
     Raises:
         GgufError: for everything that is not right; never anything else.
     """
+    version, entries, tensors = _read(data, size)
+    return _Reading(entries).header(version, tensors)
+
+
+def chat_template(data: Data, size: int) -> str:
+    """The template that puts a conversation into the model's form, in Jinja; empty if there is none.
+
+    Raises:
+        GgufError: as `parse`.
+    """
+    _version, entries, _tensors = _read(data, size)
+    return _Reading(entries).template()
+
+
+def _read(data: Data, size: int) -> tuple[int, dict[str, Any], list["_Tensor"]]:
+    """Version, entries and tensors, each of which can be."""
     cursor = _Cursor(data, min(len(data), size, HEADER_BYTES))
     if cursor.take(4) != _MAGIC:
         raise GgufError("is not a GGUF file")
@@ -141,7 +163,7 @@ def parse(data: Data, size: int) -> Header:
     entries = _entries(cursor, entry_count)
     tensors = _tensors(cursor, tensor_count)
     _check_places(tensors, _alignment(entries), cursor.place, size)
-    return _Reading(entries).header(version, tensors)
+    return version, entries, tensors
 
 
 # -- entries
@@ -277,10 +299,16 @@ class _Reading:
             cache_bytes_per_token=self._cache(blocks, width),
             parameters=sum(tensor.elements for tensor in tensors),
             quantization=self._quantization(tensors),
-            template=len(self._text("tokenizer.chat_template", _TEXT_BYTES)),
+            template=len(self.template()),
             splits=max(1, self._integer("split.count", 0, 1 << 16)),
             pooling=self._own("pooling_type", 0, 16) > 0,
+            scored="tokenizer.ggml.scores" in self.entries,
+            output=any(tensor.name == "output.weight" for tensor in tensors),
+            tensor_types=tuple(sorted({tensor.kind.name for tensor in tensors})),
         )
+
+    def template(self) -> str:
+        return self._text("tokenizer.chat_template", _TEXT_BYTES)
 
     def _text(self, key: str, longest: int) -> str:
         value = self.entries.get(key, "")

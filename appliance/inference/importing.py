@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from appliance import durable, logs
 from appliance.closing import Closing
@@ -23,11 +23,14 @@ from appliance.errors import (
     BadInputError,
     ConflictError,
     DiskFullError,
+    EngineMissingError,
     HakoError,
     ModelFileError,
+    ModelLegacyError,
     ModelPathError,
     ModelUnsupportedError,
 )
+from appliance.inference import legacy
 from appliance.inference import manifest as manifests
 from appliance.inference.catalog import INCOMING, UNFINISHED, Catalog
 from appliance.inference.estimate import Estimate, estimate
@@ -65,6 +68,8 @@ class Wish:
     name: str = ""
     link: bool = False
     """Share the file's bytes instead of copying them; same file system only."""
+    engine: Literal["llama", "ctransformers"] = "llama"
+    """The second one is for older models only, see `legacy`."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Importer:
             ModelPathError: not an ordinary file that can be read.
             ModelFileError: not a whole GGUF file.
             ModelUnsupportedError: no model that can chat on this box.
+            ModelLegacyError: none for the engine that was asked for.
+            EngineMissingError: that engine is not installed.
         """
         with _opened(wish.path) as source:
             return self._plan(source, wish)
@@ -113,7 +120,7 @@ class Importer:
         Raises:
             DiskFullError: no room; nothing was written.
             ConflictError: the same file is being imported.
-            ModelPathError, ModelFileError, ModelUnsupportedError: as `plan`.
+            ModelPathError, ModelFileError, ModelUnsupportedError, ModelLegacyError, EngineMissingError: as `plan`.
         """
         source = _opened(wish.path)
         try:
@@ -140,15 +147,24 @@ class Importer:
     def _plan(self, source: "_Source", wish: Wish) -> Plan:
         header = examine(source.descriptor, source.name)
         _demand_chat(header, source.name)
+        older = wish.engine == legacy.ENGINE
+        if older:
+            _demand_legacy(header, source.name)
         languages = wish.languages or tuple(code for code in header.languages if _LANGUAGE.fullmatch(code))
         return Plan(
             model=self._free_id(Path(source.name).stem),
             name=(wish.name or _one_line(header.name) or source.name)[:200],
             header=header,
             size=source.size,
-            size_class=_size_class(header.parameters),
+            size_class=_size_class(header.parameters, has_grammar=not older),
             languages=languages or (UNKNOWN_LANGUAGE,),
-            estimate=estimate(source.size, header.context, self._settings.inference, header=header),
+            estimate=estimate(
+                source.size,
+                header.context,
+                self._settings.inference,
+                header=header,
+                parallel=legacy.PLACES if older else None,
+            ),
         )
 
     def _free_id(self, stem: str) -> str:
@@ -211,7 +227,8 @@ class Incoming(Closing):
             ModelFileError: what came is not what was looked at.
         """
         for known in self._catalog.all().values():
-            if any(file.sha256 == self._digest for file in known.files.values()):
+            same = any(file.sha256 == self._digest for file in known.files.values())
+            if same and known.engine == self._wish.engine:
                 return Imported(known, is_new=False)
         with (self._folder / self._entry).open("rb") as stored:
             header = examine(stored.fileno(), self._source.name)
@@ -262,7 +279,7 @@ class Incoming(Closing):
             id=plan.model,
             name=plan.name,
             kind="chat",
-            engine="llama",
+            engine=wish.engine,
             files={self._entry: ModelFile(sha256=self._digest, size=plan.size)},
             entry=self._entry,
             licence=wish.licence,
@@ -329,8 +346,17 @@ def _demand_chat(header: Header, name: str) -> None:
         raise ModelUnsupportedError(f"no chat model: {header.architecture}", name=name)
 
 
-def _size_class(parameters: int) -> SizeClass:
-    return next((name for below, name in _SIZES if parameters < below), "large")
+def _demand_legacy(header: Header, name: str) -> None:
+    if reason := legacy.obstacle(header):
+        raise ModelLegacyError(reason, name=name)
+    if not legacy.version():
+        raise EngineMissingError(legacy.ENGINE, name=name)
+
+
+def _size_class(parameters: int, *, has_grammar: bool) -> SizeClass:
+    """Answers of tiny models are held together by a grammar; where there is none they go the way of small ones."""
+    named: SizeClass = next((name for below, name in _SIZES if parameters < below), "large")
+    return "small" if named == "tiny" and not has_grammar else named
 
 
 def _one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""One model's life: load on demand, a first-come queue for its places, restart after a crash, quarantine."""
+"""One model's life: load on demand, a fair queue for its places, restart after a crash, quarantine, end when idle."""
 
 import math
 import threading
@@ -9,20 +9,24 @@ from typing import Any, Literal
 
 from appliance import clock, logs
 from appliance.errors import BusyError, CancelledError, HakoError, ModelFailedError, ModelQuarantinedError
+from appliance.inference.engine import EngineSpec
+from appliance.inference.fair_queue import FairQueue, Ticket
 from appliance.inference.manifest import Manifest
+from appliance.inference.pace import Pace
 from appliance.inference.spawn import Child
+from appliance.inference.terms import Terms
 from appliance.machine import resources
 
 log = logs.get(__name__)
 
 State = Literal["idle", "loading", "loaded", "failed", "quarantined"]
 Stage = Literal["queued", "loading"]
-Waiting = Callable[[Stage, int], bool]
-"""Told the stage and the place in the queue while somebody waits; False when nobody waits any more."""
+Waiting = Callable[[Stage, int, float | None], bool]
+"""Told the stage, the place in the queue and the seconds it will take, if that is known, while somebody waits; False
+when nobody waits any more."""
 
 CRASHES = 3
 CRASH_WINDOW_SECONDS = 300.0
-_LONGEST_QUEUE = 64
 _LOOK_SECONDS = 0.25
 _DRAIN_SECONDS = 20.0
 
@@ -32,51 +36,55 @@ class Grant:
     """One place at a running child."""
 
     child: Child
+    since: float
+    """On the monotonic clock."""
+
+
+Launch = Callable[[Manifest, EngineSpec, Callable[[Child], None]], Child]
+"""Verifies, makes room and starts; blocks until the child is ready or raises. The child's end is told to the last."""
 
 
 class Runner:
-    """Thread-safe. `launch` verifies, estimates and starts; it blocks until the child is ready or raises."""
+    """Thread-safe."""
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        places: int,
-        memory_limit: int,
-        launch: Callable[[Manifest, Callable[[Child], None]], Child],
-        backoff_seconds: float = 1.0,
-    ) -> None:
+    def __init__(self, manifest: Manifest, terms: Terms, launch: Launch, backoff_seconds: float = 1.0) -> None:
         self.manifest = manifest
-        self._places = places
-        self._memory_limit = memory_limit
+        self.terms = terms
+        """As they are now; a child that was started under others is replaced when it is idle."""
+        self._in_force = terms
         self._launch = launch
         self._backoff = backoff_seconds
         self._change = threading.Condition()
-        self._queue: deque[object] = deque()
+        self._queue = FairQueue()
         self._grants: set[Grant] = set()
         self._child: Child | None = None
         self._loading = False
-        self._draining = False
+        self._leaving = 0
+        """Callers that wait for answers or a child to end; nothing is granted and nothing started meanwhile."""
         self._keep = False
         self._stopped = False
         self._error: HakoError | None = None
         self._failures = 0
         self._crashes: deque[float] = deque(maxlen=CRASHES)
         self._not_before = 0.0
+        self._loaded_at = 0.0
+        self._used_at = 0.0
+        self._answered = 0
+        self._pace = Pace()
 
-    def lease(self, waiting: Waiting) -> Grant:
-        """Wait for a place, loading the model if need be.
+    def lease(self, who: str, waiting: Waiting) -> Grant:
+        """Wait for a place in the turn of `who`, loading the model if need be.
 
         Raises:
-            BusyError: the queue is full.
+            BusyError: the queue is full, or `who` has too many requests in it.
             ModelQuarantinedError: crashed too often.
             CancelledError: `waiting` said that nobody waits any more.
             HakoError: why the model could not be loaded.
         """
-        ticket = object()
         with self._change:
-            if len(self._queue) >= _LONGEST_QUEUE:
-                raise BusyError("queue full", retry_after_s=10)
-            self._queue.append(ticket)
+            if self._queue.is_full_for(who):
+                raise BusyError("queue full", retry_after_s=self._pace.retry_after(self._in_force.places))
+            ticket = self._queue.join(who)
             seen = self._failures
         try:
             while True:
@@ -88,46 +96,66 @@ class Runner:
                     if grant:
                         self._take_back(grant, ticket)
                     stage: Stage = "loading" if self._child is None else "queued"
-                    place = self._queue.index(ticket) + 1
-                if not waiting(stage, place):
+                    place = self._queue.place(ticket)
+                    seconds = self._pace.wait(place, self._in_force.places) if stage == "queued" else None
+                if not waiting(stage, place, seconds):
                     raise CancelledError("left the queue")
                 with self._change:
                     if not self._could_grant(ticket):
                         self._change.wait(_LOOK_SECONDS)
         finally:
             with self._change:
-                if ticket in self._queue:
-                    self._queue.remove(ticket)
+                self._queue.leave(ticket)
                 self._change.notify_all()
 
     def release(self, grant: Grant) -> None:
         """Give the place back; harmless after the child has gone."""
         with self._change:
-            self._grants.discard(grant)
-            self._change.notify_all()
+            if grant in self._grants:
+                self._answered += 1
+                self._pace.note(clock.monotonic() - grant.since)
+            self._give_back(grant)
 
     def load(self, waiting: Waiting) -> None:
-        """Load and keep loaded: lifts a quarantine, restarts after crashes."""
+        """Load and keep loaded, as the terms are now: lifts a quarantine, restarts after crashes."""
         with self._change:
             self._keep = True
             self._crashes.clear()
             self._not_before = 0.0
             if self._child is None:
                 self._error = None
-        self.release(self.lease(waiting))
+            outdated = self._is_outdated()
+        if outdated:
+            self._drain()
+        grant = self.lease("", waiting)
+        with self._change:
+            self._give_back(grant)
 
     def unload(self) -> None:
         """Let running answers end, then stop the child."""
-        deadline = clock.monotonic() + _DRAIN_SECONDS
         with self._change:
             self._keep = False
-            self._draining = True
-            while self._grants and clock.monotonic() < deadline:
-                self._change.wait(_LOOK_SECONDS)
-            child, self._child = self._child, None
-            self._draining = False
-        if child:
-            child.stop()
+        self._drain()
+
+    def unload_if_idle(self) -> bool:
+        """Stop the child at once if nobody has a place or waits for one; whether it was so."""
+        with self._change:
+            if not self._is_idle():
+                return False
+            child = self._take_child()
+        self._see_off(child)
+        return True
+
+    def tend(self) -> None:
+        """Unload what nobody has asked for in too long, load anew what has other terms now; called once a second."""
+        with self._change:
+            overdue = 0 < self._idle_limit() <= self._idle_seconds()
+            outdated = self._is_outdated()
+        if (overdue or outdated) and self.unload_if_idle():
+            log.info("model_unloaded", model=self.manifest.id, why="idle" if overdue else "new terms")
+            if not overdue:
+                with self._change:
+                    self._start_loading()
 
     def stop(self) -> None:
         """The supervisor ends: no more restarts."""
@@ -142,9 +170,22 @@ class Runner:
         """Kill the child when it has outgrown its limit; called once a second."""
         with self._change:
             child = self._child
-        if child and (used := resources.rss(child.pid)) > self._memory_limit:
-            log.error("child_over_memory", model=self.manifest.id, used=used, limit=self._memory_limit)
+            limit = self._in_force.memory_limit
+        if child and (used := resources.rss(child.pid)) > limit:
+            log.error("child_over_memory", model=self.manifest.id, used=used, limit=limit)
             child.kill()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child that takes requests."""
+        with self._change:
+            return self._child.pid if self._child else None
+
+    @property
+    def idle_since(self) -> float | None:
+        """When the last place was given back, on the monotonic clock; None while it's in use or not loaded."""
+        with self._change:
+            return self._used_at if self._is_idle() else None
 
     def status(self) -> dict[str, Any]:
         """What the models page shows."""
@@ -160,6 +201,12 @@ class Runner:
                 "context": loaded.context if loaded else None,
                 "busy": len(self._grants),
                 "waiting": len(self._queue),
+                "parallel": self._in_force.places if child else None,
+                "pinned": self.terms.pinned,
+                "since": round(clock.monotonic() - self._loaded_at, 1) if child else None,
+                "idle_s": round(self._idle_seconds(), 1) if child else None,
+                "answered": self._answered if child else 0,
+                "wait_s": self._wait_for_the_next(),
                 "error": {"code": self._error.code, "params": self._error.params} if self._error else None,
             }
 
@@ -177,11 +224,64 @@ class Runner:
     def _quarantined(self) -> bool:
         return len(self._crashes) == CRASHES and self._crashes[-1] - self._crashes[0] < CRASH_WINDOW_SECONDS
 
-    def _could_grant(self, ticket: object) -> bool:
-        free = len(self._grants) < self._places and not self._draining
-        return self._child is not None and free and self._queue[0] is ticket
+    def _is_idle(self) -> bool:
+        return self._child is not None and not self._grants and not self._queue and not self._leaving
 
-    def _try_grant(self, ticket: object, seen: int) -> Grant | None:
+    def _idle_seconds(self) -> float:
+        return clock.monotonic() - self._used_at if self._is_idle() else 0.0
+
+    def _idle_limit(self) -> float:
+        if self.terms.own_idle_seconds is not None:
+            return self.terms.own_idle_seconds
+        return 0.0 if self._keep or self.terms.pinned else self.terms.idle_seconds
+
+    def _is_outdated(self) -> bool:
+        return self._child is not None and self._in_force.spec != self.terms.spec
+
+    def _wait_for_the_next(self) -> float | None:
+        """How long somebody who came now would wait, if it can be said."""
+        if self._child is None:
+            return None
+        if not self._queue and len(self._grants) < self._in_force.places:
+            return 0.0
+        return self._pace.wait(len(self._queue) + 1, self._in_force.places)
+
+    def _give_back(self, grant: Grant) -> None:
+        self._grants.discard(grant)
+        self._used_at = clock.monotonic()
+        self._change.notify_all()
+
+    def _drain(self) -> None:
+        """Let running answers end, grant no others, stop the child."""
+        deadline = clock.monotonic() + _DRAIN_SECONDS
+        with self._change:
+            self._leaving += 1
+            while self._grants and clock.monotonic() < deadline:
+                self._change.wait(_LOOK_SECONDS)
+            child = self._take_child()
+            self._leaving -= 1
+        self._see_off(child)
+
+    def _take_child(self) -> Child | None:
+        child, self._child = self._child, None
+        self._leaving += 1
+        return child
+
+    def _see_off(self, child: Child | None) -> None:
+        """Stop it; only then may the next one start, which needs its memory."""
+        try:
+            if child:
+                child.stop()
+        finally:
+            with self._change:
+                self._leaving -= 1
+                self._change.notify_all()
+
+    def _could_grant(self, ticket: Ticket) -> bool:
+        free = len(self._grants) < self._in_force.places and not self._leaving
+        return self._child is not None and free and self._queue.is_next(ticket)
+
+    def _try_grant(self, ticket: Ticket, seen: int) -> Grant | None:
         if self._stopped:
             raise ModelFailedError("the box is stopping", name=self.manifest.name)
         if self._child is None:
@@ -193,20 +293,20 @@ class Runner:
             return None
         if not self._could_grant(ticket):
             return None
-        self._queue.popleft()
-        grant = Grant(self._child)
+        self._queue.serve(ticket)
+        grant = Grant(self._child, clock.monotonic())
         self._grants.add(grant)
         return grant
 
-    def _take_back(self, grant: Grant, ticket: object) -> None:
+    def _take_back(self, grant: Grant, ticket: Ticket) -> None:
         # Its child is dying: first in line again, until the news of its death is here.
         self._grants.discard(grant)
-        self._queue.appendleft(ticket)
+        self._queue.put_back(ticket)
         if self._child is grant.child:
             self._change.wait(_LOOK_SECONDS)
 
     def _start_loading(self) -> None:
-        if self._loading or self._draining or self._stopped or clock.monotonic() < self._not_before:
+        if self._loading or self._leaving or self._stopped or clock.monotonic() < self._not_before:
             return
         self._loading = True
         threading.Thread(target=self._load, name=f"load-{self.manifest.id}", daemon=True).start()
@@ -214,8 +314,9 @@ class Runner:
     def _load(self) -> None:
         error: HakoError | None = None
         child: Child | None = None
+        terms = self.terms
         try:
-            child = self._launch(self.manifest, self._exited)
+            child = self._launch(self.manifest, terms.spec, self._exited)
         except HakoError as refused:
             error = refused
         except OSError as broken:
@@ -228,6 +329,9 @@ class Runner:
             self._error = error
             if child and child.alive and not self._stopped:
                 self._child = child
+                self._in_force = terms
+                self._loaded_at = self._used_at = clock.monotonic()
+                self._answered = 0
                 log.info("model_loaded", model=self.manifest.id, seconds=round(clock.monotonic() - child.started, 2))
             elif error or child:
                 self._failed(error or ModelFailedError("died when ready", name=self.manifest.name))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from appliance import clock, logs
 from appliance.config import REPOSITORY
-from appliance.errors import HakoError, ModelDamagedError, ModelFailedError
+from appliance.errors import ChatTemplateError, EngineMissingError, HakoError, ModelDamagedError, ModelFailedError
+from appliance.inference import legacy
 from appliance.inference.engine import EngineSpec, Loaded
 
 log = logs.get(__name__)
@@ -76,6 +77,7 @@ class Child:
 
         Raises:
             ModelDamagedError: the runtime refuses the files.
+            ChatTemplateError: the files are right, the operator's template is not.
             ModelFailedError: it died or never became ready.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -100,6 +102,10 @@ class Child:
         return self.loaded
 
     def _failure(self, report: dict[str, object]) -> HakoError:
+        if self.spec.engine == legacy.ENGINE and not legacy.version():
+            return EngineMissingError(legacy.ENGINE, name=self.spec.model)
+        if "refused" in report and self.spec.template and "chat template" in self.last_words():
+            return ChatTemplateError("the engine's own reader refuses it", line=1)
         if "refused" in report:
             return ModelDamagedError(f"engine: {report['refused']}; {self.last_words()}", name=self.spec.model)
         return ModelFailedError(f"died while loading: {self.last_words()}", name=self.spec.model)

@@ -1,33 +1,42 @@
 """The inference process's heart: a unix socket where leases are asked for, one runner per model behind it."""
 
 import contextlib
+import dataclasses
 import math
 import secrets
 import select
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from appliance import logs
 from appliance.config import Settings
-from appliance.errors import BadInputError, ConflictError, HakoError, ModelFailedError, ModelTooLargeError
+from appliance.errors import (
+    BadInputError,
+    ConflictError,
+    HakoError,
+    ModelFailedError,
+    ModelNotFoundError,
+    ModelTooLargeError,
+)
 from appliance.inference.catalog import Catalog
 from appliance.inference.engine import EngineSpec
-from appliance.inference.estimate import SCRATCH_BYTES
+from appliance.inference.estimate import estimate
+from appliance.inference.headers import Headers
+from appliance.inference.load_settings import LoadSettingsStore
 from appliance.inference.manifest import Manifest
 from appliance.inference.protocol import Lines, Message, send
+from appliance.inference.room import Room
 from appliance.inference.runner import Grant, Runner
 from appliance.inference.spawn import Child
+from appliance.inference.terms import Terms, terms_of
 from appliance.inference.verify import Verifier
-from appliance.machine import peers, resources
+from appliance.machine import peers
 
 log = logs.get(__name__)
 
-_MIB = 1 << 20
 _WATCH_SECONDS = 1.0
-_EMBEDDING_PLACES = 4
-"""Batches at once; more would only queue inside the child."""
+_LONGEST_WHO = 200
 
 
 class Supervisor:
@@ -37,7 +46,10 @@ class Supervisor:
         self._settings = settings
         self._catalog = Catalog(settings.models)
         self._verifier = Verifier(settings.run_dir / "verified-models.json")
+        self._headers = Headers(self._catalog)
+        self._wishes = LoadSettingsStore(settings.model_settings, self._catalog)
         self._runners: dict[str, Runner] = {}
+        self._room = Room(self._all, (settings.inference.chat_model, settings.inference.embedding_model))
         self._starting: set[Child] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -63,8 +75,10 @@ class Supervisor:
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def preload(self, models: list[str]) -> None:
-        """Load these in the background, and keep them."""
-        for model in models:
+        """Load these and the pinned ones in the background, and keep them."""
+        wishes = self._wishes.getter()
+        pinned = [model for model in self._catalog.all() if wishes(model).pinned]
+        for model in dict.fromkeys([*models, *pinned]):
             threading.Thread(target=self._preload, args=(model,), name=f"preload-{model}", daemon=True).start()
 
     def stop(self) -> None:
@@ -74,11 +88,10 @@ class Supervisor:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         with self._lock:
-            runners = list(self._runners.values())
             starting = list(self._starting)
         for child in starting:
             child.kill()
-        threads = [threading.Thread(target=runner.stop) for runner in runners]
+        threads = [threading.Thread(target=runner.stop) for runner in self._all()]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -89,14 +102,22 @@ class Supervisor:
 
     def _runner(self, model: str) -> Runner:
         manifest = self._catalog.get(model)
-        inference = self._settings.inference
+        terms = self._terms(manifest)
         with self._lock:
             runner = self._runners.get(model)
-            if runner is None or (runner.manifest != manifest and runner.status()["pid"] is None):
-                places = inference.parallel if manifest.kind == "chat" else _EMBEDDING_PLACES
-                limit = manifest.size + inference.child_memory_mb * _MIB
-                runner = self._runners[model] = Runner(manifest, places, limit, self._launch)
+            if runner is None or (runner.manifest != manifest and runner.pid is None):
+                runner = self._runners[model] = Runner(manifest, terms, self._launch)
+        if runner.manifest == manifest:
+            runner.terms = terms
         return runner
+
+    def _all(self) -> list[Runner]:
+        with self._lock:
+            return list(self._runners.values())
+
+    def _terms(self, manifest: Manifest) -> Terms:
+        folder = self._catalog.folder(manifest.id)
+        return terms_of(manifest, folder, self._settings, self._wishes.get(manifest.id))
 
     def _unload(self, model: str) -> None:
         """Also a model that is no longer in the catalogue: one that is being removed."""
@@ -106,59 +127,65 @@ class Supervisor:
             runner = self._runner(model)
         runner.unload()
 
-    def _launch(self, manifest: Manifest, exited: Callable[[Child], None]) -> Child:
-        folder = self._catalog.folder(manifest.id)
-        self._verifier.check(manifest, folder)
-        missing = manifest.size + SCRATCH_BYTES - resources.available()
-        if missing > 0:
-            raise ModelTooLargeError(f"{missing} bytes short", missing_gb=math.ceil(missing / 1e9))
-        child = Child(self._spec(manifest, folder), exited)
-        with self._lock:
-            self._starting.add(child)
-        try:
-            if self._ending.is_set():
-                raise ModelFailedError("the box is stopping", name=manifest.name)
-            child.wait_ready()
-        except HakoError:
-            child.stop()
-            raise
-        finally:
+    def _launch(self, manifest: Manifest, spec: EngineSpec, exited: Callable[[Child], None]) -> Child:
+        if not self._catalog.has(manifest.id):
+            raise ModelNotFoundError(name=manifest.id)
+        self._verifier.check(manifest, self._catalog.folder(manifest.id))
+        with self._room.promised(manifest, self._needed(manifest, spec)) as promise:
+            child = Child(self._own(spec), exited)
+            promise.pid = child.pid
             with self._lock:
-                self._starting.discard(child)
+                self._starting.add(child)
+            try:
+                if self._ending.is_set():
+                    raise ModelFailedError("the box is stopping", name=manifest.name)
+                child.wait_ready()
+            except HakoError:
+                child.stop()
+                raise
+            finally:
+                with self._lock:
+                    self._starting.discard(child)
         return child
 
-    def _spec(self, manifest: Manifest, folder: Path) -> EngineSpec:
+    def _own(self, spec: EngineSpec) -> EngineSpec:
+        path = self._settings.run_dir / f"m-{secrets.token_hex(6)}.sock"
+        return dataclasses.replace(spec, socket=str(path), api_key=secrets.token_urlsafe(32))
+
+    def _needed(self, manifest: Manifest, spec: EngineSpec) -> int:
+        """Bytes that the model will take.
+
+        Raises:
+            ModelTooLargeError: more than any model's process may take here, so that it would be killed over it.
+        """
         inference = self._settings.inference
-        chat = manifest.kind == "chat"
-        return EngineSpec(
-            model=manifest.id,
-            kind=manifest.kind,
-            engine=manifest.engine,
-            folder=str(folder.absolute()),
-            entry=manifest.entry,
-            socket=str(self._settings.run_dir / f"m-{secrets.token_hex(6)}.sock"),
-            api_key=secrets.token_urlsafe(32),
-            threads=inference.threads or max(1, resources.cores() - 1),
-            parallel=inference.parallel,
-            context=min(manifest.context, inference.context_tokens) if chat else manifest.context,
-            dimensions=manifest.dimensions or 0,
-            provider=inference.provider,
-            # Address space counts what is reserved and never touched: twice the resident limit.
-            memory_bytes=2 * (manifest.size + inference.child_memory_mb * _MIB),
-        )
+        asked = inference.model_copy(update={"context_tokens": spec.context, "parallel": spec.parallel})
+        header = self._headers.find(manifest)
+        needed = estimate(manifest.size, spec.context, asked, header=header).needed
+        over = needed - manifest.size - (inference.child_memory_mb << 20)
+        if over > 0:
+            raise ModelTooLargeError(f"{over} bytes over child_memory_mb", missing_gb=math.ceil(over / 1e9))
+        return needed
 
     def _preload(self, model: str) -> None:
         try:
-            self._runner(model).load(lambda _stage, _place: not self._ending.is_set())
+            self._runner(model).load(lambda _stage, _place, _seconds: not self._ending.is_set())
         except HakoError as error:
             log.warning("preload_failed", model=model, code=error.code, detail=error.detail)
 
     def _watch(self) -> None:
         while not self._ending.wait(_WATCH_SECONDS):
-            with self._lock:
-                runners = list(self._runners.values())
-            for runner in runners:
-                runner.watch_memory()
+            for runner in self._all():
+                if runner.pid is not None:
+                    runner.watch_memory()
+                    self._tend(runner)
+
+    def _tend(self, runner: Runner) -> None:
+        with contextlib.suppress(HakoError):  # it is being removed
+            manifest = self._catalog.get(runner.manifest.id)
+            if manifest == runner.manifest:
+                runner.terms = self._terms(manifest)
+        runner.tend()
 
     # -- connections
 
@@ -191,7 +218,7 @@ class Supervisor:
         model = str(message.get("model", ""))
         match message.get("op"):
             case "lease":
-                self._lease(connection, self._runner(model))
+                self._lease(connection, self._runner(model), str(message.get("who", ""))[:_LONGEST_WHO])
             case "load":
                 self._runner(model).load(_telling(connection))
                 send(connection, {"event": "done"})
@@ -199,14 +226,12 @@ class Supervisor:
                 self._unload(model)
                 send(connection, {"event": "done"})
             case "status":
-                with self._lock:
-                    runners = list(self._runners.values())
-                send(connection, {"event": "done", "models": [runner.status() for runner in runners]})
+                send(connection, {"event": "done", "models": [runner.status() for runner in self._all()]})
             case _:
                 raise BadInputError("unknown operation", field="op")
 
-    def _lease(self, connection: socket.socket, runner: Runner) -> None:
-        grant = runner.lease(_telling(connection))
+    def _lease(self, connection: socket.socket, runner: Runner, who: str) -> None:
+        grant = runner.lease(who, _telling(connection))
         try:
             spec = grant.child.spec
             send(connection, {"event": "granted", "socket": spec.socket, "api_key": spec.api_key, "model": spec.model})
@@ -224,18 +249,19 @@ class Supervisor:
                 return
 
 
-def _telling(connection: socket.socket) -> Callable[[str, int], bool]:
+def _telling(connection: socket.socket) -> Callable[[str, int, float | None], bool]:
     """Report stage and place when they change, and notice that the client has gone."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
     last: list[tuple[str, int]] = []
 
-    def tell(stage: str, place: int) -> bool:
+    def tell(stage: str, place: int, seconds: float | None) -> bool:
         if poll.poll(0):
             return False
         if last != [(stage, place)]:
             last[:] = [(stage, place)]
-            send(connection, {"event": stage, "position": place})
+            known = {} if seconds is None else {"wait_s": seconds}
+            send(connection, {"event": stage, "position": place, **known})
         return True
 
     return tell

@@ -21,6 +21,7 @@ _SILENCE_SECONDS = 600.0
 _CHUNK = 65536
 
 Stopped = Callable[[], bool]
+Refused = Callable[[int, bytes, str], HakoError]
 
 
 class ChildConnection(Closing):
@@ -31,8 +32,10 @@ class ChildConnection(Closing):
     `cut` may be called from any thread.
     """
 
-    def __init__(self, path: Path, api_key: str, model: str) -> None:
+    def __init__(self, path: Path, api_key: str, model: str, refused: Refused = refusal) -> None:
+        """`refused` makes the error of an answer other than 200: from its status, its body and the model's name."""
         self._model = model
+        self._refused = refused
         self._headers = [
             ("Host", "child"),
             ("Authorization", f"Bearer {api_key}"),
@@ -77,7 +80,7 @@ class ChildConnection(Closing):
             if isinstance(event, h11.Response):
                 if event.status_code == HTTPStatus.OK:
                     return
-                raise refusal(event.status_code, b"".join(self.chunks(stopped)), self._model)
+                raise self._refused(event.status_code, b"".join(self.chunks(stopped)), self._model)
 
     def chunks(self, stopped: Stopped | None = None) -> Iterator[bytes]:
         """The answer's body as it comes, unchanged."""

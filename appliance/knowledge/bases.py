@@ -9,7 +9,7 @@ import apsw
 
 from appliance import clock
 from appliance.accounts.permissions import Principal
-from appliance.errors import ConflictError, ForbiddenError, NotFoundError
+from appliance.errors import ConflictError, ForbiddenError, KeyScopeError, NotFoundError
 from appliance.jobs.queue import Queue
 from appliance.knowledge import index, records
 from appliance.storage.blobs import BlobStore
@@ -33,7 +33,9 @@ class Base:
     passages: int
 
     def writable_by(self, who: Principal) -> bool:
-        """Whether this person may change the base and its documents."""
+        """Whether this person, or program, may change the base and its documents."""
+        if not who.scope.may_write:
+            return False
         if self.owner_id is None:
             return who.is_operator
         return self.owner_id == who.user_id
@@ -61,7 +63,7 @@ class Bases:
             rows: list[tuple[Any, ...]] = connection.execute(
                 f"{_BASE} where {_READABLE} order by owner_id is not null, name", _asker(who)
             ).fetchall()
-        return [Base(*row) for row in rows]
+        return [base for base in (Base(*row) for row in rows) if who.may_read_base(base.id)]
 
     def get(self, who: Principal, base_id: str) -> Base:
         """Raises NotFoundError."""
@@ -73,7 +75,9 @@ class Bases:
 
         Raises:
             ConflictError: there is a base of that name, perhaps one that this person can't see.
+            KeyScopeError: a key that is good for certain bases only.
         """
+        _demand_more_bases(who)
         with self._database.write() as connection:
             if _is_taken(connection, name):
                 raise ConflictError(name=name)
@@ -120,6 +124,9 @@ class Bases:
         """The person's own private base of that name, made if it is missing.
 
         Names are unique in the box: where somebody else has this one, the person's name is added.
+
+        Raises:
+            NotFoundError, KeyScopeError: it is, or would be, outside of a key's scope.
         """
         with self._database.write() as connection:
             for candidate in _names(name, who.name):
@@ -130,6 +137,7 @@ class Bases:
                 if base_id is not None:
                     return _get(connection, who, base_id)
                 if not _is_taken(connection, candidate):
+                    _demand_more_bases(who)
                     return _create(connection, who, candidate, "", "private")
         raise AssertionError("unreachable")
 
@@ -165,9 +173,15 @@ def get_writable(connection: apsw.Connection, who: Principal, base_id: str) -> B
 
 def _get(connection: apsw.Connection, who: Principal, base_id: str) -> Base:
     row = connection.execute(f"{_BASE} where id = :id and {_READABLE}", _asker(who) | {"id": base_id}).fetchone()
-    if row is None:
+    if row is None or not who.may_read_base(base_id):
         raise NotFoundError(base_id)
     return Base(*row)
+
+
+def _demand_more_bases(who: Principal) -> None:
+    """A new base would be outside of a scope that names bases: its maker could not even see it."""
+    if who.scope.base_ids:
+        raise KeyScopeError("new base")
 
 
 def _asker(who: Principal) -> dict[str, Any]:

@@ -21,6 +21,14 @@ def rss(pid: int) -> int:
         return 0
 
 
+def mapped(pid: int) -> int:
+    """Resident bytes of one process that are parts of files: the kernel calls them free, but they are in use."""
+    try:
+        return int(psutil.Process(pid).memory_info().shared)
+    except psutil.Error:
+        return 0
+
+
 def pss(pid: int) -> int:
     """Proportional bytes of one process: shared pages count by share, so that the sum over processes is honest.
 
@@ -49,12 +57,21 @@ def total() -> int:
 
 
 def available() -> int:
-    """Bytes that can still be taken without swapping."""
+    """Bytes that can still be taken without swapping; files that are merely remembered don't count as taken."""
     free = int(psutil.virtual_memory().available)
     limit, used = _cgroup_value("memory.max"), _cgroup_value("memory.current")
     if limit and used is not None:
-        free = min(free, max(0, limit - used))
+        free = min(free, max(0, limit - used + _cgroup_files()))
     return free
+
+
+def _cgroup_files() -> int:
+    try:
+        lines = (_CGROUP / "memory.stat").read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    figures = dict(line.split(" ", 1) for line in lines if " " in line)
+    return sum(int(figures.get(name, 0)) for name in ("active_file", "inactive_file"))
 
 
 def _cgroup_value(name: str) -> int | None:

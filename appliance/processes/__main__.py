@@ -12,7 +12,7 @@ from appliance import config, logs
 from appliance.errors import HakoError
 from appliance.processes import notify
 
-NAMES = ("keys", "inference", "worker", "web")
+NAMES = ("keys", "inference", "worker", "web", "egress")
 _PR_SET_PDEATHSIG = 1
 
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ _STOP_WITHIN_S = 12.0
 _BACKOFF_S = (0.2, 1.0, 3.0, 10.0)
 _LOOK_AT_LOG_S = 10.0
 _STEADY_S = 60.0
+_LOOK_AT_NEED_S = 1.0
 
 
 @dataclass
@@ -34,10 +35,18 @@ class _Child:
 class Supervisor:
     """The development stand-in for systemd: one tree of processes that ends with its parent."""
 
-    def __init__(self, data_dir: Path, log_file: Path | None, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        log_file: Path | None,
+        environment: dict[str, str] | None = None,
+        needs: Mapping[str, Callable[[], bool]] | None = None,
+    ) -> None:
+        """`needs`: further processes that `watch` lets run only while they are needed, with what says whether."""
         self._data_dir = data_dir
         self._log_file = log_file
         self._environment = environment or {}
+        self._needs = needs or {}
         self._children: dict[str, _Child] = {}
         self._order: list[str] = []
 
@@ -100,8 +109,11 @@ class Supervisor:
 
     def watch(self, stop: Callable[[], bool], told: Callable[[str], None]) -> None:
         """Restart what dies, with back-off, until `stop` says so; `told` gets the name of each restarted process."""
-        looked = clock.monotonic()
+        looked = asked = clock.monotonic()
         while not stop():
+            if clock.monotonic() - asked > _LOOK_AT_NEED_S:
+                asked = clock.monotonic()
+                self._follow_needs()
             if self._log_file and clock.monotonic() - looked > _LOOK_AT_LOG_S:
                 looked = clock.monotonic()
                 logs.rotate(self._log_file)
@@ -116,6 +128,17 @@ class Supervisor:
                     self._spawn(child.name, None)
                     told(child.name)
             time.sleep(0.2)
+
+    def _follow_needs(self) -> None:
+        """Start what is needed by now, and end what no longer is."""
+        for name, is_wanted in self._needs.items():
+            child = self._children.get(name)
+            if child is None and is_wanted():
+                self._spawn(name, None)
+            elif child is not None and not is_wanted():
+                del self._children[name]
+                self._order.remove(name)
+                self._end(child)
 
     def stop(self) -> None:
         """End all, the last started first."""

@@ -16,9 +16,8 @@ from appliance.knowledge import samples
 from appliance.processes.server import PatientWorker
 from appliance.services import Services
 from appliance.vault.client import KeysClient
-from webui import locales
+from webui import listeners, locales
 from webui.api.help_pages import FOLDER
-from webui.app import create_app
 from webui.box import Box
 
 log = logs.get(__name__)
@@ -48,7 +47,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
         web = self._settings.web
         self._settings.admin_socket.unlink(missing_ok=True)
         options: dict[str, Any] = {
-            "bind": [f"{_bracketed(web.host)}:{web.port}", f"unix:{self._settings.admin_socket}"],
+            "bind": [
+                *(f"{_bracketed(web.host)}:{port}" for port in web.ports.values()),
+                f"unix:{self._settings.admin_socket}",
+            ],
             "workers": 1,
             "worker_class": PatientWorker,
             "threads": web.threads,
@@ -84,7 +86,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             box.services()
         except HakoError as error:
             log.info("starts_sealed", code=error.code)
-        return create_app(box)
+        return listeners.application(box)
 
     def begin_stop(self) -> None:
         """The worker was told to end: streams close, and what is being written is stored."""

@@ -119,7 +119,23 @@ create table audit (
 ) strict;
 """
 
-STEPS: tuple[str, ...] = (FOUNDATION,)
+# A key's scope as JSON; keys from before have the whole one. The end is a column, for it is asked with every look.
+KEY_SCOPES = """
+alter table api_keys add column scope text not null default '{}';
+alter table api_keys add column expires_at real;
+"""
+
+# What programs asked at /v1/responses and were answered, both as JSON, so that they can go on from there.
+RESPONSES = """
+create table responses (
+  id text primary key, user_id text not null references users on delete cascade, previous_id text,
+  input text not null, answer text not null, created_at real not null
+) strict;
+create index responses_of_user on responses (user_id, created_at);
+create index responses_by_age on responses (created_at);
+"""
+
+STEPS: tuple[str, ...] = (FOUNDATION, KEY_SCOPES, RESPONSES)
 
 
 def migrate(connection: apsw.Connection) -> int:

@@ -12,10 +12,11 @@ from appliance.config import Settings
 from webui import locales
 from webui.api.help_pages import FOLDER, ORDER
 from webui.api.me import FORMATS
-from webui.dialects import ollama_embed, ollama_request
+from webui.dialects import lmstudio_request, ollama_embed, ollama_request
 from webui.dialects.anthropic_request import MessagesBody
 from webui.dialects.openai_completions import CompletionBody
 from webui.dialects.openai_request import ChatBody
+from webui.dialects.responses_request import ResponsesBody
 
 PAGES = [path for language in locales.LANGUAGES for path in sorted((FOLDER / language).glob("*.md"))]
 WORDS = {"pdf": "PDF", "docx": "DOCX", "md": "Markdown", "html": "HTML", "txt": "TXT", "csv": "CSV"}
@@ -114,10 +115,22 @@ def test_every_field_of_a_chat_request_is_in_the_manual(language):
 
 
 @pytest.mark.parametrize("language", locales.LANGUAGES)
+def test_every_field_of_a_response_is_in_the_manual(language):
+    section = read(language, "api").split("`POST /v1/responses/ID/cancel`", 1)[1].split("\n## ", 1)[0]
+    assert not [name for name in ResponsesBody.model_fields if f"`{name}`" not in section]
+
+
+@pytest.mark.parametrize("language", locales.LANGUAGES)
 def test_every_field_of_ollamas_requests_is_in_the_manual(language):
     text = read(language, "api").split("OLLAMA_HOST", 1)[1]
     bodies = (ollama_request.ChatBody, ollama_request.GenerateBody, ollama_request.Options, ollama_embed.EmbedBody)
     assert not [name for body in bodies for name in body.model_fields if f"`{name}`" not in text]
+
+
+@pytest.mark.parametrize("language", locales.LANGUAGES)
+def test_every_field_of_lm_studios_chat_is_in_the_manual(language):
+    text = read(language, "api").split("`/api/v1`", 1)[1]
+    assert not [name for name in lmstudio_request.ChatBody.model_fields if f"`{name}`" not in text]
 
 
 def test_every_page_has_its_place_in_the_contents() -> None:

@@ -15,25 +15,31 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 from numpy.typing import NDArray
 
 from appliance.config import REPOSITORY
 from appliance.errors import BadInputError, ContextTooLongError, HakoError, ModelDamagedError, ModelFailedError
-from appliance.inference import manifest
+from appliance.inference import legacy, manifest
 from appliance.inference.engine import EngineSpec, Loaded
 from appliance.inference.engines import scripted
 from appliance.inference.spawn import Child
 from appliance.inference.transport import ChildConnection
+from tests.simulators import spm
+from tests.simulators.cross_encoder import CrossEncoder
 from tests.simulators.waiting import eventually
 
 BUILT = REPOSITORY / ".build" / "models"
 KEY = "the-key-of-this-child"
 CONTEXT = 512
 PARALLEL = 2
+VOCABULARY = 250_002
+"""Rows that the starter model's vocabulary needs."""
 LONG = 400
 """Tokens of a long answer: many seconds for a real model."""
 
 REAL = pytest.mark.models
+OLDER = pytest.mark.skipif(not legacy.version(), reason="the extra `legacy` is not installed")
 
 
 @dataclass
@@ -46,6 +52,10 @@ class Running:
     @property
     def is_scripted(self) -> bool:
         return self.spec.engine == "scripted"
+
+    @property
+    def has_metrics(self) -> bool:
+        return self.spec.engine == "llama"
 
     @contextmanager
     def connect(self, key: str = KEY) -> Iterator[ChildConnection]:
@@ -73,6 +83,26 @@ class Running:
         assert [item["index"] for item in answer["data"]] == list(range(len(texts)))
         return np.stack([np.frombuffer(base64.b64decode(item["embedding"]), "<f4") for item in answer["data"]])
 
+    def rerank(self, query: str, documents: list[str], **more: Any) -> list[float]:
+        with self.connect() as connection:
+            answer = connection.json("/v1/rerank", {"query": query, "documents": documents, **more})
+        assert [item["index"] for item in answer["results"]] == list(range(len(documents)))
+        assert answer["usage"]["total_tokens"] >= len(documents)
+        return [item["relevance_score"] for item in answer["results"]]
+
+    def works(self) -> bool:
+        """Whether it does what it is made for."""
+        match self.spec.kind:
+            case "chat":
+                return bool(text_of(self.chat("Say hello.")))
+            case "embedding":
+                return self.embed("hello").shape == (1, self.spec.dimensions)
+            case _:
+                return len(self.rerank("hello", ["a", "b"])) == 2
+
+
+WHERE = {"chat": "/v1/chat/completions", "embedding": "/v1/embeddings", "reranker": "/v1/rerank"}
+
 
 def events(stream: bytes) -> list[dict[str, Any]]:
     lines = [line for line in stream.decode().split("\n\n") if line.startswith("data: ")]
@@ -87,17 +117,27 @@ def text_of(answer: list[dict[str, Any]]) -> str:
 def specify(engine: str, kind: Any, around: Path, **changes: Any) -> EngineSpec:
     if engine == "scripted":
         folder = scripted.install(around, f"scripted-{kind}", kind)
+    elif engine == legacy.ENGINE:
+        folder = spm.install(around)
     else:
         folder = BUILT / ("multilingual-e5-small" if engine == "onnx" else "smollm2-135m-instruct")
         if not folder.is_dir():
             pytest.skip("the starter models are not built: make models")
+        if kind == "reranker":  # no package carries one
+            folder = network().install(around / "models", "cross-encoder", folder / "sentencepiece.model")
     found = manifest.read(folder)
     values: dict[str, Any] = {
         "model": found.id, "kind": kind, "engine": engine, "folder": str(folder), "entry": found.entry,
-        "socket": str(around / "m.sock"), "api_key": KEY, "threads": 1, "parallel": PARALLEL, "context": CONTEXT,
+        "socket": str(around / "m.sock"), "api_key": KEY, "threads": 1, "context": CONTEXT,
+        "parallel": legacy.PLACES if engine == legacy.ENGINE else PARALLEL,
         "dimensions": found.dimensions or 0, "provider": "cpu", "memory_bytes": 8 << 30,
     }  # fmt: skip
     return EngineSpec(**{**values, **changes})
+
+
+def network() -> CrossEncoder:
+    """The ONNX reranker's weights: always the same."""
+    return CrossEncoder(VOCABULARY)
 
 
 @contextmanager
@@ -114,7 +154,9 @@ def start(engine: str, kind: str) -> Iterator[Running]:
         yield child
 
 
-@pytest.fixture(scope="module", params=["scripted", pytest.param("llama", marks=REAL)])
+@pytest.fixture(
+    scope="module", params=["scripted", pytest.param("llama", marks=REAL), pytest.param(legacy.ENGINE, marks=OLDER)]
+)
 def chat_engine(request: pytest.FixtureRequest) -> Iterator[Running]:
     yield from start(request.param, "chat")
 
@@ -124,13 +166,21 @@ def embedding_engine(request: pytest.FixtureRequest) -> Iterator[Running]:
     yield from start(request.param, "embedding")
 
 
+@pytest.fixture(scope="module", params=["scripted", pytest.param("onnx", marks=REAL)])
+def reranker(request: pytest.FixtureRequest) -> Iterator[Running]:
+    yield from start(request.param, "reranker")
+
+
 @pytest.fixture(
     scope="module",
     params=[
         ("scripted", "chat"),
         ("scripted", "embedding"),
+        ("scripted", "reranker"),
         pytest.param(("llama", "chat"), marks=REAL),
+        pytest.param((legacy.ENGINE, "chat"), marks=OLDER),
         pytest.param(("onnx", "embedding"), marks=REAL),
+        pytest.param(("onnx", "reranker"), marks=REAL),
     ],
     ids="-".join,
 )
@@ -143,10 +193,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 def test_it_says_what_it_loaded_and_answers_from_that_moment(engine: Running) -> None:
     assert engine.loaded == Loaded(provider="cpu", context=CONTEXT)
-    if engine.spec.kind == "chat":
-        assert text_of(engine.chat("Say hello."))
-    else:
-        assert engine.embed("hello").shape == (1, engine.spec.dimensions)
+    assert engine.works()
 
 
 def test_its_socket_is_for_this_user_only(engine: Running) -> None:
@@ -155,19 +202,18 @@ def test_its_socket_is_for_this_user_only(engine: Running) -> None:
 
 @pytest.mark.parametrize("key", ["wrong", KEY[:-1], KEY + "x"])
 def test_a_wrong_key_is_refused(engine: Running, key: str) -> None:
-    where = "/v1/chat/completions" if engine.spec.kind == "chat" else "/v1/embeddings"
-    body = engine.chat_body("secret") | {"input": "secret"}
+    body = engine.chat_body("secret") | {"input": "secret", "query": "secret", "documents": ["secret"]}
     with engine.connect(key) as connection, pytest.raises(ModelFailedError, match="401"):
-        connection.json(where, body)
+        connection.json(WHERE[engine.spec.kind], body)
 
 
 def test_what_it_is_not_made_for_is_refused_and_it_lives_on(engine: Running) -> None:
-    chat = engine.spec.kind == "chat"
-    where = "/v1/embeddings" if chat else "/v1/chat/completions"
-    body = {"input": "a"} if chat else engine.chat_body("a")
-    with engine.connect() as connection, pytest.raises(HakoError):
-        connection.json(where, body)
-    assert text_of(engine.chat("Hello")) if chat else engine.embed("a").size
+    body = engine.chat_body("a") | {"input": "a", "query": "a", "documents": ["a"]}
+    for kind, where in WHERE.items():
+        if kind != engine.spec.kind:
+            with engine.connect() as connection, pytest.raises(HakoError):
+                connection.json(where, body)
+    assert engine.works()
 
 
 def test_nobody_can_look_at_other_peoples_prompts(engine: Running) -> None:
@@ -206,7 +252,8 @@ def test_a_bare_text_goes_on_and_each_piece_tells_the_counts(chat_engine: Runnin
 
 def test_an_answer_comes_while_it_is_written(chat_engine: Running) -> None:
     with chat_engine.connect() as connection:
-        connection.send("/v1/chat/completions", chat_engine.long_body() | {"max_tokens": 40})
+        few = {} if chat_engine.spec.engine == legacy.ENGINE else {"max_tokens": 40}  # a tiny model is too quick
+        connection.send("/v1/chat/completions", chat_engine.long_body() | few)
         connection.begin()
         moments = [time.monotonic() for _ in connection.chunks()]
     assert len(moments) > 10
@@ -224,8 +271,9 @@ def test_the_same_question_has_the_same_answer(chat_engine: Running) -> None:
     assert len(answers) == 1
 
 
-def test_two_answers_are_written_side_by_side(chat_engine: Running) -> None:
-    both = threading.Barrier(PARALLEL, timeout=60)
+def test_as_many_answers_as_it_has_places_are_written_side_by_side(chat_engine: Running) -> None:
+    together = chat_engine.spec.parallel
+    both = threading.Barrier(together, timeout=60)
     finished: list[int] = []
 
     def answer() -> None:
@@ -234,15 +282,15 @@ def test_two_answers_are_written_side_by_side(chat_engine: Running) -> None:
             connection.begin()
             chunks = connection.chunks()
             size = len(next(chunks))
-            both.wait()  # only passed when both have begun
+            both.wait()  # only passed when all have begun
             finished.append(size + sum(len(chunk) for chunk in chunks))
 
-    threads = [threading.Thread(target=answer) for _ in range(PARALLEL)]
+    threads = [threading.Thread(target=answer) for _ in range(together)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(100)
-    assert len(finished) == PARALLEL
+    assert len(finished) == together
     assert min(finished) > 1000
 
 
@@ -257,7 +305,7 @@ def test_closing_the_connection_stops_the_engine(chat_engine: Running) -> None:
     closed = time.monotonic()
     assert eventually(lambda: is_idle(chat_engine))
     assert text_of(chat_engine.chat("Hello", max_tokens=4))
-    if not chat_engine.is_scripted:
+    if chat_engine.has_metrics:
         # It takes half a second where nothing else runs; what counts everywhere is that the rest isn't computed.
         assert time.monotonic() - closed < 20
         assert predicted(chat_engine) - before < LONG / 2
@@ -380,6 +428,52 @@ def test_question_and_answer_meet_across_languages() -> None:
         assert question @ japanese > question @ english > question @ curry
 
 
+# -- rerankers
+
+
+def test_scores_lie_between_0_and_1_in_the_order_of_the_documents(reranker: Running) -> None:
+    documents = ["夜勤手当は1回につき6,000円です。", "ポンプを停止する。", "pump " * 300, "", "ポンプを停止する。"]
+    scores = reranker.rerank("夜勤手当", documents)
+    assert all(0 < score < 1 for score in scores)
+    assert scores[1] == pytest.approx(scores[4], abs=1e-6)
+    assert max(scores) - min(scores) > 0.05  # random weights tell apart, and no more
+    raw = reranker.rerank("夜勤手当", documents, raw=True)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-np.array(raw))), atol=1e-5)
+
+
+def test_a_pair_has_the_same_score_alone_and_in_company(reranker: Running) -> None:
+    documents = ["短い", "The pump stands in hall four. " * 20, "休暇"]
+    alone = [reranker.rerank("休暇 pump", [document])[0] for document in documents]
+    np.testing.assert_allclose(reranker.rerank("休暇 pump", documents), alone, atol=1e-5)
+
+
+def test_what_is_too_long_is_cut_and_scored(reranker: Running) -> None:
+    scores = reranker.rerank("pump " * 2000, ["hall " * 2000, "hall"])
+    assert all(0 < score < 1 for score in scores)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"documents": []}, {"documents": "a"}, {"documents": [1]}, {"query": None}, {"query": ["a"]}]
+)
+def test_a_rerank_request_of_the_wrong_shape_is_refused(reranker: Running, changes: dict[str, Any]) -> None:
+    with reranker.connect() as connection, pytest.raises(BadInputError):
+        connection.json("/v1/rerank", {"query": "a", "documents": ["a"]} | changes)
+    assert reranker.works()
+
+
+@REAL
+def test_a_cross_encoders_scores_are_what_its_weights_mean() -> None:
+    question = "夜勤手当は"
+    documents = ["夜勤手当は1回につき6,000円です。", "The pump stands in hall four.", "カレーは玉ねぎを炒めます。" * 60]
+    for onnx in start("onnx", "reranker"):
+        pieces = sentencepiece.SentencePieceProcessor(model_file=str(Path(onnx.spec.folder, "sentencepiece.model")))
+        asked, *read = pieces.encode([question, *documents])
+        pairs = [[0, *asked, 2, 2, *ids[: CONTEXT - 4 - len(asked)], 2] for ids in read]
+        assert len(pairs[2]) == CONTEXT
+        wanted = [float(network().score(pair)[0]) for pair in pairs]
+        np.testing.assert_allclose(onnx.rerank(question, documents, raw=True), wanted, atol=1e-3)
+
+
 # -- files and limits
 
 
@@ -393,6 +487,8 @@ def test_question_and_answer_meet_across_languages() -> None:
         ("onnx", "embedding", "model.onnx", 1_000_000),
         ("onnx", "embedding", "sentencepiece.model", 1_000_000),
         ("onnx", "embedding", "sentencepiece.model", 0),
+        ("onnx", "reranker", "model.onnx", 1_000_000),
+        ("onnx", "reranker", "sentencepiece.model", 1_000_000),
     ],
 )
 def test_cut_files_are_refused_in_words(tmp_path: Path, engine_name: str, kind: str, name: str, size: int) -> None:
@@ -412,7 +508,7 @@ def test_cut_files_are_refused_in_words(tmp_path: Path, engine_name: str, kind: 
 
 
 @REAL
-@pytest.mark.parametrize(("engine_name", "kind"), [("llama", "chat"), ("onnx", "embedding")])
+@pytest.mark.parametrize(("engine_name", "kind"), [("llama", "chat"), ("onnx", "embedding"), ("onnx", "reranker")])
 def test_too_little_memory_is_an_error_and_not_a_hang(engine_name: str, kind: str) -> None:
     with tempfile.TemporaryDirectory(prefix="hako-") as around:
         spec = specify(engine_name, kind, Path(around), memory_bytes=200 << 20)
@@ -462,8 +558,8 @@ def metric(engine: Running, name: str) -> float:
 
 
 def predicted(engine: Running) -> float:
-    return 0.0 if engine.is_scripted else metric(engine, "tokens_predicted_total")
+    return metric(engine, "tokens_predicted_total") if engine.has_metrics else 0.0
 
 
 def is_idle(engine: Running) -> bool:
-    return engine.is_scripted or metric(engine, "requests_processing") == 0
+    return not engine.has_metrics or metric(engine, "requests_processing") == 0

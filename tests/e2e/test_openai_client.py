@@ -1,8 +1,11 @@
 """The unmodified `openai` client against a served box with the real starter models."""
 
+from typing import Literal
+
 import numpy as np
 import openai
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from tests.simulators.served import ServedBox
 
@@ -85,6 +88,59 @@ def test_a_base_is_asked_as_a_model(client: openai.OpenAI) -> None:
     assert citation["document"] == "security.ja.md"
     assert "回復キーは" in citation["quote"]
     assert citation["page"] >= 1
+
+
+class City(BaseModel):
+    """What a parsed response is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    city: Literal["Tokyo", "Osaka"]
+
+
+def test_a_response_is_the_same_whole_streamed_and_retrieved(client: openai.OpenAI) -> None:
+    asked = {"model": CHAT, "input": "What is the capital of Japan? Answer in one word.", "temperature": 0}
+    whole = client.responses.create(**asked, max_output_tokens=24)
+    assert "Tokyo" in whole.output_text
+    assert whole.usage.output_tokens_details.reasoning_tokens == 0
+    with client.responses.stream(**asked, max_output_tokens=24) as stream:
+        pieces = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+    assert pieces == whole.output_text
+    kept = client.responses.retrieve(whole.id)
+    assert (kept.output_text, kept.usage) == (whole.output_text, whole.usage)
+    assert client.responses.input_items.list(whole.id).data[0].content[0].text == asked["input"]
+    client.responses.delete(whole.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(whole.id)
+
+
+def test_a_stream_that_is_run_to_its_end_gives_the_final_response(client: openai.OpenAI) -> None:
+    with client.responses.stream(model=CHAT, input="The capital of Japan as JSON", text_format=City) as stream:
+        final = stream.get_final_response()
+    assert final.status == "completed"
+    assert final.output_parsed.city in ("Tokyo", "Osaka")
+
+
+def test_a_parsed_response_keeps_to_its_schema(client: openai.OpenAI) -> None:
+    parsed = client.responses.parse(model=CHAT, input="The capital of Japan as JSON", text_format=City)
+    assert isinstance(parsed.output_parsed, City)
+
+
+def test_a_response_goes_on_from_the_one_before(client: openai.OpenAI) -> None:
+    first = client.responses.create(model=CHAT, input="My name is Alice.", max_output_tokens=8)
+    second = client.responses.create(
+        model=CHAT, input="What is my name?", max_output_tokens=8, previous_response_id=first.id
+    )
+    assert second.previous_response_id == first.id
+    assert second.usage.input_tokens > first.usage.input_tokens + 8
+
+
+def test_a_base_is_asked_by_a_response(client: openai.OpenAI) -> None:
+    base = next(model.id for model in client.models.list() if model.id.startswith("kb:"))
+    answer = client.responses.create(model=base, input="回復キーは、いつ必要ですか。")
+    assert answer.model_extra["citations"][0]["document"] == "security.ja.md"
+    (annotation, *_) = answer.output[0].content[0].annotations
+    assert (annotation.type, annotation.filename) == ("file_citation", "security.ja.md")
 
 
 @pytest.mark.parametrize(

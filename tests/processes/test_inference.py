@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,17 +154,18 @@ def test_whoever_waits_is_told_the_place_and_served_in_order(
     served: list[int] = []
 
     def wait(number: int) -> None:
-        with client.lease(name, timeout=60, waits=lambda stage, place: told[number].append((stage, place))):
+        with client.lease(name, timeout=60, waits=lambda stage, place, _: told[number].append((stage, place))):
             served.append(number)
 
     threads = []
     for number in told:
         threads.append(threading.Thread(target=wait, args=(number,)))
         threads[-1].start()
-        assert eventually(lambda number=number: told[number][-1:] == [("queued", number + 1)])
-    assert client.status()[name] | {"pid": 0, "memory_bytes": 0} == {
+        assert eventually(partial(lambda number: told[number][-1:] == [("queued", number + 1)], number))
+    assert client.status()[name] | {"pid": 0, "memory_bytes": 0, "since": 0} == {
         "id": name, "state": "loaded", "pid": 0, "memory_bytes": 0, "provider": "cpu", "context": 4096, "busy": 2,
-        "waiting": 2, "error": None,
+        "waiting": 2, "error": None, "parallel": 2, "pinned": False, "since": 0, "idle_s": 0.0, "answered": 0,
+        "wait_s": None,
     }  # fmt: skip
     held[0].close()
     for thread in threads:
@@ -170,6 +173,33 @@ def test_whoever_waits_is_told_the_place_and_served_in_order(
     held[1].close()
     assert served == [0, 1]
     assert told[1][:2] == [("queued", 2), ("queued", 1)]
+
+
+def test_twenty_people_are_all_served_and_one_with_many_requests_holds_up_nobody(
+    client: InferenceClient, model: Callable[..., str]
+) -> None:
+    name = model()
+    held = [client.lease(name) for _ in range(2)]
+    served: list[str] = []
+
+    def wait(who: str) -> None:
+        with client.lease(name, who=who, timeout=60) as lease:
+            served.append(who)
+            read(lease, "hello")
+
+    people = ["alice"] * 10 + [f"person {number}" for number in range(20)]
+    threads = [threading.Thread(target=wait, args=(who,)) for who in people]
+    for number, thread in enumerate(threads, 1):
+        thread.start()
+        assert eventually(partial(lambda number: client.status()[name]["waiting"] == number, number))
+    for lease in held:
+        lease.close()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(served) == sorted(people)
+    second = [place for place, who in enumerate(served) if who == "alice"][1]
+    assert second > 15  # after everybody's first; threads that were let go together may note it in another order
+    assert client.status()[name]["answered"] == 32
 
 
 def test_a_holder_that_is_killed_gives_its_place_back(
@@ -277,6 +307,23 @@ def test_loading_by_hand_lifts_a_quarantine(client: InferenceClient, model: Call
     assert eventually(lambda: client.status()[name]["state"] == "quarantined")
     client.load(name)
     assert ask(client, name, "well again") == "well again"
+
+
+def test_a_model_that_is_removed_while_it_answers_ends_its_answer_and_is_gone(
+    client: InferenceClient, model: Callable[..., str], shared: Path
+) -> None:
+    name = model()
+    with client.lease(name) as lease, ChildConnection(lease.socket, lease.api_key, name) as connection:
+        connection.send("/v1/chat/completions", {"messages": [{"content": "[[words 20]] [[delay 5]]"}], "stream": True})
+        connection.begin()
+        chunks = connection.chunks()
+        first = next(chunks)
+        shutil.rmtree(shared / "models" / name)
+        assert b"word19" in first + b"".join(chunks)
+    with pytest.raises(ModelNotFoundError):
+        client.lease(name)
+    client.unload(name)
+    assert client.status()[name]["state"] == "idle"
 
 
 def test_a_child_over_its_memory_limit_is_killed(client: InferenceClient, model: Callable[..., str]) -> None:

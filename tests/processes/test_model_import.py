@@ -1,12 +1,18 @@
 """A model file brought into a running box at its terminal: it answers, also by an alias, and goes again."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.simulators import gguf
+from appliance import config
+from appliance.errors import HakoError
+from appliance.inference import legacy
+from appliance.inference.client import InferenceClient
+from tests.simulators import gguf, spm
 from tests.simulators.served import ServedBox
 
 
@@ -61,6 +67,30 @@ def test_a_hostile_file_is_one_sentence_and_the_box_goes_on(served: ServedBox, t
     link.symlink_to("/etc/passwd")
     assert "HK-MOD-012" in served.hako("models", "import", str(link), "--licence", "x").stderr
     assert json.loads(served.hako("ask", "hello", "--json").stdout)["mode"]
+
+
+@pytest.mark.skipif(not legacy.version(), reason="the extra `legacy` is not installed")
+def test_the_engine_for_older_models_answers_and_its_death_is_its_own(served: ServedBox, tmp_path: Path) -> None:
+    path = spm.random_llama(tmp_path / "Older.gguf", layers=16)
+    assert "imported" in done(served, "import", str(path), "--licence", "CC0-1.0", "--engine", legacy.ENGINE)
+    with served.client() as client:
+        asked = [{"role": "user", "content": "hello"}]
+        assert "".join(client.chat("older", asked)) != ""
+        before = client.get("/models/older")
+        assert (before["engine"], before["estimate"]["parallel"]) == (legacy.ENGINE, 1)
+        status = InferenceClient(config.load(data_dir=served.folder).inference_socket).status()
+        pieces = client.chat("older", [{"role": "user", "content": "hello again"}])
+        next(pieces)
+        os.kill(status["older"]["pid"], signal.SIGKILL)
+        with pytest.raises(HakoError):
+            list(pieces)
+        assert "".join(client.chat("older", asked)) != ""
+    done(served, "remove", "older", "--yes")
+    refused = served.hako(
+        "models", "import", str(spm.random_llama(path, vocabulary="gpt2")), "--licence", "x", "--engine", legacy.ENGINE
+    )
+    assert refused.stderr.strip().endswith("HK-MOD-013")
+    assert "ctransformers" in served.hako("doctor").stdout
 
 
 def test_a_default_model_is_not_removed(served: ServedBox) -> None:

@@ -48,6 +48,7 @@ def safe(bob: Person) -> dict[str, str]:
         "message_id": started["answer"]["id"],
         "run_id": started["run_id"],
         "session_id": bob.get("/me/sessions").get_json()["items"][0]["id"],
+        "response_id": bob.post("//v1/responses", json={"model": "talker", "input": SECRET}).get_json()["id"],
         "key_id": bob.post("/me/keys", json={"name": "script"}).get_json()["item"]["id"],
     }
 

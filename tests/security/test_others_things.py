@@ -12,7 +12,7 @@ from tests.security.conftest import SECRET
 from tests.simulators.box import Person, TestBox
 from webui import routing
 
-OWNED = {"base_id", "document_id", "chat_id", "message_id", "run_id", "session_id", "key_id"}
+OWNED = {"base_id", "document_id", "chat_id", "message_id", "run_id", "session_id", "key_id", "response_id"}
 """Parameters of paths that name something of a person's."""
 NOT_OWNED = {"user_id", "model_id", "name", "digest", "number", "path"}
 """Those that name something of the box's: operators' routes, models, help pages, files of the front end."""
@@ -106,6 +106,7 @@ def everything_is_still_there(bob: Person, safe: dict[str, str]) -> None:
     assert bob.get(f"/documents/{safe['document_id']}").get_json()["state"] == "ready"
     assert len(bob.get(f"/chats/{safe['chat_id']}").get_json()["messages"]) == 2
     assert safe["key_id"] in {item["id"] for item in bob.get("/me/keys").get_json()["items"]}
+    assert bob.get(f"//v1/responses/{safe['response_id']}").status_code == 200
     assert bob.get("/me").status_code == 200
 
 
@@ -128,9 +129,18 @@ BODY_IDS: dict[tuple[str, str], Callable[[dict[str, str]], dict[str, Any]]] = {
     ("/api/v1/chats", "base_ids"): lambda safe: {"base_ids": [safe["base_id"]]},
     ("/api/v1/chats/<chat_id>", "base_ids"): lambda safe: {"base_ids": [safe["base_id"]]},
     ("/api/v1/chats/<chat_id>/messages", "parent_id"): lambda safe: {"text": "x", "parent_id": safe["message_id"]},
+    ("/api/v1/me/keys", "scope.base_ids"): lambda safe: {"name": "x", "scope": {"base_ids": [safe["base_id"]]}},
+    ("/api/v1/me/keys/<key_id>", "scope.base_ids"): lambda safe: {"scope": {"base_ids": [safe["base_id"]]}},
     ("/v1/chat/completions", "model"): lambda safe: {"model": f"kb:{safe['base_id']}", "messages": MESSAGES},
+    ("/api/v0/chat/completions", "model"): lambda safe: {"model": f"kb:{safe['base_id']}", "messages": MESSAGES},
     ("/v1/messages", "model"): lambda safe: {"model": f"kb:{safe['base_id']}", "messages": MESSAGES, "max_tokens": 9},
     ("/v1/messages/count_tokens", "model"): lambda safe: {"model": f"kb:{safe['base_id']}", "messages": MESSAGES},
+    ("/v1/responses", "model"): lambda safe: {"model": f"kb:{safe['base_id']}", "input": QUESTION},
+    ("/v1/responses", "previous_response_id"): lambda safe: {
+        "model": "talker",
+        "input": QUESTION,
+        "previous_response_id": safe["response_id"],
+    },
     ("/api/chat", "model"): lambda safe: {"model": f"kb:{safe['base_id']}", "messages": MESSAGES},
     ("/api/generate", "model"): lambda safe: {"model": "kb:Bob's safe", "prompt": QUESTION},
     ("/api/show", "model"): lambda safe: {"model": "kb:Bob's safe"},
@@ -143,6 +153,9 @@ NOTHING_OF_A_PERSONS = {
     ("/api/v1/models/aliases/<path:name>", "model"), ("/v1/completions", "model"), ("/v1/embeddings", "model"),
     ("/api/embed", "model"), ("/api/embeddings", "model"), ("/v1/messages", "messages.id"),
     ("/v1/chat/completions", "messages.tool_call_id"), ("/api/chat", "messages.tool_call_id"),
+    ("/api/v0/chat/completions", "messages.tool_call_id"), ("/api/v0/completions", "model"),
+    ("/api/v0/embeddings", "model"), ("/rerank", "model"), ("/reranking", "model"), ("/v1/rerank", "model"),
+    ("/v1/reranking", "model"), ("/v2/rerank", "model"),
 }  # fmt: skip
 """Fields that name an AI model, or a call within a conversation that the client brings along."""
 
@@ -166,10 +179,12 @@ def test_nobody_else_gets_anything_by_an_id_in_a_body(
     place: tuple[str, str],
 ) -> None:
     rule, _field = place
-    method = "PATCH" if rule.endswith("<chat_id>") else "POST"
+    method = "PATCH" if rule.endswith(("<chat_id>", "<key_id>")) else "POST"
     own = mallory.post("/chats", json={}).get_json()["id"]
+    own_key = mallory.post("/me/keys", json={"name": "own"}).get_json()["item"]["id"]
     for who, (send, right) in actors.items():
-        answer = send(path_of(rule, {"chat_id": own}), method=method, json=BODY_IDS[place](safe))
+        path = path_of(rule, {"chat_id": own, "key_id": own_key})
+        answer = send(path, method=method, json=BODY_IDS[place](safe))
         assert answer.status_code in right, (who, answer.status_code, answer.get_data(as_text=True))
         assert SECRET not in answer.get_data(as_text=True)
     assert mallory.get(f"/chats/{own}").get_json()["base_ids"] == []

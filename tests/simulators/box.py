@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from appliance import services
 from appliance.accounts.permissions import Role
-from appliance.config import Settings
+from appliance.config import Listener, Settings
 from appliance.errors import SealedError, WrongPassphraseError
 from appliance.inference.engines import scripted
 from appliance.inference.supervisor import Supervisor
@@ -81,6 +81,7 @@ class TestBox:
         self.settings.run_dir.mkdir(parents=True)
         scripted.install(self.settings.models, "talker", "chat")
         scripted.install(self.settings.models, "embedder", "embedding")
+        scripted.install(self.settings.models, "ranker", "reranker")
         self._inference = Supervisor(self.settings)
         self._inference.start()
         self.keys = Keys()
@@ -88,12 +89,19 @@ class TestBox:
         self.services: Services = self.box.services()
         self.app: Flask = create_app(self.box)
         self.app.testing = False
+        self._apps: dict[Listener, Flask] = {"main": self.app}
         self._stop = threading.Event()
         self._reader = DocumentReader(self.settings.limits)
         ingest = Ingest(self.services.database, self.services.blobs, self._reader, self.services.gateway)
         worker = Worker(self.services.queue, {Ingest.KIND: ingest})
         self._worker = threading.Thread(target=worker.run, args=(self._stop, 0.02), daemon=True)
         self._worker.start()
+
+    def app_at(self, listener: Listener) -> Flask:
+        """What answers at a dialect's own port."""
+        if listener not in self._apps:
+            self._apps[listener] = create_app(self.box, listener=listener)
+        return self._apps[listener]
 
     @staticmethod
     def _build(settings: Settings, keys: Any) -> Services:
@@ -120,10 +128,15 @@ class TestBox:
 class Person:
     """A signed-in person's browser."""
 
-    def __init__(self, box: TestBox, user_id: str, token: str) -> None:
+    def __init__(self, box: TestBox, user_id: str, token: str, listener: Listener = "main") -> None:
         self.id = user_id
-        self._client: FlaskClient = box.app.test_client()
+        self._box, self._token = box, token
+        self._client: FlaskClient = box.app_at(listener).test_client()
         self._client.set_cookie("hako", token)
+
+    def at(self, listener: Listener) -> "Person":
+        """The same person at a dialect's own port."""
+        return Person(self._box, self.id, self._token, listener)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         """`get`, `post`, … of a path below /api/v1, or any absolute path that starts with //."""

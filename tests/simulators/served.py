@@ -33,7 +33,9 @@ def free_port() -> int:
 class ServedBox:
     """Starts on entering, stops with Ctrl-C on leaving. With `models` real ones, else scripted ones."""
 
-    def __init__(self, folder: Path, *, models: Path | None = None, samples: bool = False, extra: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, models: Path | None = None, samples: bool = False, extra: str = "", web: str = ""
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ class ServedBox:
                 scripted.install(models, "embedder", "embedding")
         (folder / "hako.toml").write_text(
             f'development = true\nsamples = {json.dumps(samples)}\nmodels_dir = "{models}"\n'
-            f"{extra}\n[web]\nport = {self.port}\n[inference]\n{names}\n",
+            f"{extra}\n[web]\nport = {self.port}\n{web}\n[inference]\n{names}\n",
             "utf-8",
         )
         self.output = ""

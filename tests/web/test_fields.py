@@ -14,15 +14,20 @@ MESSAGES = [{"role": "user", "content": "[[words 2]] hi"}]
 SMALLEST: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"model": "talker", "messages": MESSAGES},
     "/v1/completions": {"model": "talker", "prompt": "[[words 2]] hi"},
+    "/v1/responses": {"model": "talker", "input": "[[words 2]] hi"},
     "/v1/embeddings": {"model": "embedder", "input": "hi"},
+    "/v1/rerank": {"model": "ranker", "query": "hi", "documents": ["hi"]},
     "/v1/messages": {"model": "talker", "messages": MESSAGES, "max_tokens": 20},
     "/api/chat": {"model": "talker", "messages": MESSAGES, "stream": False},
     "/api/generate": {"model": "talker", "prompt": "[[words 2]] hi", "stream": False},
     "/api/embed": {"model": "embedder", "input": "hi"},
+    "/api/v1/chat": {"model": "talker", "input": "[[words 2]] hi"},
 }
 ASKED: dict[str, Any] = {
     "suffix": "x", "template": "x", "raw": True, "context": [1], "images": ["aGk="], "mcp_servers": [{"url": "x"}],
     "echo": True, "logprobs": 1,
+    "background": True, "conversation": "conv_1", "prompt": {"id": "pmpt_1"},
+    "integrations": ["mcp/files"], "previous_response_id": "resp_1",
 }  # fmt: skip
 """What asks for what the box can't do."""
 CHECKED = {"keep_alive": "5m"}
@@ -45,6 +50,6 @@ def test_the_manual_holds_the_table_as_the_code_has_it(language: Language) -> No
 def test_a_field_is_treated_as_the_table_says(table: Table, name: str, fate: str, bob: Person) -> None:
     plain = SMALLEST[table.path]
     value = ASKED[name] if fate == "refused" else CHECKED.get(name, NONSENSE)
-    answer = bob.post(f"/{table.path}", json=plain | {name: value})
+    answer = bob.at(table.listener).post(f"/{table.path}", json=plain | {name: value})
     # Nonsense is noticed only by who looks at the field.
     assert answer.status_code == (200 if fate == "ignored" else 400), answer.get_data(as_text=True)[:300]

@@ -8,7 +8,9 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 
+from appliance import clock
 from appliance.accounts.api_keys import ApiKeys
+from appliance.accounts.scopes import Scope
 from appliance.accounts.sessions import Sessions
 from appliance.accounts.users import User, Users
 from appliance.storage.database import Database
@@ -61,6 +63,20 @@ def test_a_revoked_key_ends_what_it_began(services: Any, bob: User, seconds: lis
     seconds[0] = 5.0
     assert not ended()
     services.api_keys.revoke(bob.id, made.id)
+    seconds[0] = 10.0
+    assert ended()
+
+
+def test_a_key_that_runs_out_ends_what_it_began(
+    services: Any, bob: User, seconds: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    _made, secret = services.api_keys.create(bob.id, "for a while", Scope(expires_at=now + 3600))
+    with Flask("test").test_request_context(headers={"X-Api-Key": secret}):
+        ended = session.revoked(services)
+    seconds[0] = 5.0
+    assert not ended()
+    monkeypatch.setattr(clock, "now", lambda: now + 3600)
     seconds[0] = 10.0
     assert ended()
 

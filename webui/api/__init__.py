@@ -6,11 +6,14 @@ from webui.api import (
     ask,
     bases,
     chats,
+    destinations,
     documents,
     help_pages,
+    keys,
     me,
     model_bench,
     model_import,
+    model_settings,
     models,
     runs,
     search,
@@ -28,8 +31,8 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, bases, chats, documents, help_pages, me, model_bench, model_import, models, runs, search, setup, state,
-        uploads, users, vault,
+        ask, bases, chats, destinations, documents, help_pages, keys, me, model_bench, model_import, model_settings,
+        models, runs, search, setup, state, uploads, users, vault,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

@@ -57,26 +57,26 @@ class NewQuestion(shapes.Shape):
     parent_id: shapes.Identifier | None = None
 
 
-@routing.route(api, "GET", "/chats", permission=Permission.CHAT, query=Find)
+@routing.route(api, "GET", "/chats", permission=Permission.CONVERSATIONS, query=Find)
 def list_chats(call: Call, query: Find) -> dict[str, Any]:
     chats = call.services.chats.list(call.user_id, query.query)
     return {"items": [{"id": chat.id, "title": chat.title, "updated_at": iso(chat.updated_at)} for chat in chats]}
 
 
-@routing.route(api, "POST", "/chats", permission=Permission.CHAT, body=NewChat, status=201)
+@routing.route(api, "POST", "/chats", permission=Permission.CONVERSATIONS, body=NewChat, status=201)
 def create(call: Call, wish: NewChat) -> dict[str, Any]:
     demand_readable(call.services.bases, call.who, wish.base_ids)
     chat = call.services.chats.create(call.user_id, _chat_model(call, wish.model), wish.base_ids)
     return _describe(call, chat, [])
 
 
-@routing.route(api, "GET", "/chats/<chat_id>", permission=Permission.CHAT)
+@routing.route(api, "GET", "/chats/<chat_id>", permission=Permission.CONVERSATIONS)
 def show(call: Call, chat_id: str) -> dict[str, Any]:
     chat = call.services.chats.get(call.user_id, chat_id)
     return _describe(call, chat, call.services.chats.messages(call.user_id, chat_id))
 
 
-@routing.route(api, "PATCH", "/chats/<chat_id>", permission=Permission.CHAT, body=Change)
+@routing.route(api, "PATCH", "/chats/<chat_id>", permission=Permission.CONVERSATIONS, body=Change)
 def change(call: Call, wish: Change, chat_id: str) -> dict[str, Any]:
     if wish.base_ids is not None:
         demand_readable(call.services.bases, call.who, wish.base_ids)
@@ -90,7 +90,7 @@ def change(call: Call, wish: Change, chat_id: str) -> dict[str, Any]:
     return _describe(call, chat, call.services.chats.messages(call.user_id, chat_id))
 
 
-@routing.route(api, "DELETE", "/chats/<chat_id>", permission=Permission.CHAT)
+@routing.route(api, "DELETE", "/chats/<chat_id>", permission=Permission.CONVERSATIONS)
 def delete(call: Call, chat_id: str) -> None:
     for message in call.services.chats.messages(call.user_id, chat_id):
         run_id = call.services.runs.of_message(message.id) if message.state == "running" else None
@@ -99,7 +99,7 @@ def delete(call: Call, chat_id: str) -> None:
     call.services.chats.delete(call.user_id, chat_id)
 
 
-@routing.route(api, "GET", "/chats/<chat_id>/export", permission=Permission.CHAT)
+@routing.route(api, "GET", "/chats/<chat_id>/export", permission=Permission.CONVERSATIONS)
 def export(call: Call, chat_id: str) -> Response:
     """The whole chat as a Markdown file, sources included."""
     chat = call.services.chats.get(call.user_id, chat_id)
@@ -108,18 +108,20 @@ def export(call: Call, chat_id: str) -> Response:
     return download(iter([text.encode()]), f"{name}.md")
 
 
-@routing.route(api, "POST", "/chats/<chat_id>/messages", permission=Permission.CHAT, body=NewQuestion, status=201)
+@routing.route(
+    api, "POST", "/chats/<chat_id>/messages", permission=Permission.CONVERSATIONS, body=NewQuestion, status=201
+)
 def ask(call: Call, wish: NewQuestion, chat_id: str) -> dict[str, Any]:
     asked = call.services.conversations.ask(call.who, call.user_id, chat_id, wish.text, wish.parent_id)
     return _started(call, *asked)
 
 
-@routing.route(api, "POST", "/messages/<message_id>/regenerate", permission=Permission.CHAT, status=201)
+@routing.route(api, "POST", "/messages/<message_id>/regenerate", permission=Permission.CONVERSATIONS, status=201)
 def regenerate(call: Call, message_id: str) -> dict[str, Any]:
     return _started(call, *call.services.conversations.again(call.who, call.user_id, message_id))
 
 
-@routing.route(api, "POST", "/messages/<message_id>/continue", permission=Permission.CHAT, status=201)
+@routing.route(api, "POST", "/messages/<message_id>/continue", permission=Permission.CONVERSATIONS, status=201)
 def go_on(call: Call, message_id: str) -> dict[str, Any]:
     return _started(call, *call.services.conversations.go_on(call.who, call.user_id, message_id))
 

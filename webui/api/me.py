@@ -1,4 +1,4 @@
-"""`/me`: the person's own account, sessions and API keys, and what this box offers them."""
+"""`/me`: the person's own account and sessions, and what this box offers them."""
 
 from typing import Any, Literal
 
@@ -31,12 +31,6 @@ class NewPassword(shapes.Shape):
 
     current: shapes.Password
     new: shapes.Password
-
-
-class NewKey(shapes.Shape):
-    """What the key is for, in the owner's words."""
-
-    name: shapes.Name
 
 
 def describe_me(call: Call, settings: Settings) -> dict[str, Any]:
@@ -114,32 +108,3 @@ def list_sessions(call: Call) -> dict[str, Any]:
 def end_session(call: Call, session_id: str) -> None:
     call.services.sessions.end_one(call.user_id, session_id)
     call.services.audit.record(call.user_id, "session-ended", session_id)
-
-
-@routing.route(api, "GET", "/me/keys", permission=Permission.OWN_ACCOUNT)
-def list_keys(call: Call) -> dict[str, Any]:
-    return {"items": [_key(key) for key in call.services.api_keys.list(call.user_id)]}
-
-
-@routing.route(api, "POST", "/me/keys", permission=Permission.OWN_ACCOUNT, body=NewKey, status=201)
-def create_key(call: Call, wish: NewKey) -> dict[str, Any]:
-    """The only answer that ever holds the key itself."""
-    key, secret = call.services.api_keys.create(call.user_id, wish.name)
-    call.services.audit.record(call.user_id, "api-key-created", key.id)
-    return {"key": secret, "item": _key(key)}
-
-
-@routing.route(api, "DELETE", "/me/keys/<key_id>", permission=Permission.OWN_ACCOUNT)
-def revoke_key(call: Call, key_id: str) -> None:
-    call.services.api_keys.revoke(call.user_id, key_id)
-    call.services.audit.record(call.user_id, "api-key-revoked", key_id)
-
-
-def _key(key: Any) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "name": key.name,
-        "prefix": key.prefix,
-        "created_at": iso(key.created_at),
-        "used_at": None if key.used_at is None else iso(key.used_at),
-    }

@@ -1,7 +1,7 @@
 """`/models/import`: a model file of this machine becomes a model, for its operator on the admin socket only."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response, request
 from pydantic import Field, StringConstraints
@@ -32,6 +32,7 @@ class Import(shapes.Shape):
     languages: Annotated[tuple[Language, ...], Field(max_length=100)] = ()
     name: shapes.Name | None = None
     link: bool = False
+    engine: Literal["llama", "ctransformers"] = "llama"
     dry_run: bool = False
 
     def wish(self) -> Wish:
@@ -43,6 +44,7 @@ class Import(shapes.Shape):
             languages=self.languages,
             name=self.name or "",
             link=self.link,
+            engine=self.engine,
         )
 
 

@@ -26,7 +26,7 @@ def list_models(call: Call) -> dict[str, Any]:
     return {"items": [describe(model, is_default=model.id in defaults) for model in models]}
 
 
-@routing.route(api, "GET", "/models/<model_id>", permission=Permission.MODELS_MANAGE)
+@routing.route(api, "GET", "/models/<path:model_id>", permission=Permission.MODELS_MANAGE)
 def show(call: Call, model_id: str) -> dict[str, Any]:
     """One model with its files and what it takes of this box's memory."""
     for model in call.gateway.models():
@@ -80,6 +80,8 @@ def _defaults(call: Call) -> set[str]:
 
 def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
     """What the list says, and the files and the memory estimate."""
+    if model.engine == "remote":  # its files are another machine's
+        return {**describe(model, is_default=model.id in _defaults(call)), "files": [], "estimate": None}
     manifest = call.services.models.manifest(model.id)
     estimate = call.services.models.estimate(manifest, held=model.memory_bytes or 0)
     files = [{"name": name, "size": file.size, "sha256": file.sha256} for name, file in manifest.files.items()]

@@ -24,7 +24,7 @@ class After(shapes.Shape):
     after: Annotated[int, Field(ge=0, le=_MOST_EVENTS)] | None = None
 
 
-@routing.route(api, "GET", "/runs/<run_id>/events", permission=Permission.CHAT, query=After)
+@routing.route(api, "GET", "/runs/<run_id>/events", permission=Permission.CONVERSATIONS, query=After)
 def events(call: Call, query: After, run_id: str) -> Response:
     place = routing.box().places.take(call.user_id)
     try:
@@ -37,7 +37,7 @@ def events(call: Call, query: After, run_id: str) -> Response:
     return sse.response(sse.frames(translated(followed, call.language), left), place.close)
 
 
-@routing.route(api, "POST", "/runs/<run_id>/stop", permission=Permission.CHAT)
+@routing.route(api, "POST", "/runs/<run_id>/stop", permission=Permission.CONVERSATIONS)
 def stop(call: Call, run_id: str) -> None:
     call.services.runs.stop(run_id, call.user_id)
 

@@ -7,6 +7,7 @@ from flask import Blueprint
 from appliance.accounts.permissions import Principal
 from appliance.clock import iso
 from appliance.errors import HakoError
+from appliance.gateway.destinations import Destinations
 from webui import routing, session
 from webui.box import Box
 
@@ -14,15 +15,27 @@ api = Blueprint("state", __name__)
 
 
 def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
-    """What anybody may see; whether the recovery key was written down only for who is signed in."""
+    """What anybody may see; the destinations, and whether the recovery key was written down, for who is signed in."""
     gap = box.gap.look()
+    named = Destinations(box.settings.destinations).all().values()
     state: dict[str, Any] = {
-        "gap": {"state": gap.state, "sent": gap.sent, "checked_at": iso(gap.checked_at)},
+        "gap": {
+            "state": "open" if named else gap.state,  # what may leave counts, not only what leaves at this moment
+            "sent": gap.sent + _sent(box),
+            "checked_at": iso(gap.checked_at),
+        },
         "vault": {"state": "open" if box.is_open else "sealed"},
     }
     if who is not None:
         state["recovery_confirmed"] = _recovery_confirmed(box)
+        state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
     return state
+
+
+def _sent(box: Box) -> int:
+    """Calls of other machines since the box began."""
+    remote = box.services().gateway.remote if box.is_open else None
+    return remote.sent if remote else 0
 
 
 def _recovery_confirmed(box: Box) -> bool:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError
 from webui import connection, routing, sse
-from webui.dialects import anthropic_base, anthropic_errors, base_run, engine
+from webui.dialects import anthropic_base, anthropic_errors, base_run, engine, headers
 from webui.dialects.anthropic_answer import Translation
 from webui.dialects.anthropic_request import MessagesBody, PromptBody
 from webui.locales import Language
@@ -39,10 +39,10 @@ def create(call: Call, body: MessagesBody) -> Response:
         translation = Translation(body.model, body.stop_sequences or ())
         told = translation.events(engine.chunks(stream, body.model))
         if body.stream:
-            return sse.response(framed(told, call.language), held.pop_all().close)
+            return headers.told(sse.response(framed(told, call.language), held.pop_all().close), stream)
         for _ in told:
             pass
-        return routing.answer(translation.message)
+        return headers.told(routing.answer(translation.message), stream)
 
 
 @routing.route(api, "POST", "/messages/count_tokens", permission=Permission.CHAT, body=PromptBody)

@@ -35,6 +35,8 @@ class Answered:
     """Whether it ended for its length."""
     prompt_tokens: int
     tokens: int
+    files: Mapping[int, str]
+    """The id of the document behind each number."""
 
 
 def is_base(model: str) -> bool:
@@ -92,6 +94,7 @@ def _done(answer: Answer) -> dict[str, Any]:
         "cut": answer.stats.get("finish") == "length",
         "prompt_tokens": int(answer.stats.get("prompt_tokens", 0)),
         "tokens": int(answer.stats.get("tokens", 0)),
+        "files": {source["n"]: source["document_id"] for source in body["citations"]},
     }
 
 

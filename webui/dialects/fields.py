@@ -11,14 +11,18 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from appliance.config import Listener
 from webui import locales
 from webui.dialects import (
     anthropic_request,
+    lmstudio_request,
     ollama_embed,
     ollama_request,
     openai_completions,
     openai_embeddings,
     openai_request,
+    rerank,
+    responses_request,
 )
 from webui.locales import Language
 
@@ -35,6 +39,8 @@ class Table:
     ignored: tuple[str, ...] = ()
     refused: tuple[str, ...] = field(default=())
     """Also those that the class knows only in order to refuse them."""
+    listener: Listener = "main"
+    """Where the address is."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Name and fate of every field: the honoured ones in the order of the class, then the others sorted."""
@@ -63,7 +69,25 @@ TABLES: Final = (
         ignored=("logit_bias", "user"),
         refused=("echo", "logprobs", "suffix"),
     ),
+    Table(
+        "/v1/responses",
+        responses_request.ResponsesBody,
+        ignored=(
+            "context_management", "include", "max_tool_calls", "moderation", "prompt_cache_key",
+            "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier",
+            "stream_options", "top_logprobs", "truncation", "user",
+        ),
+        refused=("background", "conversation", "prompt"),
+    ),
     Table("/v1/embeddings", openai_embeddings.EmbeddingBody, ignored=("user",)),
+    Table(
+        "/v1/rerank",
+        rerank.RerankBody,
+        ignored=(
+            "rank_fields", "max_chunks_per_doc", "max_tokens_per_doc", "priority", "truncate", "truncation",
+            "truncation_direction", "user",
+        ),
+    ),
     Table(
         "/v1/messages",
         anthropic_request.MessagesBody,
@@ -78,6 +102,13 @@ TABLES: Final = (
         refused=("context", "images", "raw", "suffix", "template"),
     ),
     Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
+    Table(
+        "/api/v1/chat",
+        lmstudio_request.ChatBody,
+        ignored=("context_length", "reasoning", "store"),
+        refused=("integrations", "previous_response_id"),
+        listener="lmstudio",
+    ),
 )  # fmt: skip
 
 

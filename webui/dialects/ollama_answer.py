@@ -43,6 +43,7 @@ class Reply:
     """Puts pieces into the words of one request, and keeps the time from then on."""
 
     def __init__(self, asked: Asked) -> None:
+        self.streams = asked.streams
         self._model = asked.model
         self._chat = isinstance(asked, ChatBody)
         self._began = clock.monotonic()

@@ -12,7 +12,7 @@ from appliance.apps import runs
 from appliance.errors import CancelledError, HakoError
 from appliance.gateway.stream import RawStream
 from webui import connection, routing
-from webui.dialects import base_run, engine, ollama_errors, ollama_names
+from webui.dialects import base_run, engine, headers, ollama_errors, ollama_names
 from webui.dialects.base_run import Answered, Left
 from webui.dialects.ollama_answer import Ending, Piece, Reply, ndjson
 from webui.dialects.ollama_request import Asked, ChatBody, GenerateBody
@@ -40,10 +40,22 @@ def _answer(call: Call, asked: Asked) -> Response:
         held.enter_context(routing.place(call))
         if asked.is_load:
             return routing.answer(reply.last(_load(call, asked, left)))
-        pieces = _begin(call, asked, left, held)
-        if asked.streams:
-            return ndjson(_lines(reply, pieces, call.language), held.pop_all().close)
-        return routing.answer(reply.whole(pieces))
+        model = ollama_names.plain(asked.model)
+        if base_run.is_base(model):
+            writer = base_run.ask(call, model, asked.turns())
+            held.callback(writer.stop)
+            return _sent(call, reply, _of_base(writer, left), held)
+        stream = call.gateway.open(model, asked.as_engine(), stopped=left)
+        held.callback(call.services.audit.record, call.who.name, "api-chat", model)
+        held.enter_context(stream)
+        return headers.told(_sent(call, reply, _of_engine(stream, model), held), stream)
+
+
+def _sent(call: Call, reply: Reply, pieces: Iterator[Piece | Ending], held: ExitStack) -> Response:
+    """The answer, whole or as a stream that takes over what is `held`."""
+    if reply.streams:
+        return ndjson(_lines(reply, pieces, call.language), held.pop_all().close)
+    return routing.answer(reply.whole(pieces))
 
 
 def _load(call: Call, asked: Asked, left: Left) -> Ending:
@@ -56,19 +68,6 @@ def _load(call: Call, asked: Asked, left: Left) -> Ending:
     else:
         call.gateway.count_tokens([""], call.gateway.model(model).id, stopped=left)
     return Ending("unload" if asked.lets_go else "load")
-
-
-def _begin(call: Call, asked: Asked, left: Left, held: ExitStack) -> Iterator[Piece | Ending]:
-    """Start the answer; what it holds is given back when `held` is closed."""
-    model = ollama_names.plain(asked.model)
-    if base_run.is_base(model):
-        writer = base_run.ask(call, model, asked.turns())
-        held.callback(writer.stop)
-        return _of_base(writer, left)
-    stream = call.gateway.open(model, asked.as_engine(), stopped=left)
-    held.callback(call.services.audit.record, call.who.name, "api-chat", model)
-    held.enter_context(stream)
-    return _of_engine(stream, model)
 
 
 def _of_engine(stream: RawStream, model: str) -> Iterator[Piece | Ending]:

@@ -178,6 +178,8 @@ def _capabilities(model: ModelInfo) -> list[str]:
     """A tiny model's template has no place for tools, and clients trust what is said here."""
     if model.kind == "embedding":
         return ["embedding"]
+    if model.kind == "reranker":
+        return []  # Ollama has no word for it
     return ["completion"] if model.size_class == "tiny" else ["completion", "tools"]
 
 

@@ -2,9 +2,13 @@
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from appliance import clock
+from appliance.errors import CancelledError, HakoError
+from webui import errors, sse
+from webui.locales import Language
 
 
 class Assembly:
@@ -79,14 +83,14 @@ class Chunks:
             "model": model,
         }
 
-    def delta(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    def delta(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
         """One chunk with one choice."""
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
-        return event({**self.frame, "choices": [choice], **more})
+        return {**self.frame, "choices": [choice], **more}
 
-    def usage(self, usage: dict[str, Any]) -> bytes:
+    def usage(self, usage: dict[str, Any]) -> dict[str, Any]:
         """The chunk without a choice that carries the counts."""
-        return event({**self.frame, "choices": [], "usage": usage})
+        return {**self.frame, "choices": [], "usage": usage}
 
 
 def event(content: dict[str, Any]) -> bytes:
@@ -95,3 +99,15 @@ def event(content: dict[str, Any]) -> bytes:
 
 
 DONE = b"data: [DONE]\n\n"
+
+
+def framed(chunks: Iterator[dict[str, Any] | None], language: Language) -> Iterator[bytes]:
+    """Chunks on the wire; None is a moment without one, and an error in the middle becomes OpenAI's error event."""
+    try:
+        for chunk in chunks:
+            yield sse.HEARTBEAT if chunk is None else event(chunk)
+        yield DONE
+    except CancelledError:
+        return
+    except HakoError as error:
+        yield event(errors.openai_body(error, error.status, language))

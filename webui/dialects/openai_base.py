@@ -6,13 +6,11 @@ from typing import Any
 from flask import Response
 
 from appliance.apps import runs
-from appliance.errors import HakoError
-from webui import errors, routing, sse
+from webui import routing, sse
 from webui.dialects import base_run
 from webui.dialects.base_run import Answered, Turn
-from webui.dialects.openai_answer import DONE, Chunks, event
+from webui.dialects.openai_answer import Chunks, framed
 from webui.dialects.openai_request import ChatBody
-from webui.locales import Language
 from webui.routing import Call
 
 Left = Callable[[], bool]
@@ -22,28 +20,34 @@ def complete(call: Call, body: ChatBody, left: Left, place: sse.Place) -> Respon
     """Answer the last question; what came before is history. Sampling parameters have no meaning here."""
     writer = base_run.ask(call, body.model, [Turn(message.role, message.text()) for message in body.messages])
     if body.stream:
-        return sse.response(_streamed(writer, body, left, call.language), writer.stop, place.close)
+        wanted = (chunk for chunk in chunks(writer, body.model, left) if _is_wanted(chunk, body))
+        return sse.response(framed(wanted, call.language), writer.stop, place.close)
     with place:
         return routing.answer(_completion(base_run.whole(writer, left), body.model))
 
 
-def _streamed(writer: runs.Writer, body: ChatBody, left: Left, language: Language) -> Iterator[bytes]:
-    chunks = Chunks(body.model)
-    yield chunks.delta({"role": "assistant", "content": ""})
-    try:
-        for happened in base_run.follow(writer, left):
-            if happened is None:
-                yield sse.HEARTBEAT
-            elif isinstance(happened, str):
-                yield chunks.delta({"content": happened})
-            else:
-                more = {"citations": happened.citations, "verdict": happened.verdict}
-                yield chunks.delta({}, _finish(happened), **more)
-                if body.stream_options and body.stream_options.include_usage:
-                    yield chunks.usage(_usage(happened))
-                yield DONE
-    except HakoError as error:
-        yield event(errors.openai_body(error, error.status, language))
+def chunks(writer: runs.Writer, model: str, left: Left) -> Iterator[dict[str, Any] | None]:
+    """The answer as chunks, the counts in the last one; None while nothing happens.
+
+    Raises:
+        HakoError: why there is no answer.
+    """
+    made = Chunks(model)
+    yield made.delta({"role": "assistant", "content": ""})
+    for happened in base_run.follow(writer, left):
+        if happened is None:
+            yield None
+        elif isinstance(happened, str):
+            yield made.delta({"content": happened})
+        else:
+            yield made.delta({}, _finish(happened), citations=happened.citations, verdict=happened.verdict)
+            yield made.usage(_usage(happened))
+
+
+def _is_wanted(chunk: dict[str, Any] | None, body: ChatBody) -> bool:
+    """All but the counts, which only some ask for."""
+    wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+    return chunk is None or bool(chunk["choices"]) or wants_usage
 
 
 def _completion(found: Answered, model: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError
 from appliance.gateway.stream import RawStream
 from webui import connection, errors, routing, sse
-from webui.dialects import base_run, engine, openai_base
+from webui.dialects import base_run, engine, headers, openai_base
 from webui.dialects.openai_answer import Assembly, event
 from webui.dialects.openai_request import ChatBody
 from webui.locales import Language
@@ -38,9 +38,9 @@ def complete(call: Call, body: ChatBody) -> Response:
         call.services.audit.record(call.who.name, "api-chat", body.model)
 
     if body.stream:
-        return sse.response(_passed_on(stream, call.language), close)
+        return headers.told(sse.response(_passed_on(stream, call.language), close), stream)
     try:
-        return routing.answer(_assembled(stream, body.model))
+        return headers.told(routing.answer(_assembled(stream, body.model)), stream)
     finally:
         close()
 

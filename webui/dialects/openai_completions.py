@@ -10,12 +10,11 @@ from pydantic import Field, field_validator
 
 from appliance import clock
 from appliance.accounts.permissions import Permission
-from appliance.errors import BadInputError, CancelledError, HakoError
-from webui import connection, errors, routing, shapes, sse
-from webui.dialects import base_run, engine
-from webui.dialects.openai_answer import DONE, event
+from appliance.errors import BadInputError
+from webui import connection, routing, shapes, sse
+from webui.dialects import base_run, engine, headers
+from webui.dialects.openai_answer import framed
 from webui.dialects.openai_request import Penalty, StreamOptions, fold_seed
-from webui.locales import Language
 from webui.routing import Call
 
 api = Blueprint("completions", __name__)
@@ -84,15 +83,15 @@ def complete(call: Call, body: CompletionBody) -> Response:
         stream = call.gateway.complete(body.model, asked, stopped=left)
         held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
         held.enter_context(stream)
-        completion = _Completion(body)
+        completion = Completion(body)
         chunks = completion.chunks(engine.chunks(stream, body.model))
         if body.stream:
-            return sse.response(_framed(chunks, call.language), held.pop_all().close)
+            return headers.told(sse.response(framed(chunks, call.language), held.pop_all().close), stream)
         text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
-        return routing.answer(completion.whole(text))
+        return headers.told(routing.answer(completion.whole(text)), stream)
 
 
-class _Completion:
+class Completion:
     """An engine's chunks as OpenAI's: one id and time, the counts in a chunk of their own and only where asked for."""
 
     def __init__(self, body: CompletionBody) -> None:
@@ -107,6 +106,7 @@ class _Completion:
         self._usage: dict[str, int] = {}
 
     def chunks(self, given: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The engine's chunks in this frame."""
         for chunk in given:
             if told := chunk.get("usage"):
                 names = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -119,19 +119,9 @@ class _Completion:
             yield {**self._frame, "choices": [], "usage": self._usage}
 
     def whole(self, text: str) -> dict[str, Any]:
+        """The end, with all of the text."""
         return {**self._frame, "choices": [_choice(text, self._finish)], "usage": self._usage}
 
 
 def _choice(text: str, finish: str | None) -> dict[str, Any]:
     return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
-
-
-def _framed(chunks: Iterator[dict[str, Any]], language: Language) -> Iterator[bytes]:
-    try:
-        for chunk in chunks:
-            yield event(chunk)
-        yield DONE
-    except CancelledError:
-        return
-    except HakoError as error:
-        yield event(errors.openai_body(error, error.status, language))

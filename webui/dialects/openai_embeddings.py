@@ -27,6 +27,15 @@ class EmbeddingBody(shapes.Tolerant):
 
 @routing.route(api, "POST", "/embeddings", permission=Permission.CHAT, body=EmbeddingBody)
 def embed(call: Call, body: EmbeddingBody) -> dict[str, Any]:
+    return embedded(call, body)
+
+
+def embedded(call: Call, body: EmbeddingBody) -> dict[str, Any]:
+    """The vectors in OpenAI's shape.
+
+    Raises:
+        BadInputError: a length of vector that the model doesn't have.
+    """
     texts = [body.input] if isinstance(body.input, str) else body.input
     left = connection.watcher(request.environ)
     with routing.place(call):

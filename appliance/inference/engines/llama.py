@@ -46,6 +46,11 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     parameters.n_threads_http = 2 * spec.parallel + 4
     parameters.cache_ram_mib = 0  # its default of 8 GiB makes a child grow with every request
     parameters.fit_params = False
+    if spec.template:
+        parameters.chat_template = spec.template
+    if spec.speculation == "ngram":
+        # Of the ways that need no second model, one that leaves the answer as it is (`ngram_mod` changed it).
+        parameters.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K]
     parameters.sse_ping_interval = _PING_SECONDS
     parameters.verbosity = 1  # higher levels write prompts to the log
     parameters.offline = True

@@ -4,11 +4,13 @@ A chat answers with the words of the last message, a completion with those of it
 `[[name value]]` in there steer it: `words 50` (so many words instead), `delay 20` (milliseconds between words),
 `think 500` (milliseconds before the first), `die 5` (kill -9 itself after so many words), `say …` (these words),
 `eat 300` (allocate so many MiB first). Embeddings are hashed character pairs: texts that share wording
-are near each other.
+are near each other. A reranker counts how much of the query a document says; `delay` in the query is the time
+that each document takes.
 """
 
 import hashlib
 import json
+import math
 import os
 import re
 import signal
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from appliance.inference import child_http
-from appliance.inference.child_http import ContextExceededError, UnsupportedError, Vectors
+from appliance.inference.child_http import CallerGoneError, ContextExceededError, Stopped, UnsupportedError, Vectors
 from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
 
 _ORDER = re.compile(r"\[\[(words|delay|think|die|say|eat) ([^\]]*)\]\]")
@@ -30,7 +32,7 @@ _PAGE = 4096
 
 
 class ScriptedEngine:
-    """Both kinds in one."""
+    """All kinds in one."""
 
     def __init__(self) -> None:
         self._spec: EngineSpec | None = None
@@ -54,16 +56,16 @@ class ScriptedEngine:
 
     def chat(self, body: dict[str, Any]) -> Iterator[str]:
         if self.spec.kind != "chat":
-            raise UnsupportedError("an embedding model can't chat")
+            raise UnsupportedError("this model can't chat")
         messages = body["messages"]
         if not isinstance(messages, list) or not messages:
             raise ValueError("messages must be a list with something in it")
         self._demand_room([str(message.get("content") or "") for message in messages])
         return self._words(str(messages[-1].get("content") or ""))
 
-    def complete(self, prompt: str) -> Iterator[str]:
+    def complete(self, prompt: str, body: dict[str, Any]) -> Iterator[str]:  # noqa: ARG002 - the contract's
         if self.spec.kind != "chat":
-            raise UnsupportedError("an embedding model can't write")
+            raise UnsupportedError("this model can't write")
         self._demand_room([prompt])
         return self._words(prompt)
 
@@ -95,12 +97,26 @@ class ScriptedEngine:
 
     def embed(self, texts: Sequence[str], *, truncate: bool) -> tuple[Vectors, int]:
         if self.spec.kind != "embedding":
-            raise UnsupportedError("a chat model has no embeddings")
+            raise UnsupportedError("this model has no embeddings")
         counts = self.count_tokens(texts)
         if not truncate and max(counts) > self.spec.context:
             raise ContextExceededError(max(counts), self.spec.context)
         vectors = np.stack([_vector(text, self.spec.dimensions) for text in texts])
         return vectors, sum(min(count, self.spec.context) for count in counts)
+
+    def rerank(self, query: str, documents: Sequence[str], *, raw: bool, stopped: Stopped) -> tuple[list[float], int]:
+        if self.spec.kind != "reranker":
+            raise UnsupportedError("this model can't rerank")
+        orders = dict(_ORDER.findall(query))
+        query = _ORDER.sub("", query)
+        logits = []
+        for document in documents:
+            if stopped():
+                raise CallerGoneError
+            time.sleep(int(orders.get("delay", 0)) / 1000)
+            logits.append(_overlap(query, document))
+        tokens = sum(self.count_tokens([query + " " + document for document in documents]))
+        return logits if raw else [1 / (1 + math.exp(-logit)) for logit in logits], tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(_TOKEN.findall(text)) + 2 for text in texts]
@@ -114,6 +130,12 @@ def _vector(text: str, dimensions: int) -> Vectors:
         vector[place % dimensions] += 1.0
     vector /= np.linalg.norm(vector)
     return vector
+
+
+def _overlap(query: str, document: str) -> float:
+    """From −4, for a document that has none of the query's words, to 4 for one that has all."""
+    asked, said = (set(_TOKEN.findall(unicodedata.normalize("NFKC", text).lower())) for text in (query, document))
+    return 8 * len(asked & said) / max(len(asked), 1) - 4
 
 
 def install(models: Path, model: str, kind: str, script: bytes = b"answer", dimensions: int = 384) -> Path:
@@ -131,7 +153,7 @@ def install(models: Path, model: str, kind: str, script: bytes = b"answer", dime
         "licence": "Apache-2.0",
         "source": "built in",
         "languages": ["en", "ja"],
-        "context": 512 if kind == "embedding" else 4096,
+        "context": 4096 if kind == "chat" else 512,
         "dimensions": dimensions if kind == "embedding" else None,
         "size_class": "tiny",
     }

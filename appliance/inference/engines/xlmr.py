@@ -8,6 +8,7 @@ import sentencepiece
 from appliance.inference.engine import EngineLoadError
 
 _BEGIN, PAD, _END, _UNKNOWN = 0, 1, 2, 3
+_PAIR_MARKS = 4
 _FAIRSEQ_OFFSET = 1
 """Published files leave out fairseq's own four tokens, of which SentencePiece has three; rebuilt ones have all."""
 
@@ -25,9 +26,13 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids with begin and end tokens, unpadded, untruncated."""
+        return [[_BEGIN, *ids, _END] for ids in self.pieces(texts)]
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of the words alone."""
         unknown, offset = self._unknown, self._offset
         return [
-            [_BEGIN, *(_UNKNOWN if piece == unknown else piece + offset for piece in pieces), _END]
+            [_UNKNOWN if piece == unknown else piece + offset for piece in pieces]
             for pieces in self._pieces.encode(list(texts), out_type=int)
         ]
 
@@ -35,3 +40,10 @@ class Tokenizer:
     def truncate(ids: list[int], limit: int) -> list[int]:
         """At most `limit` ids, the end token kept."""
         return ids if len(ids) <= limit else [*ids[: limit - 1], _END]
+
+    @staticmethod
+    def pair(query: list[int], document: list[int], limit: int) -> list[int]:
+        """At most `limit` ids of both `pieces`. The document gives way; a query that leaves it no half is cut too."""
+        room = limit - _PAIR_MARKS
+        query = query[: max(room // 2, room - len(document))]
+        return [_BEGIN, *query, _END, _END, *document[: room - len(query)], _END]

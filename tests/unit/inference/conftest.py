@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from appliance.inference import child_http
-from appliance.inference.child_http import ContextExceededError, UnsupportedError, Vectors
+from appliance.inference.child_http import CallerGoneError, ContextExceededError, Stopped, UnsupportedError, Vectors
 from appliance.inference.transport import ChildConnection
 
 KEY = "the-key"
@@ -47,6 +47,17 @@ class Parrot:
         if longest > LIMIT and not truncate:
             raise ContextExceededError(longest, LIMIT)
         return np.array([[len(text), 0.5] for text in texts], np.float32), sum(map(len, texts))
+
+    def rerank(self, query: str, documents: Sequence[str], *, raw: bool, stopped: Stopped) -> tuple[list[float], int]:
+        scores = []
+        for document in documents:
+            if stopped():
+                self.stopped.set()
+                raise CallerGoneError
+            time.sleep(0.05 if query == "slow" else 0)
+            self.said += 1
+            scores.append(float(len(document)) / (1 if raw else LIMIT))
+        return scores, len(query) + sum(map(len, documents))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]

@@ -88,6 +88,12 @@ def test_too_long_a_text_is_refused_with_its_figures_or_cut(connection: ChildCon
         ("/v1/embeddings", {"input": []}),
         ("/v1/embeddings", {"input": [1]}),
         ("/v1/embeddings", {"input": 5}),
+        ("/v1/rerank", {"documents": ["a"]}),
+        ("/v1/rerank", {"query": 5, "documents": ["a"]}),
+        ("/v1/rerank", {"query": "a"}),
+        ("/v1/rerank", {"query": "a", "documents": []}),
+        ("/v1/rerank", {"query": "a", "documents": "b"}),
+        ("/v1/rerank", {"query": "a", "documents": [None]}),
         ("/tokenize", {"texts": "text"}),
         ("/tokenize", {"texts": [None]}),
         ("/v1/chat/completions", {"messages": [{"content": "a"}]}),
@@ -149,6 +155,26 @@ def test_a_caller_that_goes_away_ends_its_answer(path: Path, parrot: Parrot) -> 
         next(connection.chunks())
     assert parrot.stopped.wait(20)
     assert parrot.said < 40
+
+
+def test_scores_come_in_the_order_of_the_documents(connection: ChildConnection) -> None:
+    answer = connection.json("/v1/rerank", {"query": "q", "documents": ["abcd", "", "ab"]})
+    assert answer["results"] == [
+        {"index": 0, "relevance_score": 0.04},
+        {"index": 1, "relevance_score": 0.0},
+        {"index": 2, "relevance_score": 0.02},
+    ]
+    assert answer["usage"] == {"prompt_tokens": 7, "total_tokens": 7}
+    raw = connection.json("/v1/rerank", {"query": "q", "documents": ["abcd"], "raw": True})
+    assert raw["results"][0]["relevance_score"] == 4.0
+
+
+def test_a_caller_that_goes_away_ends_its_scoring(path: Path, parrot: Parrot) -> None:
+    with ChildConnection(path, KEY, "parrot") as connection:
+        connection.send("/v1/rerank", {"query": "slow", "documents": ["a"] * 200})
+        assert eventually(lambda: parrot.said > 0)
+    assert parrot.stopped.wait(20)
+    assert parrot.said < 200
 
 
 def test_answers_run_side_by_side(path: Path) -> None:

@@ -58,18 +58,18 @@ def test_a_lease_is_held_until_it_is_closed(say: Say) -> None:
 
 
 def test_waiting_is_told_as_it_changes(say: Say) -> None:
-    told: list[tuple[str, int]] = []
-    packets = [b'{"event":"loading","position":2}\n', b'{"event":"queued","position":1}\n', GRANTED]
-    say(*packets, hold=True).lease("talker", waits=lambda stage, place: told.append((stage, place))).close()
-    assert told == [("loading", 2), ("queued", 1)]
+    told: list[tuple[str, int, float | None]] = []
+    packets = [b'{"event":"loading","position":2}\n', b'{"event":"queued","position":1,"wait_s":2.5}\n', GRANTED]
+    say(*packets, hold=True).lease("talker", waits=lambda *now: told.append(now)).close()
+    assert told == [("loading", 2, None), ("queued", 1, 2.5)]
 
 
 def test_two_messages_in_one_packet_are_both_heard(say: Say) -> None:
-    told: list[tuple[str, int]] = []
+    told: list[tuple[str, int, float | None]] = []
     packet = b'{"event":"loading","position":1}\n' + GRANTED
     client = say(packet, hold=True)
-    client.lease("talker", timeout=20, waits=lambda stage, place: told.append((stage, place))).close()
-    assert told == [("loading", 1)]
+    client.lease("talker", timeout=20, waits=lambda *now: told.append(now)).close()
+    assert told == [("loading", 1, None)]
 
 
 def test_an_error_arrives_as_what_it_was(say: Say) -> None:

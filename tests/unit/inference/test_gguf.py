@@ -51,6 +51,9 @@ def test_a_good_header_says_what_the_model_is() -> None:
         template=len(gguf.entries()["tokenizer.chat_template"]),
         splits=1,
         pooling=False,
+        scored=True,
+        output=True,
+        tensor_types=("F32",),
     )
 
 

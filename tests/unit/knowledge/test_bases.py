@@ -1,9 +1,12 @@
 """Bases: who sees and changes what, names, and what deleting one leaves behind."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.accounts.permissions import Principal
-from appliance.errors import ConflictError, ForbiddenError, NotFoundError
+from appliance.accounts.scopes import Scope
+from appliance.errors import ConflictError, ForbiddenError, KeyScopeError, NotFoundError
 from appliance.knowledge.bases import Base
 from tests.simulators.library import Library, member, operator
 
@@ -150,3 +153,45 @@ def test_when_a_person_goes_private_bases_are_erased_and_shared_ones_stay(librar
     document = library.documents.get(BOB, kept.id)
     assert (document.state, document.created_by) == ("ready", "")
     assert library.rows("blobs") == {"blobs": 1}
+
+
+def with_key(who: Principal, scope: Scope) -> Principal:
+    return replace(who, via="key", key_id="key_1", scope=scope)
+
+
+def test_for_a_key_there_are_only_the_bases_of_its_scope(library: Library) -> None:
+    inside, outside = library.bases.create(ALICE, "Rules"), library.bases.create(ALICE, "Salaries")
+    theirs = library.bases.create(MALLORY, "Theirs")
+    key = with_key(ALICE, Scope(base_ids=frozenset({inside.id, theirs.id})))
+    assert names(library, key) == ["Rules"]
+    assert library.bases.get(key, inside.id) == inside
+    for base in (outside, theirs):
+        for act in (
+            lambda base=base: library.bases.get(key, base.id),
+            lambda base=base: library.bases.update(key, base.id, name="x"),
+            lambda base=base: library.bases.delete(key, base.id),
+        ):
+            with pytest.raises(NotFoundError):
+                act()
+    assert library.bases.update(key, inside.id, description="new").description == "new"
+
+
+def test_a_key_for_certain_bases_makes_none(library: Library) -> None:
+    files = library.bases.personal(ALICE, "Chat files")
+    key = with_key(ALICE, Scope(base_ids=frozenset({"base_gone"})))
+    with pytest.raises(KeyScopeError):
+        library.bases.create(key, "Rules")
+    with pytest.raises(KeyScopeError):
+        library.bases.personal(key, "Other files")
+    with pytest.raises(NotFoundError):
+        library.bases.personal(key, "Chat files")
+    assert library.bases.personal(with_key(ALICE, Scope(base_ids=frozenset({files.id}))), "Chat files") == files
+    assert names(library, ALICE) == ["Chat files"]
+
+
+def test_a_key_that_may_not_write_changes_no_base(library: Library) -> None:
+    base = library.bases.create(ALICE, "Rules")
+    key = with_key(ALICE, Scope(may_write=False))
+    assert not library.bases.get(key, base.id).writable_by(key)
+    with pytest.raises(ForbiddenError):
+        library.bases.update(key, base.id, name="x")

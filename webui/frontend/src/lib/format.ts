@@ -56,6 +56,11 @@ export function seconds(ms: number, exact = true): string {
   return t('ui.seconds', { n: number(s, exact && s < 10 ? 1 : 0) })
 }
 
+/** 40秒, 12分: how long something has lasted. */
+export function lasted(s: number): string {
+  return s < 90 ? t('ui.seconds', { n: number(s) }) : t('ui.minutes', { n: number(Math.round(s / 60)) })
+}
+
 /** 残り約2分: what is left, rounded to what a person can use. */
 export function left(s: number | null | undefined): string {
   if (s === null || s === undefined) return t('ui.left_unknown')

@@ -1,6 +1,6 @@
 // Who is signed in and how the box is: loaded once, the state looked at again and again.
 import { api, onLockedOut } from './api/client'
-import type { BoxState, Language, Me, Theme } from './api/types'
+import type { BoxState, Destination, Language, Me, Theme } from './api/types'
 import { speak } from './i18n.svelte'
 import { clearDrafts } from './stored'
 
@@ -25,6 +25,10 @@ export const session = {
   get gap(): { state: 'closed' | 'open' | 'unknown'; sent: number } {
     if (!state || now - lookedAt > STALE_MS) return { state: 'unknown', sent: 0 }
     return state.gap
+  },
+  /** Other machines that an operator lets the box use. */
+  get destinations(): Destination[] {
+    return state?.gap.destinations ?? []
   },
   get vault(): 'open' | 'sealed' | 'unknown' {
     return !state || now - lookedAt > STALE_MS ? 'unknown' : state.vault.state

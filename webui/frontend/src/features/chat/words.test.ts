@@ -20,6 +20,7 @@ describe('the name of a document', () => {
 describe('stages', () => {
   it('tell a place in line and figures only where they are known', () => {
     expect(stageWords({ stage: 'queued', position: 2 })).toBe('chat.stage_place')
+    expect(stageWords({ stage: 'queued', position: 2, wait_s: 40 })).toBe('chat.stage_place・ui.left_seconds')
     expect(stageWords({ stage: 'queued', position: null })).toBe('chat.stage_queued')
     expect(stageWords({ stage: 'reading', documents: 2, passages: 4 })).toBe('chat.stage_reading')
     expect(stageWords({ stage: 'reading' })).toBe('chat.stage_reading_plain')

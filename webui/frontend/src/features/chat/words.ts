@@ -1,5 +1,6 @@
 // Small facts in a row, as each language writes them: 英語だけ・使えます / English only · ready.
 import type { Citation, Stage } from '../../lib/api/types'
+import { left } from '../../lib/format'
 import { language, t } from '../../lib/i18n.svelte'
 
 export function dotted(...words: (string | false | null | undefined)[]): string {
@@ -14,10 +15,10 @@ export function sourceLine(citation: Pick<Citation, 'title' | 'document' | 'page
 }
 
 /** What the box is doing now. */
-export function stageWords({ stage, position, documents, passages }: Stage): string {
+export function stageWords({ stage, position, wait_s, documents, passages }: Stage): string {
   switch (stage) {
     case 'queued':
-      return position ? t('chat.stage_place', { n: position }) : t('chat.stage_queued')
+      return dotted(position ? t('chat.stage_place', { n: position }) : t('chat.stage_queued'), wait_s ? left(wait_s) : null)
     case 'searching':
       return t('chat.stage_searching')
     case 'reading':

@@ -84,6 +84,7 @@ export function path(parts: TemplateStringsArray, ...values: (string | number)[]
 export const api = {
   get: <T>(where: string, signal?: AbortSignal) => send<T>('GET', where, undefined, signal),
   post: <T>(where: string, body: unknown = {}) => send<T>('POST', where, body),
+  put: <T>(where: string, body: unknown, signal?: AbortSignal) => send<T>('PUT', where, body, signal),
   patch: <T>(where: string, body: unknown) => send<T>('PATCH', where, body),
   delete: (where: string) => send<void>('DELETE', where),
 }

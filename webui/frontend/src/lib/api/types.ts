@@ -19,8 +19,9 @@ export type Me = {
   box: { name: string; organisation: string; version: string; development: boolean }
   limits: { upload_mb: number; formats: string[] }
 }
+export type Destination = { name: string; address: string }
 export type BoxState = {
-  gap: { state: 'closed' | 'open' | 'unknown'; sent: number; checked_at: string | null }
+  gap: { state: 'closed' | 'open' | 'unknown'; sent: number; checked_at: string | null; destinations?: Destination[] }
   vault: { state: 'open' | 'sealed' }
   recovery_confirmed: boolean
 }
@@ -59,6 +60,40 @@ export type MemoryEstimate = {
   available_bytes: number
   total_bytes: number
 }
+/** how a model is to be loaded; null and empty follow the box or the model itself */
+export type LoadSettings = {
+  context: number | null
+  parallel: number | null
+  threads: number | null
+  pinned: boolean
+  idle_minutes: number | null
+  speculation: 'off' | 'ngram'
+  template: string
+  overflow: 'stop' | 'middle' | 'rolling'
+}
+export type ModelSettings = {
+  settings: LoadSettings
+  box: { context: number; parallel: number; threads: number | null; idle_minutes: number }
+  most_context: number
+  estimate: MemoryEstimate | null
+}
+/** a model that has a process now; times in seconds */
+export type RunningModel = {
+  id: string
+  name: string
+  state: 'loaded' | 'loading'
+  busy: number
+  waiting: number
+  memory_bytes: number
+  provider: string | null
+  context: number | null
+  parallel: number | null
+  pinned: boolean
+  since: number | null
+  idle_s: number | null
+  answered: number
+  wait_s: number | null
+}
 export type ModelDetail = Model & { estimate: MemoryEstimate | null }
 
 export type Verdict = 'answer' | 'perhaps' | 'none'
@@ -90,6 +125,8 @@ export type Stats = {
   passages: number
   model: string
   finish: 'stop' | 'length' | 'cancelled'
+  /** messages of the chat that did not fit any more */
+  left_out: number
 }
 export type Problem = { code: string; title: string; params?: Params }
 export type Message = {
@@ -114,7 +151,7 @@ export type Chat = { id: string; title: string; model: string; base_ids: string[
 export type Started = { question: Message; answer: Message; run_id: string }
 
 export type StageName = 'queued' | 'searching' | 'reading' | 'loading' | 'writing'
-export type Stage = { stage: StageName; position?: number | null; documents?: number | null; passages?: number | null }
+export type Stage = { stage: StageName; position?: number | null; wait_s?: number | null; documents?: number | null; passages?: number | null }
 export type RunEvent =
   | { kind: 'stage'; data: Stage }
   | { kind: 'sources'; data: { items: Source[] } }
@@ -192,7 +229,17 @@ export type SearchResult = {
 }
 
 export type SessionItem = { id: string; created_at: string; seen_at: string; user_agent: string; current: boolean }
-export type KeyItem = { id: string; name: string; prefix: string; created_at: string; used_at: string | null }
+export type Dialect = 'openai' | 'anthropic' | 'ollama' | 'lmstudio' | 'rerank' | 'hako'
+/** empty lists: all; null: no limit */
+export type KeyScope = {
+  models: string[]
+  dialects: Dialect[]
+  base_ids: string[]
+  may_write: boolean
+  requests_per_minute: number | null
+  expires_at: string | null
+}
+export type KeyItem = { id: string; name: string; prefix: string; created_at: string; used_at: string | null; scope: KeyScope }
 export type NewKey = { key: string; item: KeyItem }
 export type Account = {
   id: string

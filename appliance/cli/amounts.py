@@ -1,0 +1,22 @@
+"""Amounts as people say them: bytes, and what a model takes of the box's memory."""
+
+from typing import Any
+
+from appliance.cli.context import say
+
+_MB, _GB = 10**6, 10**9
+
+
+def size(count: int) -> str:
+    """Bytes, e.g. 1.4 GB."""
+    for unit, name in ((_GB, "GB"), (_MB, "MB")):
+        if count >= unit:
+            return f"{count / unit:.{0 if count >= 10 * unit else 1}f} {name}"
+    return f"{count / 1000:.0f} kB"
+
+
+def memory(estimate: dict[str, Any]) -> str:
+    """The verdict of an estimate, and what it is made of."""
+    sizes = {key: size(estimate[f"{key}_bytes"]) for key in ("needed", "weights", "cache", "scratch", "available")}
+    text = say("cli.models.estimate", context=estimate["context"], parallel=estimate["parallel"], **sizes)
+    return f"{say('cli.models.' + estimate['verdict'])}. {text}"

@@ -1,0 +1,78 @@
+"""`hako models set` and `hako models ps`: how a model is to be loaded, and what runs now."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from appliance.cli.amounts import memory, size
+from appliance.cli.context import Terminal, reports_errors, say
+
+
+@click.command("set")
+@click.argument("model")
+@click.option("--context", type=click.IntRange(256), help="Tokens of one answer, question included.")
+@click.option("--parallel", type=click.IntRange(1, 64), help="Answers at once.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads to compute with.")
+@click.option("--pin/--no-pin", "pinned", default=None, help="Load it with the box and never unload it for others.")
+@click.option("--idle-minutes", type=click.IntRange(0), help="Unload it after so long without a question; 0 for never.")
+@click.option("--speculation", type=click.Choice(["off", "ngram"]), help="Guess words that the context says already.")
+@click.option("--overflow", type=click.Choice(["stop", "middle", "rolling"]), help="What becomes of too long a chat.")
+@click.option(
+    "--template-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Jinja chat template; an empty file for the model's own.",
+)
+@click.option("--reset", is_flag=True, help="Forget what was set before.")
+@click.pass_obj
+@reports_errors
+def set_settings(
+    terminal: Terminal, /, model: str, template_file: Path | None, *, reset: bool, **wishes: str | int | bool | None
+) -> None:
+    """Set how MODEL is loaded; without options, show it."""
+    wanted: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}
+    if template_file is not None:
+        try:
+            wanted["template"] = template_file.read_text("utf-8").strip()
+        except UnicodeDecodeError:
+            raise click.UsageError(f"{template_file}: not UTF-8") from None
+    path = f"/models/{quote(model, safe='')}/settings"
+    with terminal.client() as client:
+        known = client.get(path)
+        if wanted or reset:
+            before = {} if reset else known["settings"]
+            known = client.put(path, {**before, **wanted})
+            click.echo(say("cli.models.did_set", id=model))
+    _print(known)
+
+
+@click.command()
+@click.pass_obj
+@reports_errors
+def ps(terminal: Terminal) -> None:
+    """List the models that run now, with what they do and take."""
+    with terminal.client() as client:
+        items = client.get("/models/running")["items"]
+    if not items:
+        click.echo(say("cli.models.none_running"))
+    for item in items:
+        state = say(f"cli.models.{item['state']}")
+        taken = size(item["memory_bytes"] or 0)
+        work = say("cli.models.work", busy=item["busy"], waiting=item["waiting"], answered=item["answered"])
+        line = f"{item['id']:<28} {state:<8} {taken:>8}  {(item['provider'] or '-').upper():<5} {work}"
+        click.echo(line + (f"  {say('cli.models.is_pinned')}" if item["pinned"] else ""))
+
+
+def _print(known: dict[str, Any]) -> None:
+    for name, value in known["settings"].items():
+        told = value
+        if name == "template":
+            told = say("cli.models.own_template" if value else "cli.models.models_template")
+        elif value is None:
+            told = f"{known['box'][name]} ({say('cli.models.as_the_box')})" if known["box"][name] is not None else "-"
+        elif isinstance(value, bool):
+            told = say("cli.models.yes" if value else "cli.models.no")
+        click.echo(f"{name:<14} {told}")
+    if known["estimate"]:
+        click.echo(memory(known["estimate"]))

@@ -1,0 +1,56 @@
+"""A model as everything above the gateway sees it, wherever it runs."""
+
+from dataclasses import dataclass
+
+from appliance.gateway.remote import RemoteModel
+from appliance.inference.manifest import ModelKind
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model of the catalogue and how it is now; `memory_bytes` and `provider` are None unless it is loaded."""
+
+    id: str
+    name: str
+    kind: ModelKind
+    engine: str
+    state: str
+    languages: tuple[str, ...]
+    context: int
+    """Tokens that one answer or one text may have on this box."""
+    size_bytes: int
+    memory_bytes: int | None
+    licence: str
+    source: str
+    sha256: str
+    quantization: str
+    size_class: str
+    provider: str | None
+    aliases: tuple[str, ...] = ()
+    """Other names that programs may call it by."""
+    parameters: int = 0
+    """0 where it isn't known."""
+    dimensions: int | None = None
+    """Length of a vector; embedding models only."""
+
+
+def of_remote(model: RemoteModel, state: str, aliases: tuple[str, ...]) -> ModelInfo:
+    """A model of another machine: of its files nothing is known here."""
+    return ModelInfo(
+        id=model.id,
+        name=model.name,
+        kind=model.kind,
+        engine="remote",
+        state=state,
+        languages=("und",),
+        context=model.context,
+        size_bytes=0,
+        memory_bytes=None,
+        licence="",
+        source=model.destination.name,
+        sha256="",
+        quantization="",
+        size_class="medium",
+        provider=None,
+        aliases=aliases,
+    )

@@ -1,0 +1,94 @@
+"""A session of onnxruntime over token ids: opened on the wished-for provider, fed in groups of like length."""
+
+import ctypes
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from appliance.inference.engine import EngineLoadError, EngineSpec
+from appliance.inference.engines.xlmr import PAD
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+_TOKENS_PER_RUN = 1024
+"""Padded tokens in one run. More is no faster on a CPU, and attention needs memory by the square."""
+_LOGITS = "logits"
+
+
+class Session:
+    """Runs may overlap: onnxruntime sessions are thread-safe and share one pool of threads.
+
+    Raises:
+        EngineLoadError: the runtime refuses the file, or the provider that was asked for doesn't work.
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._session = _open(spec)
+        give_back_memory()  # the file that was read in, beside what was made of it
+        self._inputs = frozenset(value.name for value in self._session.get_inputs())
+        outputs = [value.name for value in self._session.get_outputs()]
+        self._output = _LOGITS if _LOGITS in outputs else outputs[0]
+
+    @property
+    def provider(self) -> str:
+        """What it really computes on."""
+        return str(self._session.get_providers()[0]).removesuffix("ExecutionProvider").lower()
+
+    def run(self, texts: Sequence[list[int]]) -> tuple[Floats, Integers]:
+        """What the graph makes of these token ids, and the mask (texts, longest) of those that are no padding."""
+        width = max(len(ids) for ids in texts)
+        ids = np.full((len(texts), width), PAD, np.int64)
+        mask = np.zeros((len(texts), width), np.int64)
+        for row, tokens in enumerate(texts):
+            ids[row, : len(tokens)] = tokens
+            mask[row, : len(tokens)] = 1
+        # XLM-RoBERTa has one type only, for both texts of a pair too.
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        (result,) = self._session.run([self._output], {name: feeds[name] for name in self._inputs})
+        return result, mask
+
+
+def groups(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of texts that are to run together, so many tokens at once, short ones first.
+
+    Padding is computed too: unsorted batches cost more than twice as much.
+    """
+    group: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if group and lengths[i] * (len(group) + 1) > _TOKENS_PER_RUN:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group
+
+
+def give_back_memory() -> None:
+    """Freed memory goes back to the system: without this a batch of long texts leaves 100 MiB behind."""
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _open(spec: EngineSpec) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = spec.threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # the arena never gives memory back: 250 MiB more at rest
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(spec.file), options, providers=_providers(spec.provider))
+    except Exception as error:  # the runtime's errors have no common parent but Exception
+        raise EngineLoadError(str(error)) from error
+    used = session.get_providers()[0]
+    if spec.provider == "cuda" and used != "CUDAExecutionProvider":
+        raise EngineLoadError(f"cuda was asked for, {used} is what works")
+    return session
+
+
+def _providers(wish: str) -> list[str]:
+    there = onnxruntime.get_available_providers()
+    wished = ["CPUExecutionProvider"] if wish == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    return [name for name in wished if name in there]

@@ -1,0 +1,131 @@
+"""How an operator wants a model to be loaded and kept: context, answers at once, threads, template, idle time."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from appliance import durable, logs
+from appliance.config import Inference
+from appliance.errors import BadInputError
+from appliance.inference import legacy
+from appliance.inference.catalog import Catalog
+from appliance.inference.engine import Speculation
+from appliance.inference.manifest import Manifest
+
+log = logs.get(__name__)
+
+Overflow = Literal["stop", "middle", "rolling"]
+
+_OF_CHATS: Final = ("context", "speculation", "template", "overflow")
+"""Settings that mean nothing for a model that doesn't chat."""
+_NOT_LEGACY: Final = ("parallel", "speculation", "template")
+"""Settings that the engine for older models can't follow."""
+
+
+class LoadSettings(BaseModel):
+    """What is None or empty follows the box's settings or the model itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    context: Annotated[int, Field(ge=256, le=1 << 20)] | None = None
+    """Tokens of one answer."""
+    parallel: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Answers at once."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    pinned: bool = False
+    """Loaded with the box, and never unloaded to make room."""
+    idle_minutes: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Unloaded after so long without a question; 0 for never."""
+    speculation: Speculation = "off"
+    """Guess the next words from what is there already: pays for answers that quote."""
+    template: Annotated[str, Field(max_length=65_536)] = ""
+    """Jinja chat template instead of the model's own."""
+    overflow: Overflow = "stop"
+    """What happens to a chat longer than the context: refused, its middle left out, or its beginning."""
+
+    def context_of(self, trained: int, box: Inference) -> int:
+        """Tokens that one answer of a chat model may have, which holds `trained` at most."""
+        return min(trained, self.context or box.context_tokens)
+
+    def parallel_of(self, box: Inference) -> int:
+        """Answers at once of a chat model."""
+        return self.parallel or box.parallel
+
+    def demand_fit(self, manifest: Manifest) -> None:
+        """Refuse what this model can't follow, so that no setting is ignored in silence.
+
+        Raises:
+            BadInputError: `field` says which.
+        """
+        wanted = self.model_dump(exclude_defaults=True)
+        vain: tuple[str, ...] = () if manifest.kind == "chat" else _OF_CHATS
+        vain += _NOT_LEGACY if manifest.engine == legacy.ENGINE else ()
+        for name in vain:
+            if name in wanted:
+                raise BadInputError(f"{name}: nothing that this model follows", field=name)
+        if self.context is not None and self.context > manifest.context:
+            raise BadInputError("more than the model was trained for", field="context")
+
+
+class LoadSettingsStore:
+    """One JSON file beside the models; read anew on each call, so that every process sees a change at once."""
+
+    def __init__(self, path: Path, catalog: Catalog) -> None:
+        self._path = path
+        self._catalog = catalog
+        self._lock = threading.Lock()
+
+    def get(self, model: str) -> LoadSettings:
+        """The settings of one model; the defaults where there are none, or none that can be read."""
+        return self._settings(model, self._read().get(model, {}))
+
+    def getter(self) -> Callable[[str], LoadSettings]:
+        """`get` of many models with one look at the file."""
+        stored = self._read()
+        return lambda model: self._settings(model, stored.get(model, {}))
+
+    def put(self, model: str, settings: LoadSettings) -> None:
+        """Keep them from now on; they hold when the model is loaded the next time.
+
+        Raises:
+            ModelNotFoundError, ModelDamagedError: no such model.
+            BadInputError: a setting that this model can't follow; `field` says which.
+        """
+        settings.demand_fit(self._catalog.get(model))
+        with self._lock:
+            stored = self._read()
+            stored.pop(model, None)
+            if wanted := settings.model_dump(exclude_defaults=True):
+                stored[model] = wanted
+            self._write(stored)
+
+    def forget(self, model: str) -> None:
+        """For a model that is gone."""
+        with self._lock:
+            stored = self._read()
+            if stored.pop(model, None) is not None:
+                self._write(stored)
+
+    def _settings(self, model: str, stored: object) -> LoadSettings:
+        try:
+            return LoadSettings.model_validate(stored)
+        except ValidationError as error:
+            log.warning("model_settings_unreadable", model=model, problems=error.error_count())
+            return LoadSettings()
+
+    def _read(self) -> dict[str, object]:
+        try:
+            stored = json.loads(self._path.read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            log.warning("model_settings_unreadable", kind=type(error).__name__)
+            return {}
+        return stored if isinstance(stored, dict) else {}
+
+    def _write(self, stored: dict[str, object]) -> None:
+        durable.replace(self._path, json.dumps(stored, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")

@@ -1,0 +1,67 @@
+"""How a model is to be run: what its child is told, and what the supervisor keeps to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance.config import Settings
+from appliance.inference import legacy
+from appliance.inference.engine import EngineSpec
+from appliance.inference.load_settings import LoadSettings
+from appliance.inference.manifest import Manifest
+from appliance.machine import resources
+
+_MIB: Final = 1 << 20
+_EMBEDDING_PLACES: Final = 4
+"""Batches at once; more would only queue inside the child."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The operator may change them at any time."""
+
+    spec: EngineSpec
+    """What the child is started with, but for socket and key, which each child gets anew."""
+    places: int
+    """Leases at once."""
+    memory_limit: int
+    """Bytes; a child that has grown beyond is killed."""
+    pinned: bool = False
+    """Never unloaded to make room."""
+    idle_seconds: float = 0.0
+    """Unloaded after so long without anybody; 0 for never. Not for models that somebody wanted kept."""
+    own_idle_seconds: float | None = None
+    """The same where the operator said it of this very model: then it holds, kept or not."""
+
+
+def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSettings) -> Terms:
+    """What the box's settings and the model's own, `wish`, come to for the model in `folder`."""
+    inference = settings.inference
+    chat = manifest.kind == "chat"
+    memory_limit = manifest.size + inference.child_memory_mb * _MIB
+    spec = EngineSpec(
+        model=manifest.id,
+        kind=manifest.kind,
+        engine=manifest.engine,
+        folder=str(folder.absolute()),
+        entry=manifest.entry,
+        socket="",
+        api_key="",
+        threads=wish.threads or inference.threads or max(1, resources.cores() - 1),
+        parallel=legacy.PLACES if manifest.engine == legacy.ENGINE else wish.parallel_of(inference),
+        context=wish.context_of(manifest.context, inference) if chat else manifest.context,
+        dimensions=manifest.dimensions or 0,
+        provider=inference.provider,
+        # Address space counts what is reserved and never touched: twice the resident limit.
+        memory_bytes=2 * memory_limit,
+        template=wish.template,
+        speculation=wish.speculation,
+    )
+    return Terms(
+        spec=spec,
+        places=spec.parallel if chat else wish.parallel or _EMBEDDING_PLACES,
+        memory_limit=memory_limit,
+        pinned=wish.pinned,
+        idle_seconds=inference.idle_minutes * 60,
+        own_idle_seconds=None if wish.idle_minutes is None else wish.idle_minutes * 60.0,
+    )

@@ -1,0 +1,114 @@
+"""What an operator can set of the llama.cpp engine, tried with the starter model in real children."""
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.config import REPOSITORY, Inference
+from appliance.errors import ChatTemplateError
+from appliance.gateway.counting import fitted, prompt_tokens
+from appliance.inference import manifest
+from appliance.inference.engine import EngineSpec
+from appliance.inference.manifest import Manifest
+from appliance.inference.spawn import Child
+from appliance.inference.transport import ChildConnection
+
+pytestmark = pytest.mark.models
+
+FOLDER = REPOSITORY / ".build" / "models" / Inference().chat_model
+NOTICE = (
+    "The Minato City Hospital opens at nine in the morning on weekdays, and at ten on Saturdays. Visitors have to "
+    "register at the desk in the north building, and leave before eight in the evening."
+)
+QUOTE = f"Repeat this text word for word:\n{NOTICE}\n{NOTICE[:91]} Visitors"
+
+
+@pytest.fixture(scope="module")
+def starter() -> Manifest:
+    return manifest.read(FOLDER)
+
+
+def spec(starter: Manifest, **more: Any) -> EngineSpec:
+    plain = EngineSpec(
+        model=starter.id,
+        kind="chat",
+        engine="llama",
+        folder=str(FOLDER),
+        entry=starter.entry,
+        socket="",
+        api_key="the-key",
+        threads=1,
+        parallel=1,
+        context=1024,
+        dimensions=0,
+        provider="cpu",
+        memory_bytes=8 << 30,
+    )
+    return dataclasses.replace(plain, **more)
+
+
+@contextmanager
+def running(starter: Manifest, **more: Any) -> Iterator[ChildConnection]:
+    with tempfile.TemporaryDirectory(prefix="hako-") as folder:
+        asked = spec(starter, socket=f"{folder}/m.sock", **more)
+        child = Child(asked, lambda _child: None)
+        try:
+            child.wait_ready()
+            with ChildConnection(Path(asked.socket), asked.api_key, starter.name) as connection:
+                yield connection
+        finally:
+            child.stop()
+
+
+def answer(connection: ChildConnection, text: str, tokens: int = 40) -> tuple[str, dict[str, Any]]:
+    """The most likely answer, and the engine's own figures."""
+    messages = [{"role": "user", "content": text}]
+    body = {"messages": messages, "temperature": 0, "max_tokens": tokens, "cache_prompt": False}
+    said = connection.json("/v1/chat/completions", body)
+    return said["choices"][0]["message"]["content"], said["timings"]
+
+
+def test_speculation_guesses_right_and_leaves_every_answer_as_it_is(starter: Manifest) -> None:
+    questions = [QUOTE, "Write a list of ten fruits."]
+    with running(starter) as plain:
+        expected = [answer(plain, question) for question in questions]
+    with running(starter, speculation="ngram") as quick:
+        found = [answer(quick, question) for question in questions]
+    assert [text for text, _ in found] == [text for text, _ in expected]
+    assert "draft_n_accepted" not in expected[0][1]
+    assert found[0][1]["draft_n_accepted"] > 0
+
+
+def test_an_operators_template_is_the_form_that_the_model_gets(starter: Manifest) -> None:
+    template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant]"
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    with running(starter, template=template) as connection:
+        assert connection.json("/apply-template", body)["prompt"] == "[user] Hello\n[assistant]"
+        assert answer(connection, "Hello", tokens=2)[0]
+    with running(starter) as connection:
+        assert "<|im_start|>" in connection.json("/apply-template", body)["prompt"]
+
+
+def test_a_template_that_only_the_engine_refuses_is_told_as_that_and_not_as_damage(starter: Manifest) -> None:
+    with pytest.raises(ChatTemplateError), running(starter, template="{% for"):
+        pass
+
+
+def test_a_chat_that_is_cut_fits_as_the_engine_counts_it(starter: Manifest) -> None:
+    turns = [
+        {"role": role, "content": f"{role} {turn}: {NOTICE}"} for turn in range(20) for role in ("user", "assistant")
+    ]
+    body = {"messages": [*turns, {"role": "user", "content": "And on Sundays?"}], "max_tokens": 16}
+    with running(starter) as connection:
+        cut, left_out = fitted(connection, starter, body, "rolling", 1024, None)
+        assert 0 < left_out == len(body["messages"]) - len(cut["messages"])
+        assert prompt_tokens(connection, starter, cut, None) <= 1024 - 16
+        said = connection.json("/v1/chat/completions", {**cut, "temperature": 0})
+    assert said["usage"]["prompt_tokens"] <= 1024 - 16
+    assert json.dumps(cut["messages"][-1]) == json.dumps(body["messages"][-1])

@@ -1,0 +1,57 @@
+"""The headers of the models in the store: read once, by digest, and none where there is none."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import HakoError
+from appliance.inference import headers
+from appliance.inference.catalog import Catalog
+from appliance.inference.examine import examine
+from appliance.inference.gguf import Header, parse
+from appliance.inference.headers import Headers
+from appliance.inference.manifest import Manifest
+from tests.simulators import gguf
+
+
+def install(models: Path, model: str, content: bytes, engine: str = "llama") -> Manifest:
+    (models / model).mkdir(parents=True)
+    (models / model / "a.gguf").write_bytes(content)
+    return Manifest.model_validate(
+        {
+            "id": model, "name": model, "kind": "chat", "engine": engine, "entry": "a.gguf", "licence": "MIT",
+            "files": {"a.gguf": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}},
+            "source": "test", "languages": ["en"], "context": 512,
+        }
+    )  # fmt: skip
+
+
+def test_a_header_is_read_in_the_jail_once_for_each_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    children: list[str] = []
+
+    def counted(descriptor: int, name: str) -> Header:
+        children.append(name)
+        return examine(descriptor, name)
+
+    monkeypatch.setattr(headers, "examine", counted)
+    content = gguf.tiny_llama(tmp_path / "tiny.gguf").read_bytes()
+    known = Headers(Catalog(tmp_path))
+    first = known.find(install(tmp_path, "one", content))
+    assert first == parse(content, len(content))
+    assert known.find(install(tmp_path, "two", content)) == first
+    assert children == ["one"]
+    other = gguf.tiny_llama(tmp_path / "other.gguf", general__name="Other").read_bytes()
+    assert known.of(install(tmp_path, "three", other)).name == "Other"
+    assert children == ["one", "three"]
+
+
+def test_a_model_whose_header_can_not_be_read_or_that_has_none_goes_without(tmp_path: Path) -> None:
+    known = Headers(Catalog(tmp_path))
+    damaged = install(tmp_path, "damaged", b"GGUF")
+    assert known.find(damaged) is None
+    with pytest.raises(HakoError):
+        known.of(damaged)
+    assert known.find(install(tmp_path, "script", b"answer", "scripted")) is None
+    (tmp_path / "damaged" / "a.gguf").unlink()
+    assert known.find(damaged) is None

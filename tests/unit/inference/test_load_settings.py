@@ -1,0 +1,91 @@
+"""How each model is to be loaded: kept, forgotten, and never a reason not to load at all."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.config import Inference
+from appliance.errors import BadInputError, ModelNotFoundError
+from appliance.inference.catalog import Catalog
+from appliance.inference.engines import scripted
+from appliance.inference.load_settings import LoadSettings, LoadSettingsStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model-settings.json"
+
+
+@pytest.fixture
+def store(path: Path, tmp_path: Path) -> LoadSettingsStore:
+    scripted.install(tmp_path / "models", "talker", "chat")
+    scripted.install(tmp_path / "models", "embedder", "embedding")
+    return LoadSettingsStore(path, Catalog(tmp_path / "models"))
+
+
+def test_settings_are_kept_for_their_model_and_seen_by_another_process(
+    store: LoadSettingsStore, path: Path, tmp_path: Path
+) -> None:
+    wanted = LoadSettings(context=1024, pinned=True, overflow="middle", template="{{ messages }}")
+    store.put("talker", wanted)
+    other = LoadSettingsStore(path, Catalog(tmp_path / "models"))
+    assert other.get("talker") == wanted
+    assert other.get("embedder") == LoadSettings()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_settings_of_a_model_that_is_gone_are_forgotten_and_no_others(store: LoadSettingsStore, path: Path) -> None:
+    store.put("talker", LoadSettings(threads=2))
+    store.put("embedder", LoadSettings(pinned=True))
+    store.forget("talker")
+    store.forget("talker")
+    assert store.get("talker") == LoadSettings()
+    assert store.get("embedder").pinned
+    store.put("embedder", LoadSettings())
+    assert path.read_text("utf-8").strip() == "{}"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"talker": 5}', '{"talker": {"parallel": 9999}}', "\xff"])
+def test_a_damaged_file_costs_the_settings_and_nothing_else(store: LoadSettingsStore, path: Path, content: str) -> None:
+    path.write_bytes(content.encode("latin-1"))
+    assert store.get("talker") == LoadSettings()
+    store.put("talker", LoadSettings(parallel=3))
+    assert store.get("talker").parallel == 3
+
+
+def test_one_models_damaged_settings_leave_the_others(store: LoadSettingsStore, path: Path) -> None:
+    path.write_text('{"talker": {"context": "much"}, "embedder": {"pinned": true}}', "utf-8")
+    assert store.get("talker") == LoadSettings()
+    assert store.get("embedder").pinned
+
+
+@pytest.mark.parametrize("model", ["nobody", "../talker", ""])
+def test_there_are_no_settings_of_a_model_that_is_not_there(store: LoadSettingsStore, model: str) -> None:
+    with pytest.raises(ModelNotFoundError):
+        store.put(model, LoadSettings(pinned=True))
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "wish"),
+    [
+        ("talker", "context", LoadSettings(context=4097)),
+        ("embedder", "context", LoadSettings(context=256)),
+        ("embedder", "speculation", LoadSettings(speculation="ngram")),
+        ("embedder", "template", LoadSettings(template="x")),
+        ("embedder", "overflow", LoadSettings(overflow="rolling")),
+    ],
+)
+def test_what_a_model_can_not_follow_is_refused_by_its_field(
+    store: LoadSettingsStore, path: Path, model: str, field: str, wish: LoadSettings
+) -> None:
+    with pytest.raises(BadInputError) as refused:
+        store.put(model, wish)
+    assert refused.value.params == {"field": field}
+    assert not path.exists()
+
+
+def test_what_is_not_said_follows_the_box_and_never_more_than_the_model_holds() -> None:
+    box = Inference(context_tokens=2048, parallel=3)
+    assert (LoadSettings().context_of(8192, box), LoadSettings().parallel_of(box)) == (2048, 3)
+    own = LoadSettings(context=4096, parallel=1)
+    assert (own.context_of(8192, box), own.context_of(1000, box), own.parallel_of(box)) == (4096, 1000, 1)

@@ -1,0 +1,58 @@
+"""What the settings of the box and a model's own come to."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.config import Settings
+from appliance.inference.load_settings import LoadSettings
+from appliance.inference.manifest import Manifest
+from appliance.inference.terms import Terms, terms_of
+
+FOLDER = Path("/models/talker")
+BOX = {"threads": 3, "parallel": 2, "context_tokens": 2048, "child_memory_mb": 512, "idle_minutes": 5}
+
+
+def terms(kind: str = "chat", engine: str = "llama", **wish: Any) -> Terms:
+    manifest = Manifest.model_validate(
+        {
+            "id": "talker", "name": "Talker", "kind": kind, "engine": engine, "entry": "a", "licence": "MIT",
+            "files": {"a": {"sha256": "0" * 64, "size": 1000}}, "source": "test", "languages": ["en"], "context": 4096,
+            "dimensions": 8,
+        }
+    )  # fmt: skip
+    settings = Settings.model_validate({"data_dir": Path("/none"), "inference": BOX})
+    return terms_of(manifest, FOLDER, settings, LoadSettings(**wish))
+
+
+def test_a_model_without_wishes_is_run_as_the_box_is_set() -> None:
+    found = terms()
+    assert (found.spec.context, found.spec.parallel, found.spec.threads, found.places) == (2048, 2, 3, 2)
+    assert (found.spec.folder, found.spec.socket, found.spec.api_key) == (str(FOLDER), "", "")
+    assert found.memory_limit == 1000 + (512 << 20)
+    assert (found.pinned, found.idle_seconds, found.own_idle_seconds) == (False, 300, None)
+
+
+def test_its_own_wishes_come_first() -> None:
+    found = terms(
+        context=3000, parallel=7, threads=1, pinned=True, idle_minutes=0, speculation="ngram", template="{{x}}"
+    )
+    assert (found.spec.context, found.spec.parallel, found.spec.threads, found.places) == (3000, 7, 1, 7)
+    assert (found.spec.speculation, found.spec.template) == ("ngram", "{{x}}")
+    assert (found.pinned, found.own_idle_seconds) == (True, 0)
+
+
+def test_no_wish_goes_beyond_what_the_model_was_trained_for() -> None:
+    assert terms(context=100_000).spec.context == 4096
+
+
+@pytest.mark.parametrize("kind", ["embedding", "reranker"])
+def test_a_model_that_does_not_chat_has_its_whole_context_and_places_of_its_own(kind: str) -> None:
+    found = terms(kind, "onnx")
+    assert (found.spec.context, found.places) == (4096, 4)
+
+
+def test_the_engine_with_one_context_writes_one_answer_at_a_time() -> None:
+    found = terms(engine="ctransformers", parallel=7)
+    assert (found.spec.parallel, found.places) == (1, 1)

@@ -1,0 +1,33 @@
+"""What is free and what is taken, in a control group with a limit too."""
+
+import mmap
+import os
+from pathlib import Path
+
+import pytest
+
+from appliance.machine import resources
+
+MIB = 1 << 20
+
+
+def test_in_a_control_group_remembered_files_count_as_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "_CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text(f"{100 * MIB}\n")
+    (tmp_path / "memory.current").write_text(f"{90 * MIB}\n")
+    assert resources.available() == 10 * MIB
+    (tmp_path / "memory.stat").write_text(f"anon 5\nactive_file {20 * MIB}\ninactive_file {3 * MIB}\n")
+    assert resources.available() == 33 * MIB
+    assert resources.total() == 100 * MIB
+    (tmp_path / "memory.max").write_text("max\n")
+    assert resources.available() > 33 * MIB
+
+
+def test_pages_of_a_file_that_were_read_are_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(bytes(16 * MIB))
+    before = resources.mapped(os.getpid())
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as weights:
+        assert sum(weights[:: mmap.PAGESIZE]) == 0
+        assert resources.mapped(os.getpid()) - before > 12 * MIB
+    assert resources.mapped(1 << 30) == 0

@@ -1,0 +1,75 @@
+"""A chat in the words of LM Studio's `/api/v1`: checked, and turned into what an engine or a base is asked."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from appliance.errors import BadInputError
+from webui import shapes
+from webui.dialects.base_run import Turn
+
+_PASSED: Final = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
+_LARGEST_INT: Final = 2**31 - 1
+
+
+class Item(shapes.Tolerant):
+    """A part of the question; all of them are one message."""
+
+    type: Literal["message", "text", "image"]
+    content: shapes.Text | None = None
+
+
+class ChatBody(shapes.Tolerant):
+    """What is honoured, and what is looked at only to refuse it; every other field is ignored."""
+
+    model: shapes.ModelId
+    input: shapes.Text | Annotated[list[Item], Field(min_length=1, max_length=2000)]
+    system_prompt: shapes.Text | None = None
+    stream: bool | None = None
+    max_output_tokens: Annotated[int, Field(ge=-1, le=_LARGEST_INT)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
+    integrations: list[Any] | None = None
+    previous_response_id: str | None = None
+
+    def question(self) -> str:
+        """The words.
+
+        Raises:
+            BadInputError: no words, a picture, a server's tools, or an earlier answer, none of which is kept.
+        """
+        for name in ("integrations", "previous_response_id"):
+            if getattr(self, name):
+                raise BadInputError(name, field=name)
+        items = [] if isinstance(self.input, str) else self.input
+        if any(item.type == "image" for item in items):
+            raise BadInputError("image", field="input")
+        text = self.input if isinstance(self.input, str) else "\n".join(item.content or "" for item in items)
+        if not text.strip():
+            raise BadInputError("no words", field="input")
+        return text
+
+    def turns(self) -> list[Turn]:
+        """What a base is asked."""
+        return [Turn("user", self.question())]
+
+    def as_engine(self) -> dict[str, Any]:
+        """The body for the engine, which tells how far it has read where that is of use.
+
+        Raises:
+            BadInputError: see `question`.
+        """
+        messages = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+        body: dict[str, Any] = {
+            "messages": [*messages, {"role": "user", "content": self.question()}],
+            "stream_options": {"include_usage": True},
+        }
+        body |= {name: value for name in _PASSED if (value := getattr(self, name)) is not None}
+        if self.max_output_tokens is not None and self.max_output_tokens >= 0:
+            body["max_tokens"] = max(self.max_output_tokens, 1)
+        if self.stream:
+            body["return_progress"] = True
+        return body

@@ -1,0 +1,122 @@
+"""LM Studio's `/api/v0`: OpenAI's answers, with figures, the model and the runtime beside them."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from appliance.accounts.permissions import Permission
+from appliance.errors import ModelNotFoundError
+from webui import connection, routing, sse
+from webui.dialects import base_run, engine, headers, lmstudio_models, openai_base, openai_embeddings
+from webui.dialects.base_run import Turn
+from webui.dialects.lmstudio_figures import Figures, about
+from webui.dialects.openai_answer import Assembly, framed
+from webui.dialects.openai_completions import Completion, CompletionBody
+from webui.dialects.openai_embeddings import EmbeddingBody
+from webui.dialects.openai_request import ChatBody, StreamOptions
+from webui.routing import Call
+
+api = Blueprint("v0", __name__)
+
+Chunk = dict[str, Any]
+
+
+@routing.route(api, "GET", "/models", permission=Permission.CHAT)
+def list_models(call: Call) -> dict[str, Any]:
+    return {"object": "list", "data": lmstudio_models.old_list(call)}
+
+
+@routing.route(api, "GET", "/models/<path:model_id>", permission=Permission.CHAT)
+def show(call: Call, model_id: str) -> dict[str, Any]:
+    for model in lmstudio_models.old_list(call):
+        if model["id"] == model_id:
+            return model
+    raise ModelNotFoundError(name=model_id[:100])
+
+
+@routing.route(api, "POST", "/chat/completions", permission=Permission.CHAT, body=ChatBody)
+def chat(call: Call, body: ChatBody) -> Response:
+    left = connection.watcher(request.environ)
+    with ExitStack() as held:
+        held.enter_context(routing.place(call))
+        if base_run.is_base(body.model):
+            figures = Figures(call.gateway.model())
+            writer = base_run.ask(call, body.model, [Turn(message.role, message.text()) for message in body.messages])
+            held.callback(writer.stop)
+            return _answered(call, body, openai_base.chunks(writer, body.model, left), figures, held)
+        figures = Figures(call.gateway.model(body.model))
+        asked = body.as_engine() | {"stream_options": {"include_usage": True}}
+        stream = call.gateway.open(body.model, asked, stopped=left)
+        held.callback(call.services.audit.record, call.who.name, "api-chat", body.model)
+        held.enter_context(stream)
+        return headers.told(_answered(call, body, iter(engine.chunks(stream, body.model)), figures, held), stream)
+
+
+def _answered(
+    call: Call, body: ChatBody, chunks: Iterator[Chunk | None], figures: Figures, held: ExitStack
+) -> Response:
+    """The answer, whole or as a stream that takes over what is `held`."""
+    watched = figures.watched(chunks)
+    if body.stream:
+        told = _ending(watched, figures, body.stream_options)
+        return sse.response(framed(told, call.language), held.pop_all().close)
+    return routing.answer(_assembled(watched, body.model) | figures.beside())
+
+
+@routing.route(api, "POST", "/completions", permission=Permission.CHAT, body=CompletionBody)
+def complete(call: Call, body: CompletionBody) -> Response:
+    left = connection.watcher(request.environ)
+    asked = body.as_engine()
+    with ExitStack() as held:
+        held.enter_context(routing.place(call))
+        figures = Figures(call.gateway.model(body.model))
+        stream = call.gateway.complete(body.model, asked, stopped=left)
+        held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
+        held.enter_context(stream)
+        completion = Completion(body)
+        watched = (chunk for chunk in figures.watched(engine.chunks(stream, body.model)) if chunk is not None)
+        chunks = completion.chunks(watched)
+        if body.stream:
+            told = _ending(chunks, figures, body.stream_options)
+            return headers.told(sse.response(framed(told, call.language), held.pop_all().close), stream)
+        text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
+        return headers.told(routing.answer(completion.whole(text) | figures.beside()), stream)
+
+
+@routing.route(api, "POST", "/embeddings", permission=Permission.CHAT, body=EmbeddingBody)
+def embed(call: Call, body: EmbeddingBody) -> dict[str, Any]:
+    """No figures: nothing is written, token by token."""
+    return openai_embeddings.embedded(call, body) | about(call.gateway.model(body.model))
+
+
+def _ending(
+    chunks: Iterator[Chunk | None] | Iterator[Chunk], figures: Figures, wish: StreamOptions | None
+) -> Iterator[Chunk | None]:
+    """The chunks as they come; those from the end of the text on wait until the figures are known for the last."""
+    ending: list[Chunk] = []
+    for chunk in chunks:
+        if chunk is not None and (ending or _is_end(chunk)):
+            ending.append(chunk)
+        else:
+            yield chunk
+    if wish is None or not wish.include_usage:
+        ending = [chunk for chunk in ending if chunk["choices"]]
+    if ending:
+        ending[-1] = ending[-1] | figures.beside()
+    yield from ending
+
+
+def _is_end(chunk: Chunk) -> bool:
+    return any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
+
+
+def _assembled(chunks: Iterator[Chunk | None], model: str) -> dict[str, Any]:
+    assembly = Assembly(model)
+    sources: dict[str, Any] = {}
+    for chunk in chunks:
+        if chunk is not None:
+            assembly.add(chunk)
+            sources |= {name: chunk[name] for name in ("citations", "verdict") if name in chunk}
+    return assembly.completion() | sources
