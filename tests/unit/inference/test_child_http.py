@@ -54,7 +54,7 @@ def test_max_tokens_ends_an_answer_as_cut(connection: ChildConnection, parrot: P
     assert text_of(events) == "one two "
     assert events[-2]["choices"][0]["finish_reason"] == "length"
     assert events[-1]["usage"] == {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
-    assert parrot.stopped.is_set()
+    assert parrot.stopped.wait(10)
 
 
 def test_one_connection_takes_one_request_after_the_other(connection: ChildConnection) -> None:
