@@ -2,6 +2,7 @@
 
 import select
 import socket
+import threading
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -53,8 +54,11 @@ def watcher(environ: Mapping[str, Any]) -> Callable[[], bool]:
         return ended
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLRDHUP)
+    asking = threading.Lock()  # Python refuses a poll object that two threads ask at once
 
     def left() -> bool:
-        return bool(poll.poll(0)) or ended()
+        with asking:
+            is_gone = bool(poll.poll(0))
+        return is_gone or ended()
 
     return left

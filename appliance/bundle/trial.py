@@ -3,15 +3,17 @@
 import json
 import secrets
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ModelDamagedError
+from appliance.gateway import answers
 from appliance.inference.engine import EngineSpec
-from appliance.inference.manifest import Manifest
+from appliance.inference.manifest import Manifest, ModelKind
 from appliance.inference.spawn import Child
 from appliance.inference.transport import ChildConnection
 
@@ -20,14 +22,18 @@ LEAST_COSINE = 0.995
 _CONTEXT = 512
 _MEMORY = 4 << 30
 _WORDS = 8
+_QUESTION = "What is the capital of Japan?"
+_ANSWER = "The capital of Japan is Tokyo."
+_OFF_TOPIC = "Wash your hands before you touch the machine."
 
 
 def run(folder: Path, manifest: Manifest, vectors: Path | None) -> str:
     """Start the model in `folder`; returns in words how it did.
 
     Raises:
-        ModelDamagedError: it refuses its files, answers nothing, or its vectors are not those recorded in `vectors`.
-        ModelFailedError: its process died.
+        ModelDamagedError: it refuses its files, writes nothing, its vectors are not those recorded in `vectors`, or it
+            finds a passage that doesn't answer a question as good as one that does.
+        ModelFailedError: its process died, or what it answered is no score.
     """
     with tempfile.TemporaryDirectory(prefix="hako-") as sockets:
         spec = EngineSpec(
@@ -49,11 +55,15 @@ def run(folder: Path, manifest: Manifest, vectors: Path | None) -> str:
         try:
             child.wait_ready()
             with ChildConnection(Path(spec.socket), spec.api_key, manifest.name) as connection:
-                if vectors:
-                    return f"cosine {_compare(connection, manifest, vectors):.4f} to the recorded vectors"
-                return f"says {_answer(connection, manifest)!r}"
+                return _TRIALS[manifest.kind](connection, manifest, vectors)
         finally:
             child.stop()
+
+
+def _embeds(connection: ChildConnection, manifest: Manifest, vectors: Path | None) -> str:
+    if vectors is None:
+        raise ModelDamagedError("no recorded vectors", name=manifest.name)
+    return f"cosine {_compare(connection, manifest, vectors):.4f} to the recorded vectors"
 
 
 def _compare(connection: ChildConnection, manifest: Manifest, path: Path) -> float:
@@ -79,8 +89,16 @@ def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return cosines
 
 
-def _answer(connection: ChildConnection, manifest: Manifest) -> str:
-    question = [{"role": "user", "content": "What is the capital of Japan?"}]
+def _reranks(connection: ChildConnection, manifest: Manifest, _vectors: Path | None) -> str:
+    answer = connection.json("/v1/rerank", {"query": _QUESTION, "documents": [_ANSWER, _OFF_TOPIC], "raw": False})
+    good, bad = answers.scores(answer, 2, manifest)
+    if good <= bad:
+        raise ModelDamagedError(f"scores {good:.4f} for an answer, {bad:.4f} for none", name=manifest.name)
+    return f"scores {good:.4f} for an answer, {bad:.4f} for none"
+
+
+def _chats(connection: ChildConnection, manifest: Manifest, _vectors: Path | None) -> str:
+    question = [{"role": "user", "content": _QUESTION}]
     connection.send(
         "/v1/chat/completions", {"messages": question, "max_tokens": _WORDS, "temperature": 0, "stream": True}
     )
@@ -89,9 +107,16 @@ def _answer(connection: ChildConnection, manifest: Manifest) -> str:
     text = "".join(_delta(event[len(b"data: ") :]) for event in events if event.startswith(b"data: {"))
     if not text.strip():
         raise ModelDamagedError("it answers nothing", name=manifest.name)
-    return text.strip()
+    return f"says {text.strip()!r}"
 
 
 def _delta(event: bytes) -> str:
     choices: list[dict[str, Any]] = json.loads(event).get("choices") or []
     return "".join(str(choice.get("delta", {}).get("content") or "") for choice in choices)
+
+
+_TRIALS: Final[dict[ModelKind, Callable[[ChildConnection, Manifest, Path | None], str]]] = {
+    "chat": _chats,
+    "embedding": _embeds,
+    "reranker": _reranks,
+}

@@ -15,6 +15,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
 from appliance.errors import EngineMissingError, HakoError, KeysUnreachableError
+from appliance.gateway.destinations import Destinations
 from appliance.inference import flavour, legacy, manifest
 from appliance.inference.verify import verify_files
 from appliance.vault.client import KeysClient
@@ -40,7 +41,7 @@ def doctor(terminal: Terminal) -> None:
         say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
     )
     worst = "ok"
-    for check in (_disk, _permissions, _flavour, _legacy, _models, _vault, _box):
+    for check in (_disk, _permissions, _flavour, _legacy, _models, _destinations, _vault, _box):
         for seen in _safely(check, settings):
             click.echo(f"{_SIGNS[seen.state]} {seen.text}")
             worst = "error" if seen.state == "error" else worst
@@ -97,6 +98,13 @@ def _models(settings: Settings) -> Iterator[_Seen]:
         if found.engine == legacy.ENGINE and not legacy.version():
             raise EngineMissingError(legacy.ENGINE, name=found.name)
         yield _Seen("ok", say("cli.doctor.model", name=found.id))
+
+
+def _destinations(settings: Settings) -> Iterator[_Seen]:
+    """Nothing where none is named, which is the rule; the error of a list that can't be read."""
+    named = Destinations(settings.destinations).known()
+    if named:
+        yield _Seen("warning", say("cli.doctor.destinations", names=", ".join(named)))
 
 
 def _vault(settings: Settings) -> Iterator[_Seen]:

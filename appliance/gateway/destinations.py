@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from appliance import durable, logs
-from appliance.errors import BadInputError, ConflictError, HakoError, NotFoundError
+from appliance.errors import BadInputError, ConflictError, DestinationsDamagedError, HakoError, NotFoundError
 from appliance.gateway import addresses
 from appliance.gateway.addresses import Place
 
@@ -117,22 +117,28 @@ class Destinations:
     def all(self) -> dict[str, Destination]:
         """By name, sorted; none at all while the file can't be understood: rather no way out than a wrong one."""
         try:
-            content = self._path.read_bytes()
+            return self.known()
+        except DestinationsDamagedError as error:
+            log.warning("destinations_unreadable", kind=error.detail)
+            return {}
+
+    def known(self) -> dict[str, Destination]:
+        """By name, sorted, for who shows or changes them.
+
+        Raises:
+            DestinationsDamagedError: the file is there and can't be understood; it is left as it is.
+        """
+        try:
+            stored = _FILE.validate_json(self._path.read_bytes()[:_LONGEST_FILE])
         except FileNotFoundError:
             return {}
-        except OSError as error:
-            log.warning("destinations_unreadable", kind=type(error).__name__)
-            return {}
-        try:
-            stored = _FILE.validate_json(content[:_LONGEST_FILE])
-        except (ValidationError, HakoError) as error:
-            log.warning("destinations_unreadable", kind=type(error).__name__)
-            return {}
+        except (OSError, ValidationError, HakoError) as error:
+            raise DestinationsDamagedError(type(error).__name__, name=self._path.name) from error
         return {destination.name: destination for destination in sorted(stored, key=lambda each: each.name)}
 
     def get(self, name: str) -> Destination:
-        """Raises NotFoundError."""
-        found = self.all().get(name)
+        """Raises NotFoundError, DestinationsDamagedError."""
+        found = self.known().get(name)
         if found is None:
             raise NotFoundError("destination")
         return found
@@ -142,22 +148,23 @@ class Destinations:
 
         Raises:
             ConflictError: the name is taken, or there are too many.
+            DestinationsDamagedError: nobody knows which ones there are, so none is added.
         """
         with self._lock:
             known = self.demand_free(destination.name)
             self._store({**known, destination.name: destination})
 
     def demand_free(self, name: str) -> dict[str, Destination]:
-        """The ones that there are, if there may be another of that name. Raises ConflictError."""
-        known = self.all()
+        """The ones that there are, if there may be another of that name. Raises as `add`."""
+        known = self.known()
         if name in known or len(known) >= _MOST:
             raise ConflictError("taken, or too many", name=name)
         return known
 
     def remove(self, name: str) -> Destination:
-        """Forget one. Raises NotFoundError."""
+        """Forget one. Raises NotFoundError, DestinationsDamagedError."""
         with self._lock:
-            known = self.all()
+            known = self.known()
             if name not in known:
                 raise NotFoundError("destination")
             gone = known.pop(name)

@@ -1,12 +1,10 @@
 """The way out: HTTP from a unix socket to the destinations that an operator named, and to nowhere else."""
 
 import contextlib
-import fcntl
 import json
-import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -14,13 +12,11 @@ from typing import Final
 import h11
 
 from appliance import logs
-from appliance.errors import ConflictError
 from appliance.gateway.destinations import Destination, Destinations
 from appliance.gateway.far import Ended, Far, FarError, Gone
+from appliance.unix_server import Allowed, UnixServer
 
 log = logs.get(__name__)
-
-Allowed = Callable[[socket.socket], bool]
 
 NOT_NAMED: Final = HTTPStatus.MISDIRECTED_REQUEST
 BUSY: Final = HTTPStatus.TOO_MANY_REQUESTS
@@ -48,15 +44,10 @@ class EgressServer:
 
     def __init__(self, path: Path, destinations: Destinations, allowed: Allowed) -> None:
         """`allowed`: whether the process at the other end of a connection may ask."""
-        self._path = path
         self._destinations = destinations
-        self._allowed = allowed
-        self._places = threading.BoundedSemaphore(_PLACES)
         self._busy: dict[str, int] = {}
         self._counting = threading.Lock()
-        self._ending = threading.Event()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._lock: int | None = None
+        self._server = UnixServer(path, self._serve, allowed, _PLACES)
 
     def start(self) -> None:
         """Open the socket and answer from now on; one that a killed process left is replaced.
@@ -64,55 +55,18 @@ class EgressServer:
         Raises:
             ConflictError: another one serves this data folder.
         """
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._lock)
-            self._lock = None
-            raise ConflictError("an egress process is running already", name=str(self._path)) from error
-        self._path.unlink(missing_ok=True)
-        self._socket.bind(str(self._path))
-        self._path.chmod(0o600)
-        self._socket.listen(socket.SOMAXCONN)
-        threading.Thread(target=self._accept, name="accept", daemon=True).start()
+        self._server.start()
 
     def stop(self) -> None:
         """Close the socket and cut what is going on."""
-        self._ending.set()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        if self._lock is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
-
-    def _accept(self) -> None:
-        while not self._ending.is_set():
-            try:
-                near, _ = self._socket.accept()
-            except OSError:
-                if self._ending.wait(0.1):
-                    return
-                continue
-            if not self._allowed(near):
-                log.warning("stranger_refused")
-                near.close()
-                continue
-            self._places.acquire()
-            threading.Thread(target=self._serve, args=(near,), name="client", daemon=True).start()
+        self._server.stop()
 
     def _serve(self, near: socket.socket) -> None:
-        try:
-            with near, contextlib.suppress(OSError, h11.ProtocolError, Gone):
-                near.settimeout(_SEND_S)
-                asking = _Asking(near)
-                while asking.receive():
-                    self._answer(asking)
-        finally:
-            self._places.release()
+        with near, contextlib.suppress(OSError, h11.ProtocolError, Gone):
+            near.settimeout(_SEND_S)
+            asking = _Asking(near)
+            while asking.receive():
+                self._answer(asking)
 
     def _answer(self, asking: "_Asking") -> None:
         name, _, path = asking.target.lstrip("/").partition("/")
@@ -135,7 +89,7 @@ class EgressServer:
 
     def _relay(self, asking: "_Asking", destination: Destination, method: str, path: str) -> None:
         def is_over() -> bool:
-            return self._ending.is_set() or self._destinations.all().get(destination.name) != destination
+            return self._server.ending.is_set() or self._destinations.all().get(destination.name) != destination
 
         with Far(destination, asking.near, is_over) as far:
             far.send(method, path, asking.authorization, asking.body)

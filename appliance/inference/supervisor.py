@@ -13,7 +13,6 @@ from appliance import logs
 from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
-    ConflictError,
     HakoError,
     ModelFailedError,
     ModelNotFoundError,
@@ -32,11 +31,14 @@ from appliance.inference.spawn import Child
 from appliance.inference.terms import Terms, terms_of
 from appliance.inference.verify import Verifier
 from appliance.machine import peers
+from appliance.unix_server import UnixServer
 
 log = logs.get(__name__)
 
 _WATCH_SECONDS = 1.0
 _LONGEST_WHO = 200
+_PLACES = 1024
+"""Connections at once; each lease is one, and so is each who waits for one."""
 
 
 class Supervisor:
@@ -53,7 +55,7 @@ class Supervisor:
         self._starting: set[Child] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._server = UnixServer(settings.inference_socket, self._serve, peers.is_own_or_root, _PLACES)
 
     def start(self) -> None:
         """Open the socket and answer from now on.
@@ -61,17 +63,10 @@ class Supervisor:
         Raises:
             ConflictError: another supervisor runs on this data folder.
         """
-        path = self._settings.inference_socket
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.connect(str(path))
-            raise ConflictError("an inference process is running already", name=str(path))
-        for stale in [path, *path.parent.glob("m-*.sock")]:
+        self._server.hold()
+        for stale in self._settings.run_dir.glob("m-*.sock"):
             stale.unlink(missing_ok=True)
-        self._socket.bind(str(path))
-        path.chmod(0o600)
-        self._socket.listen(128)
-        threading.Thread(target=self._accept, name="accept", daemon=True).start()
+        self._server.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def preload(self, models: list[str]) -> None:
@@ -84,9 +79,7 @@ class Supervisor:
     def stop(self) -> None:
         """End every child and close the socket."""
         self._ending.set()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self._server.shut()
         with self._lock:
             starting = list(self._starting)
         for child in starting:
@@ -96,7 +89,7 @@ class Supervisor:
             thread.start()
         for thread in threads:
             thread.join()
-        self._settings.inference_socket.unlink(missing_ok=True)
+        self._server.stop()
 
     # -- models
 
@@ -189,22 +182,9 @@ class Supervisor:
 
     # -- connections
 
-    def _accept(self) -> None:
-        while not self._ending.is_set():
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                if self._ending.wait(0.1):
-                    return
-                continue
-            threading.Thread(target=self._serve, args=(connection,), name="client", daemon=True).start()
-
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             try:
-                if not peers.is_own_or_root(connection):
-                    log.warning("stranger_refused", uid=peers.peer(connection).uid)
-                    return
                 message = Lines(connection).receive()
                 if message is not None:
                     self._answer(connection, message)

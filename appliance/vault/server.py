@@ -1,16 +1,14 @@
 """The keys process's unix socket: one request a connection, from processes of its own user or root only."""
 
 import contextlib
-import fcntl
-import os
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from appliance import logs
-from appliance.errors import BadInputError, ConflictError, HakoError
+from appliance.errors import BadInputError, HakoError
+from appliance.unix_server import Allowed, UnixServer
 from appliance.vault.keeper import Keeper
 from appliance.vault.protocol import Message, receive, send
 
@@ -26,18 +24,11 @@ _Handler = Callable[..., Message | None]
 class KeysServer:
     """Answers for a keeper until stopped."""
 
-    def __init__(
-        self, path: Path, keeper: Keeper, allowed: Callable[[socket.socket], bool], patience_s: float = 10.0
-    ) -> None:
+    def __init__(self, path: Path, keeper: Keeper, allowed: Allowed, patience_s: float = 10.0) -> None:
         """`allowed`: whether the process at the other end may ask. `patience_s`: for a whole request to arrive."""
-        self._path = path
         self._handlers = _handlers(keeper)
-        self._allowed = allowed
         self._patience_s = patience_s
-        self._places = threading.BoundedSemaphore(_PLACES)
-        self._ending = threading.Event()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._lock: int | None = None
+        self._server = UnixServer(path, self._serve, allowed, _PLACES)
 
     def start(self) -> None:
         """Open the socket and answer from now on; a socket that a killed process left is replaced.
@@ -45,59 +36,18 @@ class KeysServer:
         Raises:
             ConflictError: another keys process uses this socket.
         """
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = self._take_lock()
-        self._path.unlink(missing_ok=True)
-        self._socket.bind(str(self._path))
-        self._path.chmod(0o600)
-        self._socket.listen(socket.SOMAXCONN)  # a full queue would refuse clients that don't wait for it
-        threading.Thread(target=self._accept, name="accept", daemon=True).start()
+        self._server.start()
 
     def stop(self) -> None:
         """Close the socket. Requests that are being answered still get their answer if the process lives on."""
-        self._ending.set()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        if self._lock is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
-
-    def _take_lock(self) -> int:
-        """The kernel lets go of it when this process dies, however it dies."""
-        descriptor = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise ConflictError("a keys process is running already", name=str(self._path)) from error
-        return descriptor
-
-    def _accept(self) -> None:
-        while not self._ending.is_set():
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                if self._ending.wait(0.1):
-                    return
-                continue
-            if not self._allowed(connection):
-                log.warning("stranger_refused")
-                connection.close()
-                continue
-            self._places.acquire()
-            threading.Thread(target=self._serve, args=(connection,), name="client", daemon=True).start()
+        self._server.stop()
 
     def _serve(self, connection: socket.socket) -> None:
-        try:
-            with connection, contextlib.suppress(OSError):  # a client that has gone or is too slow gets no answer
-                answer = self._answer(connection)
-                if answer is not None:
-                    connection.settimeout(self._patience_s)
-                    send(connection, answer)
-        finally:
-            self._places.release()
+        with connection, contextlib.suppress(OSError):  # a client that has gone or is too slow gets no answer
+            answer = self._answer(connection)
+            if answer is not None:
+                connection.settimeout(self._patience_s)
+                send(connection, answer)
 
     def _answer(self, connection: socket.socket) -> Message | None:
         try:

@@ -75,6 +75,12 @@ def small(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InferenceCl
 
 def use(client: InferenceClient, model: str) -> None:
     client.lease(model, timeout=60).close()
+    rests(client, model)
+
+
+def rests(client: InferenceClient, model: str) -> None:
+    """Wait until the supervisor has seen that a lease ended."""
+    assert eventually(lambda: client.status()[model]["busy"] == 0)
 
 
 def test_the_longest_unused_model_makes_room_and_the_box_s_own_only_after_it(small: InferenceClient) -> None:
@@ -86,6 +92,7 @@ def test_the_longest_unused_model_makes_room_and_the_box_s_own_only_after_it(sma
     with small.lease("second"):
         use(small, "third")
         assert loaded(small) == {"second", "third"}
+    rests(small, "second")
     use(small, "third")
     use(small, "first")
     assert loaded(small) == {"third", "first"}

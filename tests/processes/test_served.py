@@ -64,6 +64,17 @@ def test_the_doctor_finds_a_healthy_box(served: ServedBox) -> None:
     assert "no outside link" in seen.stdout
 
 
+def test_the_doctor_finds_a_list_of_destinations_that_can_not_be_read(served: ServedBox) -> None:
+    path = served.folder / "destinations.json"
+    path.write_text("[{", "utf-8")
+    try:
+        seen = served.hako("doctor")
+    finally:
+        path.unlink()
+    assert seen.returncode == 1
+    assert "HK-NET-008" in seen.stdout
+
+
 def test_a_bad_command_is_one_sentence_with_a_code(served: ServedBox) -> None:
     answer = served.hako("ask", "x", "--kb", "no such base")
     assert answer.returncode == 1

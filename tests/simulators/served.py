@@ -1,5 +1,6 @@
 """A box as people start it: `hako serve` with all its processes, on a free port, in a folder of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -152,9 +153,10 @@ class ServedBox:
         """Process ids of the four by their names."""
         found: dict[str, int] = {}
         for pid in resources.tree(self.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"appliance.processes" in words:
-                found.setdefault(words[words.index(b"appliance.processes") + 1].decode(), pid)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"appliance.processes" in words:
+                    found.setdefault(words[words.index(b"appliance.processes") + 1].decode(), pid)
         return found
 
     def wait_for_documents(self, base_id: str, within_s: float = 120) -> list[dict[str, Any]]:

@@ -116,3 +116,16 @@ def test_its_tokens_can_not_be_counted_here(bob: Person, lab: dict[str, Any]) ->
     body = {"model": f"{lab['name']}/org/talker:4b", "messages": [{"role": "user", "content": "how many"}]}
     answer = bob.post("//v1/messages/count_tokens", json=body)
     assert (answer.status_code, answer.get_json()["type"]) == (400, "error")
+
+
+def test_a_damaged_list_is_told_and_neither_used_nor_overwritten(alice: Person, box: TestBox) -> None:
+    path = box.settings.destinations
+    path.write_text("[{", "utf-8")
+    try:
+        answers = [alice.get("/destinations"), alice.post("/destinations", json=LAB), alice.delete("/destinations/lab")]
+        assert [answer.get_json()["code"] for answer in answers] == ["HK-NET-008"] * 3
+        assert alice.get("/state").get_json()["gap"]["state"] == "closed"
+        assert path.read_text("utf-8") == "[{"
+        assert box.services.destination_keys.key("lab") is None
+    finally:
+        path.unlink()

@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -50,10 +50,11 @@ def key(box: TestBox, bob: Person) -> Any:
 
 
 @pytest.fixture(scope="module")
-def drawer(bob: Person) -> dict[str, str]:
+def drawer(bob: Person) -> Iterator[dict[str, str]]:
     """Another private base of Bob's, with a document."""
     base = bob.post("/bases", json={"name": "Bob's drawer"}).get_json()["id"]
-    return {"base": base, "document": add(bob, base, "drawer.md", f"# Drawer\n\n{SECRET}\n".encode())["id"]}
+    yield {"base": base, "document": add(bob, base, "drawer.md", f"# Drawer\n\n{SECRET}\n".encode())["id"]}
+    bob.delete(f"/bases/{base}")  # a worker may come back to this module
 
 
 @pytest.fixture

