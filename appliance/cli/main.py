@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from appliance import __version__
-from appliance.cli import ask, chat, destinations, doctor, init, kb, models, serve, users
+from appliance.cli import ask, bundle, chat, destinations, doctor, init, kb, models, serve, users
 from appliance.cli.context import Terminal, say
 
 
@@ -40,6 +40,7 @@ for command in (
     kb.kb,
     models.models,
     destinations.group,
+    bundle.group,
     users.user,
     doctor.doctor,
 ):

@@ -150,7 +150,7 @@ class Keyring:
         """
         file = self._read()
         slot = file.vault.slots.passphrase
-        kek = _stretch(passphrase, bytes.fromhex(slot.salt), Cost(slot.memory_kib, slot.passes))
+        kek = stretch(passphrase, bytes.fromhex(slot.salt), Cost(slot.memory_kib, slot.passes))
         return self._open(file, "passphrase", slot.wrapped, kek)
 
     def open_with_recovery(self, recovery_key: str) -> bytes:
@@ -213,7 +213,7 @@ class Keyring:
 
     def _passphrase_slot(self, vault_id: str, master: bytes, passphrase: str) -> _PassphraseSlot:
         salt = secrets.token_bytes(_SALT_BYTES)
-        wrapped = wrap_key(_stretch(passphrase, salt, self._cost), master, _aad("passphrase", vault_id))
+        wrapped = wrap_key(stretch(passphrase, salt, self._cost), master, _aad("passphrase", vault_id))
         return _PassphraseSlot(
             salt=salt.hex(), memory_kib=self._cost.memory_kib, passes=self._cost.passes, wrapped=wrapped.hex()
         )
@@ -282,7 +282,8 @@ def _normal(passphrase: str) -> str:
     return unicodedata.normalize("NFKC", passphrase)
 
 
-def _stretch(passphrase: str, salt: bytes, cost: Cost) -> bytes:
+def stretch(passphrase: str, salt: bytes, cost: Cost) -> bytes:
+    """A key of 32 bytes out of a passphrase, at a price. Raises BusyError if the memory for it can't be had."""
     secret = _normal(passphrase).encode()
     try:
         return low_level.hash_secret_raw(

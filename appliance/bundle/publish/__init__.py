@@ -1,0 +1,1 @@
+"""The publisher's side, outside the gap: keys, ceremony, cutting, signing, writing a stick."""
