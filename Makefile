@@ -17,7 +17,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients native models ui wheel lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance native models ui wheel lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ ui-check: $(BUILD)/ui.stamp
 
 bench: $(BUILD)/dev.stamp $(BUILD)/models.stamp ## Speed, memory and retrieval quality against a peer in the same run
 	$(PY) -m tests.bench
+
+conformance: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/conformance.stamp ## The clients' own suites, and schemathesis on our own addresses
+	$(PY) -m tests.conformance $(PARTS)
 
 clients: $(BUILD)/clients.stamp ## The field's clients that tests point at the box, in an environment of their own
 # Two of llama.cpp's parts would be fetched from elsewhere while building; nothing here needs them.
@@ -88,6 +91,7 @@ lock: ## Compile the hash-pinned requirements again
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu requirements/dev.in -o requirements/dev.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/native.in -o requirements/native.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/clients.in -o requirements/clients.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) requirements/conformance.in -o requirements/conformance.txt
 COMPILE := pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url --no-header --python-version 3.11
 
 clean: ## Remove what was built; var/ (your data) stays
@@ -125,6 +129,14 @@ $(BUILD)/clients.stamp: requirements/clients.txt | $(PY)
 	@$(PYTHON) -m venv $(BUILD)/clients
 	@$(BUILD)/clients/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/clients.txt \
 	  || $(call failed,The clients could not be installed.,Check the connection to the package registry and run make again.)
+	@touch $@
+
+$(BUILD)/conformance.stamp: requirements/conformance.txt requirements/conformance-suites.txt | $(PY)
+	@echo "· Suites of the field's clients"
+	@mkdir -p $(BUILD)
+	@$(PYTHON) -m venv $(BUILD)/conformance
+	@$(BUILD)/conformance/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/conformance.txt \
+	  || $(call failed,The suites could not be installed.,Check the connection to the package registry and run make again.)
 	@touch $@
 
 $(BUILD)/wheels.stamp: requirements/models.txt | $(PY)

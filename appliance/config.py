@@ -78,6 +78,8 @@ class Inference(_Section):
 
     chat_model: str = "smollm2-135m-instruct"
     embedding_model: str = "multilingual-e5-small"
+    reranker_model: str = ""
+    """Reads what a search has found once more, and puts it in order; none when empty."""
     threads: int | None = None
     """Compute threads per model; cores − 1 when unset."""
     parallel: int = Field(2, ge=1, le=64)
@@ -89,6 +91,11 @@ class Inference(_Section):
     idle_minutes: float = Field(0, ge=0)
     """A model that nobody has asked for in so long is unloaded; 0 for never."""
     provider: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def own_models(self) -> tuple[str, ...]:
+        """What the box itself relies on, by name or alias; the first to be loaded first."""
+        return tuple(model for model in (self.embedding_model, self.reranker_model, self.chat_model) if model)
 
 
 class Settings(_Section):

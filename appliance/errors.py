@@ -443,6 +443,18 @@ class ChatTemplateError(HakoError):
     code, status = "HK-MOD-015", 422
 
 
+class ModelTooCoarseError(HakoError):
+    """Stored as coarsely as was asked for, or more so. Params: `name`, `quantization` (its own), `to` (the asked)."""
+
+    code, status = "HK-MOD-016", 422
+
+
+class AdapterError(HakoError):
+    """A file that is no LoRA adapter, or one for another model. Params: `name`, `model`."""
+
+    code, status = "HK-MOD-017", 422
+
+
 # -- bundles that come by stick
 
 

@@ -22,6 +22,7 @@ from appliance.gateway.store import ModelStore
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
+from appliance.knowledge.rerank import Reranker
 from appliance.knowledge.retrieve import Retriever
 from appliance.storage.audit import Audit
 from appliance.storage.blobs import BlobStore
@@ -103,7 +104,8 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     database = stores.database
     tokens = keys.derive("tokens")
     bases = Bases(database, stores.blobs)
-    retriever = Retriever(database, stores.gateway)
+    ranker = settings.inference.reranker_model
+    retriever = Retriever(database, stores.gateway, Reranker(stores.gateway, ranker) if ranker else None)
     answering = Answering(stores.gateway, retriever, say)
     chats, runs = Chats(database), Runs(database)
     documents = Documents(database, stores.blobs, stores.queue, bases)

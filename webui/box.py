@@ -65,8 +65,10 @@ class Box:
                 self._services = self._build(self.settings, self.keys)
             return self._services
 
-    def unlock(self, passphrase: str, recovery_key: str) -> None:
+    def unlock(self, passphrase: str, recovery_key: str, asker: str) -> None:
         """Open the vault with one of the two and build the services; nothing is tried when it is open already.
+
+        `asker`: see `connection.asker`.
 
         Else strangers could guess at the passphrase of a box that runs, and use up its operator's tries.
 
@@ -80,9 +82,9 @@ class Box:
         if self.is_open:
             return
         if recovery_key.strip():
-            self.keys.recover(recovery_key)
+            self.keys.recover(recovery_key, asker)
         elif passphrase:
-            self.keys.unlock(passphrase)
+            self.keys.unlock(passphrase, asker)
         else:
             raise BadInputError(field="passphrase")
         self._sealed_until = 0.0

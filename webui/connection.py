@@ -4,6 +4,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Mapping, MutableMapping
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 from appliance.machine import peers
@@ -27,6 +28,22 @@ def is_unix(environ: Mapping[str, Any]) -> bool:
     """Whether the request came through a unix socket at all."""
     connection = _socket_of(environ)
     return connection is not None and connection.family == socket.AF_UNIX
+
+
+def asker(environ: Mapping[str, Any]) -> str:
+    """Whose tries a guess at a secret counts among: an address, or empty for the admin socket.
+
+    Of IPv6 it is the network, since one machine there has as many addresses as it likes.
+    """
+    if is_local_admin(environ):
+        return ""
+    try:
+        address = ip_address(str(environ.get("REMOTE_ADDR", "")).partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 def port(environ: Mapping[str, Any]) -> int | None:

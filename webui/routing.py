@@ -31,6 +31,15 @@ Demand = Permission | Public
 
 
 @dataclass(frozen=True)
+class Declaration:
+    """What a route of an API says of itself; pages have none."""
+
+    permission: Demand
+    body: type[BaseModel] | None
+    query: type[BaseModel] | None
+
+
+@dataclass(frozen=True)
 class Call:
     """One request of a known person."""
 
@@ -91,6 +100,7 @@ def route(
 
         handle.permission = permission  # type: ignore[attr-defined]
         handle.body = body  # type: ignore[attr-defined]
+        handle.declaration = Declaration(permission, body, query)  # type: ignore[attr-defined]
         endpoint = f"{method}_{path}".replace("/", "_").replace(".", "_")
         blueprint.add_url_rule(path, endpoint=endpoint, view_func=handle, methods=[method])
         return handle
@@ -142,6 +152,11 @@ def _room_to_read(who: Principal | None) -> AbstractContextManager[object]:
 def body_of(view: Callable[..., Any]) -> type[BaseModel] | None:
     """The body that a view takes; a test sends each of them another person's ids."""
     return getattr(view, "body", None)
+
+
+def declaration_of(view: Callable[..., Any]) -> Declaration | None:
+    """What a view was registered with under `@route`; None for a page."""
+    return getattr(view, "declaration", None)
 
 
 def _authorised(permission: Permission) -> Call:

@@ -14,7 +14,6 @@ from appliance.closing import Closing
 from appliance.errors import BusyError
 
 HEARTBEAT_S = 10.0
-HEARTBEAT = b": ping\n\n"
 _RETRY_AFTER_S = 5
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 
@@ -32,6 +31,21 @@ class Event:
         number = "" if self.number is None else f"id: {self.number}\n"
         body = json.dumps(self.data, ensure_ascii=False, separators=(",", ":"))
         return f"{number}event: {self.kind}\ndata: {body}\n\n".encode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Comment:
+    """A line that readers of events pass over and people who look at the wire understand."""
+
+    text: str
+
+    def frame(self) -> bytes:
+        """The comment on the wire."""
+        return f": {self.text}\n\n".encode()
+
+
+PING = Comment("ping")
+HEARTBEAT = PING.frame()
 
 
 class Places:
@@ -115,7 +129,7 @@ class Body:
                 closer()
 
 
-def frames(events: Iterator[Event | None], left: Callable[[], bool]) -> Iterator[bytes]:
+def frames(events: Iterator[Event | Comment | None], left: Callable[[], bool]) -> Iterator[bytes]:
     """Events as bytes; `None` from the source is a moment without news, used for heartbeat and farewell.
 
     The comment at the start makes a browser's stream count as open before the first event.

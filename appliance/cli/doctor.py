@@ -14,9 +14,11 @@ from appliance import __version__
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
-from appliance.errors import EngineMissingError, HakoError, KeysUnreachableError
+from appliance.errors import EngineMissingError, HakoError, KeysUnreachableError, ModelNotFoundError
+from appliance.gateway.aliases import Aliases
 from appliance.gateway.destinations import Destinations
 from appliance.inference import flavour, legacy, manifest
+from appliance.inference.catalog import Catalog
 from appliance.inference.verify import verify_files
 from appliance.vault.client import KeysClient
 from webui import locales
@@ -98,6 +100,10 @@ def _models(settings: Settings) -> Iterator[_Seen]:
         if found.engine == legacy.ENGINE and not legacy.version():
             raise EngineMissingError(legacy.ENGINE, name=found.name)
         yield _Seen("ok", say("cli.doctor.model", name=found.id))
+    catalog = Catalog(settings.models)
+    ranker = Aliases(settings.model_aliases, catalog).resolve(settings.inference.reranker_model)
+    if ranker and not catalog.has(ranker):
+        raise ModelNotFoundError(name=ranker)
 
 
 def _destinations(settings: Settings) -> Iterator[_Seen]:

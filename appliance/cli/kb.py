@@ -95,7 +95,10 @@ def search(terminal: Terminal, query: str, base: str | None, count: int, *, as_j
         body: dict[str, Any] = {"query": query, "k": count}
         if base:
             body["base_ids"] = [find_base(client, base)["id"]]
-        hits = client.post("/search", body)["hits"]
+        found = client.post("/search", body)
+    hits, reranker = found["hits"], found["reranker"]
+    if reranker and reranker["failure"]:
+        click.echo(say("cli.kb.not_reranked", name=reranker["model"], why=reranker["failure"]), err=True)
     if as_json:
         click.echo(json.dumps(hits, ensure_ascii=False, indent=2))
         return

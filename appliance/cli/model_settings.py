@@ -19,6 +19,8 @@ from appliance.cli.context import Terminal, reports_errors, say
 @click.option("--idle-minutes", type=click.IntRange(0), help="Unload it after so long without a question; 0 for never.")
 @click.option("--speculation", type=click.Choice(["off", "ngram"]), help="Guess words that the context says already.")
 @click.option("--overflow", type=click.Choice(["stop", "middle", "rolling"]), help="What becomes of too long a chat.")
+@click.option("--adapter", help="A LoRA adapter of the model to load with it; '' for none.")
+@click.option("--adapter-scale", type=click.FloatRange(-4, 4), help="How strongly it counts; 1 as it was trained.")
 @click.option(
     "--template-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -28,7 +30,7 @@ from appliance.cli.context import Terminal, reports_errors, say
 @click.pass_obj
 @reports_errors
 def set_settings(
-    terminal: Terminal, /, model: str, template_file: Path | None, *, reset: bool, **wishes: str | int | bool | None
+    terminal: Terminal, /, model: str, template_file: Path | None, *, reset: bool, **wishes: str | float | bool | None
 ) -> None:
     """Set how MODEL is loaded; without options, show it."""
     wanted: dict[str, Any] = {name: value for name, value in wishes.items() if value is not None}

@@ -10,7 +10,9 @@ import click
 from appliance.cli.amounts import memory, size
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_adapters import adapter
 from appliance.cli.model_bench import bench
+from appliance.cli.model_requantise import requantise
 from appliance.cli.model_settings import ps, set_settings
 from appliance.errors import by_code
 
@@ -22,7 +24,9 @@ def models() -> None:
     """Models."""
 
 
+models.add_command(adapter)
 models.add_command(bench)
+models.add_command(requantise)
 models.add_command(set_settings)
 models.add_command(ps)
 

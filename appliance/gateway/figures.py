@@ -70,6 +70,14 @@ class Capacity:
     """Until a question of 4,000 tokens has been read."""
 
 
+@dataclass(frozen=True)
+class Change:
+    """How many times as fast as another model one is; 1 for as fast."""
+
+    read: float
+    write: float
+
+
 _FILE: Final = TypeAdapter(dict[str, Figures])
 
 
@@ -83,6 +91,15 @@ def capacity(figures: Figures) -> Capacity | None:
         at_once=figures.together,
         each_per_s=round(figures.together_per_s / figures.together, 1),
         long_wait_s=round(LONG_TOKENS / figures.read_per_s, 1),
+    )
+
+
+def change(before: Figures, after: Figures) -> Change | None:
+    """What a chat model has over another one; None where one of them has no speed."""
+    if not before.read_per_s or not before.write_per_s:
+        return None
+    return Change(
+        read=round(after.read_per_s / before.read_per_s, 1), write=round(after.write_per_s / before.write_per_s, 1)
     )
 
 

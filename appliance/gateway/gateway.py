@@ -319,12 +319,12 @@ class Gateway:
     def chat(self, request: ChatRequest, *, stopped: Stopped | None = None, waits: Waits | None = None) -> ChatStream:
         """Start an answer; read it as pieces of text and close it."""
         body = request.body() | {"stream_options": {"include_usage": True}}
-        return ChatStream(self.open(request.model, body, stopped=stopped, waits=waits), request.model)
+        return ChatStream(self.open(request.model, body, stopped=stopped, waited=Waited(waits)), request.model)
 
     def open(
-        self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None, waits: Waits | None = None
+        self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None, waited: Waited | None = None
     ) -> RawStream:
-        """Start an answer and pass the engine's own event stream on, byte for byte.
+        """Start an answer and pass the engine's own event stream on, byte for byte. `waited` learns of the wait.
 
         Raises:
             WrongModelKindError: not a chat model.
@@ -333,21 +333,23 @@ class Gateway:
             CancelledError: `stopped` said so while waiting.
             ModelFailedError, ModelQuarantinedError, BusyError, InferenceUnreachableError: no answer now.
         """
-        return self._open("/v1/chat/completions", model, body, stopped, waits)
+        return self._open("/v1/chat/completions", model, body, stopped, waited)
 
-    def complete(self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None) -> RawStream:
+    def complete(
+        self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None, waited: Waited | None = None
+    ) -> RawStream:
         """Let a chat model go on with `body`'s bare `prompt`: no roles, no template; else as `open`."""
-        return self._open("/v1/completions", model, body, stopped, None)
+        return self._open("/v1/completions", model, body, stopped, waited)
 
     def _open(
-        self, path: str, model: str, body: Mapping[str, Any], stopped: Stopped | None, waits: Waits | None
+        self, path: str, model: str, body: Mapping[str, Any], stopped: Stopped | None, waited: Waited | None
     ) -> RawStream:
         asked = schemas.harmless(body)
         far = self._elsewhere(model, "chat")
         if far and self.remote:
             return self.remote.open(far, path, asked, self._who, stopped)
         manifest = self._demand(model, "chat")
-        waited = Waited(waits)
+        waited = waited or Waited()
         lease = self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waited.told)
         waited.end()
         try:

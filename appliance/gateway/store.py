@@ -16,6 +16,7 @@ from appliance.errors import (
 )
 from appliance.gateway.gateway import Gateway
 from appliance.inference import legacy
+from appliance.inference.adapters import Adapters
 from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
 from appliance.inference.estimate import Estimate, estimate
@@ -24,6 +25,7 @@ from appliance.inference.gguf import Header
 from appliance.inference.importing import Importer, Incoming, Plan, Wish
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
+from appliance.inference.requantise import Requantiser, Requantising
 from appliance.inference.verify import verify_files
 
 log = logs.get(__name__)
@@ -38,6 +40,8 @@ class ModelStore:
         self._catalog = Catalog(settings.models)
         self._client = InferenceClient(settings.inference_socket)
         self._importer = Importer(settings, lambda name: name in gateway.aliases.all())
+        self._requantiser = Requantiser(settings, self._importer)
+        self._adapters = Adapters(settings.models)
         self._headers: dict[str, Header] = {}
         self._removing = threading.Lock()
 
@@ -48,6 +52,23 @@ class ModelStore:
     def begin(self, wish: Wish) -> Incoming:
         """Start an import; see Importer.begin."""
         return self._importer.begin(wish)
+
+    def requantise(self, model: str, to: str) -> Requantising:
+        """Start to make a smaller model out of one that is there; see Requantiser.begin."""
+        return self._requantiser.begin(self._catalog.folder(self._gateway.aliases.resolve(model)).name, to)
+
+    def add_adapter(self, model: str, path: str) -> str:
+        """Bring a LoRA file of this machine to a model; returns its name. See Adapters.add."""
+        return self._adapters.add(model, path)
+
+    def remove_adapter(self, model: str, name: str) -> None:
+        """Erase an adapter; the model goes without it when it is loaded the next time. See Adapters.remove."""
+        wish = self._gateway.load_settings.get(model)
+        if wish.adapter == name:
+            plain = LoadSettings()
+            update = {"adapter": plain.adapter, "adapter_scale": plain.adapter_scale}
+            self._gateway.load_settings.put(model, wish.model_copy(update=update))
+        self._adapters.remove(model, name)
 
     def sweep(self) -> None:
         """Clear away what a crash left of imports and removals."""
@@ -117,8 +138,7 @@ class ModelStore:
             shutil.rmtree(leaving, ignore_errors=True)
 
     def _demand_idle(self, model: str) -> None:
-        inference = self._settings.inference
-        defaults = {self._gateway.aliases.resolve(name) for name in (inference.chat_model, inference.embedding_model)}
+        defaults = {self._gateway.aliases.resolve(name) for name in self._settings.inference.own_models}
         now = self._client.status().get(model, {})
         if model in defaults or now.get("busy") or now.get("waiting") or now.get("state") == "loading":
             raise ModelInUseError(name=model)

@@ -35,6 +35,10 @@ class EngineSpec:
     speculation: Speculation = "off"
     """`ngram`: guess the next words from what the context says already."""
 
+    adapter: str = ""
+    """LoRA file in `folder`; none where it is empty."""
+    adapter_scale: float = 1.0
+
     @property
     def file(self) -> Path:
         return Path(self.folder) / self.entry

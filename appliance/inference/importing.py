@@ -111,7 +111,7 @@ class Importer:
             ModelLegacyError: none for the engine that was asked for.
             EngineMissingError: that engine is not installed.
         """
-        with _opened(wish.path) as source:
+        with opened(wish.path) as source:
             return self._plan(source, wish)
 
     def begin(self, wish: Wish) -> "Incoming":
@@ -122,13 +122,13 @@ class Importer:
             ConflictError: the same file is being imported.
             ModelPathError, ModelFileError, ModelUnsupportedError, ModelLegacyError, EngineMissingError: as `plan`.
         """
-        source = _opened(wish.path)
+        source = opened(wish.path)
         try:
             plan = self._plan(source, wish)
             models = self._settings.models
             models.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not wish.link:
-                _demand_room(models, plan.size)
+                demand_room(models, plan.size)
             return Incoming(self._catalog, models, source, wish, plan)
         except BaseException:
             source.close()
@@ -138,13 +138,13 @@ class Importer:
         """Remove what interrupted imports and removals left behind; what still goes on is left alone."""
         for suffix in UNFINISHED:
             for folder in self._settings.models.glob(f"*{suffix}"):
-                lock = _locked(folder)
+                lock = locked(folder)
                 if lock is not None:
                     log.info("leftover_removed", folder=folder.name)
                     shutil.rmtree(folder, ignore_errors=True)
                     os.close(lock)
 
-    def _plan(self, source: "_Source", wish: Wish) -> Plan:
+    def _plan(self, source: "Source", wish: Wish) -> Plan:
         header = examine(source.descriptor, source.name)
         _demand_chat(header, source.name)
         older = wish.engine == legacy.ENGINE
@@ -185,7 +185,7 @@ class Importer:
 class Incoming(Closing):
     """One import under way: `copy` to the end, then `finish`; closing it earlier leaves nothing behind."""
 
-    def __init__(self, catalog: Catalog, models: Path, source: "_Source", wish: Wish, plan: Plan) -> None:
+    def __init__(self, catalog: Catalog, models: Path, source: "Source", wish: Wish, plan: Plan) -> None:
         self.plan = plan
         self._catalog = catalog
         self._models = models
@@ -198,7 +198,7 @@ class Incoming(Closing):
             self._folder.mkdir(mode=0o700)
         except FileExistsError:
             raise ConflictError(name=plan.model) from None
-        self._lock = _locked(self._folder)
+        self._lock = locked(self._folder)
 
     def copy(self) -> Iterator[int]:
         """Bring the bytes in and digest them; yields how many are done.
@@ -294,7 +294,7 @@ class Incoming(Closing):
 
 
 @dataclass(frozen=True)
-class _Source(Closing):
+class Source(Closing):
     """An ordinary file, open for reading."""
 
     descriptor: int
@@ -314,7 +314,7 @@ class _Source(Closing):
             os.close(self.descriptor)
 
 
-def _opened(path: str) -> _Source:
+def opened(path: str) -> Source:
     """Links, folders, pipes and devices are refused alike, before and after opening."""
     name = _one_line(os.path.basename(path))[:100] or "?"  # noqa: PTH119 - a text, maybe with a NUL in it
     refused = ModelPathError("not an ordinary file", name=name)
@@ -331,10 +331,11 @@ def _opened(path: str) -> _Source:
     if not stat.S_ISREG(state.st_mode):
         os.close(descriptor)
         raise refused
-    return _Source(descriptor, name, state.st_size, (state.st_dev, state.st_ino))
+    return Source(descriptor, name, state.st_size, (state.st_dev, state.st_ino))
 
 
-def _demand_room(models: Path, size: int) -> None:
+def demand_room(models: Path, size: int) -> None:
+    """Raises DiskFullError unless `size` bytes and a reserve fit."""
     if shutil.disk_usage(models).free < size + _ROOM_BYTES:
         raise DiskFullError(f"{size} bytes and {_ROOM_BYTES} of reserve")
 
@@ -363,7 +364,7 @@ def _one_line(text: str) -> str:
     return "".join(sign for sign in text if unicodedata.category(sign)[0] != "C").strip()
 
 
-def _locked(folder: Path) -> int | None:
+def locked(folder: Path) -> int | None:
     """The folder held for this process, or None if somebody else holds it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

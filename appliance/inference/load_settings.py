@@ -20,9 +20,9 @@ log = logs.get(__name__)
 
 Overflow = Literal["stop", "middle", "rolling"]
 
-_OF_CHATS: Final = ("context", "speculation", "template", "overflow")
+_OF_CHATS: Final = ("context", "speculation", "template", "overflow", "adapter", "adapter_scale")
 """Settings that mean nothing for a model that doesn't chat."""
-_NOT_LEGACY: Final = ("parallel", "speculation", "template")
+_NOT_LEGACY: Final = ("parallel", "speculation", "template", "adapter", "adapter_scale")
 """Settings that the engine for older models can't follow."""
 
 
@@ -47,6 +47,11 @@ class LoadSettings(BaseModel):
     overflow: Overflow = "stop"
     """What happens to a chat longer than the context: refused, its middle left out, or its beginning."""
 
+    adapter: Annotated[str, Field(max_length=200)] = ""
+    """One of the model's adapters, loaded with it."""
+    adapter_scale: Annotated[float, Field(ge=-4, le=4)] = 1.0
+    """How strongly it changes the answers; 0 for not at all."""
+
     def context_of(self, trained: int, box: Inference) -> int:
         """Tokens that one answer of a chat model may have, which holds `trained` at most."""
         return min(trained, self.context or box.context_tokens)
@@ -67,6 +72,8 @@ class LoadSettings(BaseModel):
         for name in vain:
             if name in wanted:
                 raise BadInputError(f"{name}: nothing that this model follows", field=name)
+        if self.adapter and self.adapter not in manifest.adapters:
+            raise BadInputError("no adapter of this model", field="adapter")
         if self.context is not None and self.context > manifest.context:
             raise BadInputError("more than the model was trained for", field="context")
 

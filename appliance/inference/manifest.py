@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from appliance.errors import ModelDamagedError
 
 FILE_NAME = "model.json"
+ADAPTER = ".lora.gguf"
+"""How the names of adapters end."""
 _LONGEST = 1 << 20
 
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
@@ -67,6 +69,11 @@ class Manifest(BaseModel):
         if self.kind == "embedding" and self.dimensions is None:
             raise ValueError("an embedding model needs dimensions")
         return self
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Files beside the model's own that change its answers when loaded with it, sorted."""
+        return tuple(sorted(name for name in self.files if name.endswith(ADAPTER) and name != self.entry))
 
     @property
     def size(self) -> int:

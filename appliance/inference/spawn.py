@@ -14,7 +14,14 @@ from pathlib import Path
 
 from appliance import clock, logs
 from appliance.config import REPOSITORY
-from appliance.errors import ChatTemplateError, EngineMissingError, HakoError, ModelDamagedError, ModelFailedError
+from appliance.errors import (
+    AdapterError,
+    ChatTemplateError,
+    EngineMissingError,
+    HakoError,
+    ModelDamagedError,
+    ModelFailedError,
+)
 from appliance.inference import legacy
 from appliance.inference.engine import EngineSpec, Loaded
 
@@ -78,6 +85,7 @@ class Child:
         Raises:
             ModelDamagedError: the runtime refuses the files.
             ChatTemplateError: the files are right, the operator's template is not.
+            AdapterError: the adapter was made for another model.
             ModelFailedError: it died or never became ready.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -106,6 +114,8 @@ class Child:
             return EngineMissingError(legacy.ENGINE, name=self.spec.model)
         if "refused" in report and self.spec.template and "chat template" in self.last_words():
             return ChatTemplateError("the engine's own reader refuses it", line=1)
+        if "refused" in report and self.spec.adapter and "lora" in self.last_words():
+            return AdapterError(self.last_words(), name=self.spec.adapter, model=self.spec.model)
         if "refused" in report:
             return ModelDamagedError(f"engine: {report['refused']}; {self.last_words()}", name=self.spec.model)
         return ModelFailedError(f"died while loading: {self.last_words()}", name=self.spec.model)

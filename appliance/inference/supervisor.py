@@ -51,7 +51,7 @@ class Supervisor:
         self._headers = Headers(self._catalog)
         self._wishes = LoadSettingsStore(settings.model_settings, self._catalog)
         self._runners: dict[str, Runner] = {}
-        self._room = Room(self._all, (settings.inference.chat_model, settings.inference.embedding_model))
+        self._room = Room(self._all, settings.inference.own_models)
         self._starting: set[Child] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()

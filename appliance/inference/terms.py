@@ -56,6 +56,8 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         memory_bytes=2 * memory_limit,
         template=wish.template,
         speculation=wish.speculation,
+        adapter=wish.adapter if wish.adapter in manifest.adapters else "",
+        adapter_scale=wish.adapter_scale,
     )
     return Terms(
         spec=spec,

@@ -44,6 +44,8 @@ class Hit:
     """None: it holds no term of the query."""
     dense_rank: int | None
     sentences: tuple[HitSentence, ...]
+    reranked: float | None = None
+    """What the reranker says of it, 0 to 1, and then the rank goes by it; None where none has read it."""
 
     def as_dict(self) -> dict[str, Any]:
         """As the API sends it."""
@@ -63,6 +65,7 @@ class Hit:
             "rank": self.rank,
             "lexical_rank": self.lexical_rank,
             "dense_rank": self.dense_rank,
+            "reranked": None if self.reranked is None else round(self.reranked, 4),
             "sentences": [
                 {
                     "ordinal": sentence.ordinal,
@@ -119,6 +122,8 @@ class Candidate:
     lexical: float = 0.0
     dense: float = 0.0
     score: float = 0.0
+    reranked: float | None = None
+    """What a reranker says of it, 0 to 1; None where none has read it."""
 
 
 def ranked(candidates: Sequence[Candidate], lexical_weight: float) -> list[Candidate]:
@@ -167,6 +172,7 @@ def build(candidates: Sequence[Candidate], count: int, found: Lexical) -> tuple[
             lexical_rank=by_lexical[place] if candidate.bm25 > 0 else None,
             dense_rank=by_dense[place],
             sentences=_sentences(candidate, found),
+            reranked=candidate.reranked,
         )
         for place, candidate in enumerate(candidates[:count])
     )

@@ -16,6 +16,7 @@ from appliance.knowledge.embedder import Embedder, Vectors
 from appliance.knowledge.hits import Candidate, Hit, HitSentence, Row, StoredSentence
 from appliance.knowledge.lexical import Lexical
 from appliance.knowledge.normalise import language_of, search_form
+from appliance.knowledge.rerank import Outcome, Reranker
 from appliance.knowledge.verdict import Signals, Verdict
 from appliance.storage.database import Database
 
@@ -53,13 +54,15 @@ class Retrieval:
     probability: float
     signals: dict[str, float]
     elapsed_ms: float
+    reranker: Outcome | None = None
+    """How the reranker did; None where the box has none, or there was nothing to put in order."""
 
 
 class Retriever:
     """Searches the bases it is given. Who may read them is decided before; one that changed hands since is left out."""
 
-    def __init__(self, database: Database, embedder: Embedder) -> None:
-        self._database, self._embedder = database, embedder
+    def __init__(self, database: Database, embedder: Embedder, reranker: Reranker | None = None) -> None:
+        self._database, self._embedder, self._reranker = database, embedder, reranker
 
     def search(
         self,
@@ -68,10 +71,10 @@ class Retriever:
         options: SearchOptions = SearchOptions(),
         stopped: Callable[[], bool] | None = None,
     ) -> Retrieval:
-        """The best passages for `query`.
+        """The best passages for `query`. The verdict goes by what was found, whatever a reranker says of its order.
 
         Raises:
-            CancelledError: `stopped` said so while the query waited for the embedding model.
+            CancelledError: `stopped` said so while the query waited for a model.
             InferenceUnreachableError, ModelFailedError: no embedding of the query could be had.
         """
         began = clock.monotonic()
@@ -90,13 +93,24 @@ class Retriever:
             return Retrieval((), "none", 0.0, {}, _ms_since(began))
         seen = _signals(query[:_QUERY_CHARS], ranked, found)
         value = verdict.probability(seen)
+        outcome = None
+        if self._reranker and len(ranked) > 1:
+            ranked, outcome = self._reranker.order(query[:_QUERY_CHARS], ranked, stopped)
+            ranked = self._still_open(bases, ranked)
         return Retrieval(
             hits=hits.build(ranked, options.k, found),
             verdict=verdict.decide(value),
             probability=value,
             signals=seen.as_dict(),
             elapsed_ms=_ms_since(began),
+            reranker=outcome,
         )
+
+    def _still_open(self, bases: Sequence[Base], ranked: Sequence[Candidate]) -> list[Candidate]:
+        """Without those of a base that was shut or has gone while the reranker read."""
+        with self._database.read() as connection:
+            still = {base.id for base in _unchanged(connection, bases)}
+        return [candidate for candidate in ranked if candidate.row.base_id in still]
 
 
 def _signals(query: str, ranked: Sequence[Candidate], found: Lexical) -> Signals:

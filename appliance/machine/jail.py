@@ -35,6 +35,8 @@ class Limits:
 
     memory_bytes: int
     cpu_seconds: int
+    file_bytes: int = 0
+    """How long a file that is open for writing may become."""
 
 
 def close(limits: Limits) -> tuple[str, ...]:
@@ -69,7 +71,7 @@ def _limit(limits: Limits) -> bool:
     for kind, soft, hard in (
         (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1),
-        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES, _OPEN_FILES),
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_NPROC, 0, 0),

@@ -21,7 +21,7 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
     supervisor.start()
     try:
         ready()
-        supervisor.preload([settings.inference.embedding_model, settings.inference.chat_model])
+        supervisor.preload(list(settings.inference.own_models))
         stop.wait()
     finally:
         supervisor.stop()

@@ -40,24 +40,24 @@ class KeysClient:
         """
         self._ask("create", _SLOW_S, passphrase=passphrase)
 
-    def unlock(self, passphrase: str) -> None:
-        """Open the vault.
+    def unlock(self, passphrase: str, asker: str = "") -> None:
+        """Open the vault. `asker` is the address of who tries; empty for who has the box's account or root.
 
         Raises:
             WrongPassphraseError: `tries_left` before a wait.
             TooManyTriesError: not before `retry_after_s`.
             NotInitialisedError: there is no vault.
         """
-        self._ask("unlock", _SLOW_S, passphrase=passphrase)
+        self._ask("unlock", _SLOW_S, passphrase=passphrase, asker=asker)
 
-    def recover(self, recovery_key: str) -> None:
-        """Open the vault with the recovery key.
+    def recover(self, recovery_key: str, asker: str = "") -> None:
+        """Open the vault with the recovery key. `asker`: as in `unlock`.
 
         Raises:
             RecoveryTypoError: `group`, counted from 1, is mistyped; this costs no try.
             WrongPassphraseError, TooManyTriesError, NotInitialisedError: as in `unlock`.
         """
-        self._ask("recover", _SLOW_S, recovery_key=recovery_key)
+        self._ask("recover", _SLOW_S, recovery_key=recovery_key, asker=asker)
 
     def new_recovery(self) -> str:
         """Make a recovery key in place of the old one, not confirmed yet; returned as `ABCDE-FGHJK-…`, this once.

@@ -9,7 +9,7 @@ from appliance.vault.digests import derive
 from appliance.vault.keyring import Keyring, check_strength
 from appliance.vault.memory import LockedKey
 from appliance.vault.protocol import VaultStatus
-from appliance.vault.tries import Tries
+from appliance.vault.tries import Doors
 
 log = logs.get(__name__)
 
@@ -21,8 +21,8 @@ class Keeper:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        self._passphrase_tries = Tries()
-        self._recovery_tries = Tries()
+        self._passphrase_tries = Doors()
+        self._recovery_tries = Doors()
         self._changing = threading.Lock()
         """Held while Argon2 runs and while the file is rewritten."""
         self._holding = threading.Lock()
@@ -55,8 +55,8 @@ class Keeper:
             self._hold(self._keyring.create(passphrase))
         log.info("vault_created")
 
-    def unlock(self, passphrase: str) -> None:
-        """Open the vault.
+    def unlock(self, passphrase: str, asker: str = "") -> None:
+        """Open the vault. `asker` is the address of who tries, empty for the box itself; see `Doors`.
 
         Raises:
             WrongPassphraseError: `tries_left` before a wait.
@@ -64,18 +64,18 @@ class Keeper:
             NotInitialisedError, VaultDamagedError: no file, or not a genuine one.
         """
         with self._changing:
-            self._hold(self._by_passphrase(passphrase))
+            self._hold(self._by_passphrase(passphrase, asker))
         log.info("vault_opened", by="passphrase")
 
-    def recover(self, recovery_key: str) -> None:
-        """Open the vault with the recovery key.
+    def recover(self, recovery_key: str, asker: str = "") -> None:
+        """Open the vault with the recovery key. `asker`: as in `unlock`.
 
         Raises:
             RecoveryTypoError: `group` is mistyped; this costs no try.
             WrongPassphraseError, TooManyTriesError, NotInitialisedError, VaultDamagedError: as in `unlock`.
         """
         with self._changing:
-            self._hold(self._by_recovery(recovery_key))
+            self._hold(self._by_recovery(recovery_key, asker))
         log.info("vault_opened", by="recovery")
 
     def new_recovery(self) -> str:
@@ -163,20 +163,20 @@ class Keeper:
                 raise SealedError
             return self._master.copy()
 
-    def _by_passphrase(self, passphrase: str) -> bytes:
-        return _try(self._passphrase_tries, lambda: self._keyring.open_with_passphrase(passphrase))
+    def _by_passphrase(self, passphrase: str, asker: str = "") -> bytes:
+        return _try(self._passphrase_tries, asker, lambda: self._keyring.open_with_passphrase(passphrase))
 
-    def _by_recovery(self, recovery_key: str) -> bytes:
-        return _try(self._recovery_tries, lambda: self._keyring.open_with_recovery(recovery_key))
+    def _by_recovery(self, recovery_key: str, asker: str = "") -> bytes:
+        return _try(self._recovery_tries, asker, lambda: self._keyring.open_with_recovery(recovery_key))
 
 
-def _try(tries: Tries, opened: Callable[[], bytes]) -> bytes:
-    tries.check()
+def _try(tries: Doors, asker: str, opened: Callable[[], bytes]) -> bytes:
+    tries.check(asker)
     try:
         master = opened()
     except WrongPassphraseError as error:
-        left = tries.wrong()
-        log.warning("unlock_refused", why=error.detail, tries_left=left)
+        left = tries.wrong(asker)
+        log.warning("unlock_refused", why=error.detail, tries_left=left, asker=asker or "box")
         raise WrongPassphraseError(error.detail, tries_left=left) from error
     tries.right()
     return master

@@ -77,8 +77,8 @@ def _handlers(keeper: Keeper) -> dict[str, tuple[_Handler, tuple[str, ...]]]:
     return {
         "status": (lambda: asdict(keeper.status()), ()),
         "create": (keeper.create, ("passphrase",)),
-        "unlock": (keeper.unlock, ("passphrase",)),
-        "recover": (keeper.recover, ("recovery_key",)),
+        "unlock": (keeper.unlock, ("passphrase", "asker")),
+        "recover": (keeper.recover, ("recovery_key", "asker")),
         "new-recovery": (lambda: {"recovery_key": keeper.new_recovery()}, ()),
         "confirm-recovery": (keeper.confirm_recovery, ()),
         "change-passphrase": (keeper.change_passphrase, ("old", "new")),

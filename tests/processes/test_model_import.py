@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from appliance import config
@@ -95,3 +96,57 @@ def test_the_engine_for_older_models_answers_and_its_death_is_its_own(served: Se
 
 def test_a_default_model_is_not_removed(served: ServedBox) -> None:
     assert "HK-MOD-011" in served.hako("models", "remove", "talker", "--yes").stderr
+
+
+def test_a_smaller_model_is_made_measured_and_answers_beside_the_original(served: ServedBox, tmp_path: Path) -> None:
+    path = gguf.tiny_llama(tmp_path / "Whole.gguf", llama__context_length=4096)
+    done(served, "import", str(path), "--licence", "CC0-1.0", "--language", "en")
+    printed = done(served, "requantise", "whole", "--to", "q8_0")
+    assert "Model “whole-q8_0” was made" in printed
+    assert "Compared with the original it reads " in printed
+    assert "tokens per second" in done(served, "bench", "whole-q8_0", "--last")
+    assert "Source: whole sha256:" in done(served, "show", "whole-q8_0")
+    with served.client() as client:
+        assert "".join(client.chat("whole-q8_0", [{"role": "user", "content": "hello"}])) != ""
+    refused = served.hako("models", "requantise", "whole-q8_0", "--to", "F16")
+    assert (refused.returncode, refused.stderr.strip().endswith("HK-MOD-016")) == (1, True)
+    for model in ("whole", "whole-q8_0"):
+        done(served, "remove", model, "--yes")
+
+
+def test_an_adapter_changes_the_answers_as_far_as_it_is_set_to(served: ServedBox, tmp_path: Path) -> None:
+    done(
+        served,
+        "import",
+        str(gguf.tiny_llama(tmp_path / "Base.gguf", seed=7)),
+        "--licence",
+        "CC0-1.0",
+        "--language",
+        "en",
+    )
+
+    key = {"Authorization": f"Bearer {served.api_key('ada')}"}
+
+    def answered() -> str:
+        done(served, "unload", "base")
+        body = {"model": "base", "messages": [{"role": "user", "content": "hello"}], "temperature": 0, "max_tokens": 12}
+        answer = httpx2.post(f"{served.url}/v1/chat/completions", json=body, headers=key, timeout=60)
+        return str(answer.json()["choices"][0]["message"]["content"])
+
+    plain = answered()
+    assert "style.lora.gguf" in done(served, "adapter", "add", "base", str(gguf.tiny_lora(tmp_path / "Style.gguf")))
+    assert "style.lora.gguf" in done(served, "adapter", "list", "base")
+    assert answered() == plain  # it is there, but not set
+    done(served, "set", "base", "--adapter", "style.lora.gguf")
+    assert answered() != plain
+    done(served, "set", "base", "--adapter-scale", "0")
+    assert answered() == plain
+
+    done(served, "adapter", "add", "base", str(gguf.tiny_lora(tmp_path / "Wide.gguf", width=64)))
+    done(served, "set", "base", "--adapter", "wide.lora.gguf", "--adapter-scale", "1")
+    done(served, "unload", "base")
+    refused = served.hako("models", "load", "base")
+    assert (refused.returncode, refused.stderr.strip().endswith("HK-MOD-017")) == (1, True)
+    done(served, "adapter", "remove", "base", "wide.lora.gguf")
+    assert answered() == plain
+    done(served, "remove", "base", "--yes")

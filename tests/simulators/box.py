@@ -42,12 +42,12 @@ class Keys:
     def status(self) -> VaultStatus:
         return VaultStatus(exists=True, sealed=self.sealed, recovery_confirmed=self.confirmed)
 
-    def unlock(self, passphrase: str) -> None:
+    def unlock(self, passphrase: str, asker: str = "") -> None:
         if passphrase != PASSPHRASE:
             raise WrongPassphraseError(tries_left=4)
         self.sealed = False
 
-    def recover(self, recovery_key: str) -> None:
+    def recover(self, recovery_key: str, asker: str = "") -> None:
         if recovery_key != self.RECOVERY:
             raise WrongPassphraseError(tries_left=4)
         self.sealed = False
@@ -145,7 +145,8 @@ class Person:
         def call(path: str, **options: Any) -> Any:
             where = path[1:] if path.startswith("//") else "/api/v1" + path
             headers = {"Sec-Fetch-Site": "same-origin", **options.pop("headers", {})}
-            return send(where, headers=headers, buffered=True, **options)  # read to the end and closed, as servers do
+            options = {"buffered": True, **options}  # read to the end and closed, as servers do
+            return send(where, headers=headers, **options)
 
         return call
 

@@ -129,6 +129,30 @@ def tensors(seed: int = 1) -> list[Tensor]:
     ]
 
 
+def tiny_lora(path: Path, *, rank: int = 4, width: int | None = None, **changes: Any) -> Path:
+    """An adapter for `tiny_llama` that changes what it answers; with another `width` one that doesn't fit."""
+    random, width = np.random.default_rng(5), width or WIDTH
+
+    def matrix(name: str, *sides: int) -> Tensor:
+        return Tensor(name, sides, data=random.normal(0, 1, sides[::-1]).astype("<f4").tobytes())
+
+    said: dict[str, Any] = {
+        "general.architecture": "llama",
+        "general.type": "adapter",
+        "adapter.type": "lora",
+        "adapter.lora.alpha": 8.0,
+    }
+    said |= {key.replace("__", "."): value for key, value in changes.items()}
+    parts = [
+        matrix("blk.0.attn_q.weight.lora_a", width, rank),
+        matrix("blk.0.attn_q.weight.lora_b", rank, width),
+        matrix("output.weight.lora_a", width, rank),
+        matrix("output.weight.lora_b", rank, len(WORDS)),
+    ]
+    path.write_bytes(build(said, parts))
+    return path
+
+
 def tiny_llama(path: Path, *, seed: int = 1, **changes: Any) -> Path:
     """A file that llama.cpp loads and that answers nonsense."""
     path.write_bytes(build(entries(**changes), tensors(seed)))

@@ -55,3 +55,21 @@ def test_several_threads_may_ask_at_once(pair: tuple[socket.socket, socket.socke
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("10.0.0.5", "10.0.0.5"),
+        ("::ffff:10.0.0.5", "10.0.0.5"),
+        ("fd12::1:2:3:4", "fd12::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+    ],
+)
+def test_guesses_count_for_an_address_or_a_whole_network_of_ipv6(address: str, counted: str) -> None:
+    assert connection.asker({"REMOTE_ADDR": address}) == counted
+
+
+def test_the_admin_socket_is_a_door_of_its_own(pair: tuple[socket.socket, socket.socket]) -> None:
+    assert connection.asker({"gunicorn.socket": pair[0], "REMOTE_ADDR": "10.0.0.5"}) == ""

@@ -321,6 +321,14 @@ def test_a_model_that_is_here_needs_no_pull(bob: Person) -> None:
         assert bob.post("//api/pull", json={"model": name}).get_json() == {"status": "success"}
 
 
+def test_an_alias_of_a_model_that_is_here_needs_no_pull(bob: Person, alice: Person) -> None:
+    assert alice.put("/models/aliases/pulled-often", json={"model": "talker"}).status_code == 204
+    try:
+        assert bob.post("//api/pull", json={"model": "pulled-often"}).get_json() == {"status": "success"}
+    finally:
+        alice.delete("/models/aliases/pulled-often")
+
+
 # -- errors
 
 

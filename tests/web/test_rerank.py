@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from appliance.accounts.permissions import Permission, Principal
 from appliance.errors import ModelNotFoundError, WrongModelKindError
 from appliance.inference.client import InferenceClient
 from appliance.inference.engines import scripted
+from appliance.knowledge.rerank import Outcome, Reranker
+from appliance.knowledge.retrieve import Retrieval, Retriever
 from tests.simulators.box import Person, TestBox
 from tests.simulators.waiting import eventually
 
@@ -222,3 +225,33 @@ def test_the_lists_tell_a_rerankers_kind(bob: Person) -> None:
     assert ollama["ranker:latest"]["capabilities"] == []
     anthropic = bob.get("//v1/models", headers={"anthropic-version": "2023-06-01"}).get_json()["data"]
     assert "ranker" not in {model["id"] for model in anthropic}
+
+
+def test_a_search_is_put_in_order_by_the_models_process_and_goes_on_without_it(
+    box: TestBox, bob: Person, handbook: dict[str, str]
+) -> None:
+    services = box.services
+    who = Principal(bob.id, "bob", "member", "session", frozenset({Permission.BASES_READ}))
+    bases = [services.bases.get(who, handbook["base"])]
+    query = "payroll office allowance"
+
+    def found() -> Retrieval:
+        reranker = Reranker(services.gateway, "ranker", within_s=30)
+        return Retriever(services.database, services.gateway, reranker).search(bases, query)
+
+    ordered = found()
+    assert ordered.reranker == Outcome("ranker")
+    scores = [hit.reranked or 0.0 for hit in ordered.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert "payroll office" in ordered.hits[0].text
+    services.gateway.unload("ranker")
+    with without_reranker(box):
+        plain = found()
+    assert plain.reranker == Outcome("ranker", ModelNotFoundError.code)
+    assert plain.hits == services.retriever.search(bases, query).hits
+
+
+def test_a_box_without_one_says_so_in_a_search(bob: Person, handbook: dict[str, str]) -> None:
+    answer = bob.post("/search", json={"query": "payroll", "base_ids": [handbook["base"]]}).get_json()
+    assert answer["reranker"] is None
+    assert {hit["reranked"] for hit in answer["hits"]} == {None}

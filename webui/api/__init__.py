@@ -11,10 +11,13 @@ from webui.api import (
     help_pages,
     keys,
     me,
+    model_adapters,
     model_bench,
     model_import,
+    model_requantise,
     model_settings,
     models,
+    openapi,
     runs,
     search,
     setup,
@@ -31,8 +34,9 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, bases, chats, destinations, documents, help_pages, keys, me, model_bench, model_import, model_settings,
-        models, runs, search, setup, state, uploads, users, vault,
+        ask, bases, chats, destinations, documents, help_pages, keys, me, model_adapters, model_bench,
+        model_import, model_requantise, model_settings, models, openapi, runs, search, setup, state, uploads, users,
+        vault,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

@@ -46,7 +46,7 @@ def measure(call: Call, model_id: str) -> Response:
 
 def _told(call: Call, model_id: str, steps: Iterator[Stage | Figures]) -> Iterator[sse.Event | None]:
     try:
-        for step in _patiently(steps):
+        for step in patiently(steps):
             if isinstance(step, Figures):
                 yield sse.Event("done", _done(call, model_id, step))
             else:
@@ -55,7 +55,7 @@ def _told(call: Call, model_id: str, steps: Iterator[Stage | Figures]) -> Iterat
         yield sse.Event("error", with_title({"code": error.code, "params": error.params}, call.language))
 
 
-def _patiently(steps: Iterator[Stage | Figures]) -> Iterator[Stage | Figures | None]:
+def patiently(steps: Iterator[Stage | Figures]) -> Iterator[Stage | Figures | None]:
     """The steps, and None now and then while one takes long, so that whoever waits sees that the box is alive."""
     with ThreadPoolExecutor(1) as pool:
         while True:

@@ -75,7 +75,7 @@ def delete_alias(call: Call, name: str) -> None:
 
 def _defaults(call: Call) -> set[str]:
     settings, aliases = routing.box().settings.inference, call.services.gateway.aliases
-    return {aliases.resolve(name) for name in (settings.chat_model, settings.embedding_model)}
+    return {aliases.resolve(name) for name in settings.own_models}
 
 
 def detail(call: Call, model: ModelInfo) -> dict[str, Any]:

@@ -62,4 +62,5 @@ def _found(call: Call, wish: Search, bases: Sequence[Base]) -> dict[str, Any]:
         "probability": found.probability,
         "signals": found.signals,
         "elapsed_ms": found.elapsed_ms,
+        "reranker": found.reranker and {"model": found.reranker.model, "failure": found.reranker.failure or None},
     }

@@ -1,9 +1,9 @@
 """`/unlock`: opens the vault for programs, e.g. `hako unlock`; people use the page."""
 
-from flask import Blueprint
+from flask import Blueprint, request
 from pydantic import SecretStr
 
-from webui import routing, shapes
+from webui import connection, routing, shapes
 
 api = Blueprint("vault", __name__)
 
@@ -17,4 +17,5 @@ class Secret(shapes.Shape):
 
 @routing.route(api, "POST", "/unlock", permission=routing.PUBLIC, body=Secret)
 def open_vault(secret: Secret) -> None:
-    routing.box().unlock(secret.passphrase.get_secret_value(), secret.recovery_key.get_secret_value())
+    asker = connection.asker(request.environ)
+    routing.box().unlock(secret.passphrase.get_secret_value(), secret.recovery_key.get_secret_value(), asker)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response, g, request
@@ -9,12 +10,12 @@ from flask import Blueprint, Response, g, request
 from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError
 from webui import connection, routing, sse
-from webui.dialects import anthropic_base, anthropic_errors, base_run, engine, headers
+from webui.dialects import anthropic_base, anthropic_errors, base_run, engine, headers, opening
 from webui.dialects.anthropic_answer import Translation
 from webui.dialects.anthropic_request import MessagesBody, PromptBody
 from webui.locales import Language
 from webui.routing import Call
-from webui.sse import Event
+from webui.sse import Comment, Event
 
 api = Blueprint("messages", __name__)
 
@@ -33,13 +34,15 @@ def create(call: Call, body: MessagesBody) -> Response:
         held.enter_context(routing.place(call))
         if base_run.is_base(body.model):
             return anthropic_base.create(call, body, left, held)
-        stream = call.gateway.open(body.model, body.as_engine(), stopped=left)
+        stream = opening.opened(call.gateway.open, body.model, body.as_engine(), left, streams=body.stream)
         held.callback(call.services.audit.record, call.who.name, "api-chat", body.model)
         held.enter_context(stream)
         translation = Translation(body.model, body.stop_sequences or ())
         told = translation.events(engine.chunks(stream, body.model))
         if body.stream:
-            return headers.told(sse.response(framed(told, call.language), held.pop_all().close), stream)
+            return headers.told(
+                sse.response(framed(chain(stream.comments(), told), call.language), held.pop_all().close), stream
+            )
         for _ in told:
             pass
         return headers.told(routing.answer(translation.message), stream)
@@ -57,7 +60,7 @@ def count_tokens(call: Call, body: PromptBody) -> dict[str, Any]:
         return {"input_tokens": call.gateway.count_prompt(model, body.as_engine(), stopped=left)}
 
 
-def framed(told: Iterator[Event], language: Language) -> Iterator[bytes]:
+def framed(told: Iterator[Event | Comment], language: Language) -> Iterator[bytes]:
     """The events on the wire; an error in the middle becomes Anthropic's error event."""
     try:
         for event in told:

@@ -1,14 +1,14 @@
 """An engine's stream as objects, for dialects that can't pass its bytes on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from appliance.errors import ModelFailedError
-from appliance.gateway.stream import RawStream, events
+from appliance.gateway.stream import events
 from appliance.inference.refusals import from_engine
 
 
-def chunks(stream: RawStream, model: str) -> Iterator[dict[str, Any]]:
+def chunks(stream: Iterable[bytes], model: str) -> Iterator[dict[str, Any]]:
     """OpenAI's chat completion chunks, up to the last.
 
     Raises:

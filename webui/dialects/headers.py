@@ -1,16 +1,32 @@
 """What the dialects tell beside an answer, in headers that clients may look at or not: its wait, what was left out."""
 
+from typing import Protocol
+
 from flask import Response
 
-from appliance.gateway.stream import RawStream
+from appliance.gateway.waited import Waited
 
 
-def told(response: Response, stream: RawStream) -> Response:
-    """The answer with its time in line and how many messages of the chat did not fit, if that is any."""
+class Stream(Protocol):
+    """An engine's answer, or one that still stands in line."""
+
+    @property
+    def waited(self) -> Waited: ...
+
+    @property
+    def left_out(self) -> int: ...
+
+
+def told(response: Response, stream: Stream) -> Response:
+    """The answer with its time in line and how many messages of the chat did not fit, as far as that is known.
+
+    A stream that begins while its request still stands in line tells the rest in comments.
+    """
     waited = stream.waited
     if waited.place is not None:
         response.headers["X-Hako-Queue-Position"] = str(waited.place)
-        response.headers["X-Hako-Queue-Wait-Ms"] = str(round(waited.seconds * 1000))
+        if waited.seconds is not None:
+            response.headers["X-Hako-Queue-Wait-Ms"] = str(round(waited.seconds * 1000))
     if stream.left_out:
         response.headers["X-Hako-Messages-Left-Out"] = str(stream.left_out)
     return response

@@ -1,6 +1,6 @@
 """LM Studio's `/api/v0`: OpenAI's answers, with figures, the model and the runtime beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 from appliance.accounts.permissions import Permission
 from appliance.errors import ModelNotFoundError
 from webui import connection, routing, sse
-from webui.dialects import base_run, engine, headers, lmstudio_models, openai_base, openai_embeddings
+from webui.dialects import base_run, engine, headers, lmstudio_models, openai_base, openai_embeddings, opening
 from webui.dialects.base_run import Turn
 from webui.dialects.lmstudio_figures import Figures, about
 from webui.dialects.openai_answer import Assembly, framed
@@ -48,20 +48,26 @@ def chat(call: Call, body: ChatBody) -> Response:
             return _answered(call, body, openai_base.chunks(writer, body.model, left), figures, held)
         figures = Figures(call.gateway.model(body.model))
         asked = body.as_engine() | {"stream_options": {"include_usage": True}}
-        stream = call.gateway.open(body.model, asked, stopped=left)
+        stream = opening.opened(call.gateway.open, body.model, asked, left, streams=body.stream)
         held.callback(call.services.audit.record, call.who.name, "api-chat", body.model)
         held.enter_context(stream)
-        return headers.told(_answered(call, body, iter(engine.chunks(stream, body.model)), figures, held), stream)
+        chunks = iter(engine.chunks(stream, body.model))
+        return headers.told(_answered(call, body, chunks, figures, held, stream.comments()), stream)
 
 
 def _answered(
-    call: Call, body: ChatBody, chunks: Iterator[Chunk | None], figures: Figures, held: ExitStack
+    call: Call,
+    body: ChatBody,
+    chunks: Iterator[Chunk | None],
+    figures: Figures,
+    held: ExitStack,
+    before: Iterable[sse.Comment] = (),
 ) -> Response:
-    """The answer, whole or as a stream that takes over what is `held`."""
+    """The answer, whole or as a stream that takes over what is `held`; `before`: what is told until it begins."""
     watched = figures.watched(chunks)
     if body.stream:
         told = _ending(watched, figures, body.stream_options)
-        return sse.response(framed(told, call.language), held.pop_all().close)
+        return sse.response(framed(told, call.language, before), held.pop_all().close)
     return routing.answer(_assembled(watched, body.model) | figures.beside())
 
 
@@ -72,15 +78,15 @@ def complete(call: Call, body: CompletionBody) -> Response:
     with ExitStack() as held:
         held.enter_context(routing.place(call))
         figures = Figures(call.gateway.model(body.model))
-        stream = call.gateway.complete(body.model, asked, stopped=left)
+        stream = opening.opened(call.gateway.complete, body.model, asked, left, streams=body.stream)
         held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
         held.enter_context(stream)
         completion = Completion(body)
         watched = (chunk for chunk in figures.watched(engine.chunks(stream, body.model)) if chunk is not None)
         chunks = completion.chunks(watched)
         if body.stream:
-            told = _ending(chunks, figures, body.stream_options)
-            return headers.told(sse.response(framed(told, call.language), held.pop_all().close), stream)
+            told = framed(_ending(chunks, figures, body.stream_options), call.language, stream.comments())
+            return headers.told(sse.response(told, held.pop_all().close), stream)
         text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
         return headers.told(routing.answer(completion.whole(text) | figures.beside()), stream)
 

@@ -100,7 +100,7 @@ def pull(call: Call, body: ModelBody) -> dict[str, Any]:
     """A model that is here needs no fetching: programs that pull before they ask go on."""
     if base_run.is_base(body.wanted):
         base_run.find(call, body.wanted)
-    elif body.wanted not in {model.id for model in call.gateway.models()}:
+    elif call.gateway.aliases.resolve(body.wanted) not in {model.id for model in call.gateway.models()}:
         raise ModelsByUsbError
     return {"status": "success"}
 

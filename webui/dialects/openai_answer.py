@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from appliance import clock
@@ -101,9 +101,16 @@ def event(content: dict[str, Any]) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def framed(chunks: Iterator[dict[str, Any] | None], language: Language) -> Iterator[bytes]:
-    """Chunks on the wire; None is a moment without one, and an error in the middle becomes OpenAI's error event."""
+def framed(
+    chunks: Iterator[dict[str, Any] | None], language: Language, before: Iterable[sse.Comment] = ()
+) -> Iterator[bytes]:
+    """Chunks on the wire; None is a moment without one, and an error in the middle becomes OpenAI's error event.
+
+    `before`: what is told until there are any.
+    """
     try:
+        for comment in before:
+            yield comment.frame()
         for chunk in chunks:
             yield sse.HEARTBEAT if chunk is None else event(chunk)
         yield DONE

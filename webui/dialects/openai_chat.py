@@ -7,11 +7,11 @@ from flask import Blueprint, Response, request
 
 from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError
-from appliance.gateway.stream import RawStream
 from webui import connection, errors, routing, sse
-from webui.dialects import base_run, engine, headers, openai_base
+from webui.dialects import base_run, engine, headers, openai_base, opening
 from webui.dialects.openai_answer import Assembly, event
 from webui.dialects.openai_request import ChatBody
+from webui.dialects.opening import Opening
 from webui.locales import Language
 from webui.routing import Call
 
@@ -27,7 +27,7 @@ def complete(call: Call, body: ChatBody) -> Response:
     try:
         if base_run.is_base(body.model):
             return openai_base.complete(call, body, left, place)
-        stream = call.gateway.open(body.model, _engine_body(body), stopped=left)
+        stream = opening.opened(call.gateway.open, body.model, _engine_body(body), left, streams=body.stream)
     except BaseException:
         place.close()
         raise
@@ -53,9 +53,11 @@ def _engine_body(body: ChatBody) -> dict[str, Any]:
     return asked
 
 
-def _passed_on(stream: RawStream, language: Language) -> Iterator[bytes]:
-    """The engine's bytes; an error in the middle becomes OpenAI's error event."""
+def _passed_on(stream: Opening, language: Language) -> Iterator[bytes]:
+    """The engine's bytes, after what is told until there are any; an error becomes OpenAI's error event."""
     try:
+        for comment in stream.comments():
+            yield comment.frame()
         yield from stream
     except CancelledError:
         return
@@ -63,7 +65,7 @@ def _passed_on(stream: RawStream, language: Language) -> Iterator[bytes]:
         yield event(errors.openai_body(error, error.status, language))
 
 
-def _assembled(stream: RawStream, model: str) -> dict[str, Any]:
+def _assembled(stream: Opening, model: str) -> dict[str, Any]:
     assembly = Assembly(model)
     for chunk in engine.chunks(stream, model):
         assembly.add(chunk)

@@ -12,7 +12,7 @@ from appliance import clock
 from appliance.accounts.permissions import Permission
 from appliance.errors import BadInputError
 from webui import connection, routing, shapes, sse
-from webui.dialects import base_run, engine, headers
+from webui.dialects import base_run, engine, headers, opening
 from webui.dialects.openai_answer import framed
 from webui.dialects.openai_request import Penalty, StreamOptions, fold_seed
 from webui.routing import Call
@@ -80,13 +80,14 @@ def complete(call: Call, body: CompletionBody) -> Response:
     asked = body.as_engine()
     with ExitStack() as held:
         held.enter_context(routing.place(call))
-        stream = call.gateway.complete(body.model, asked, stopped=left)
+        stream = opening.opened(call.gateway.complete, body.model, asked, left, streams=body.stream)
         held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
         held.enter_context(stream)
         completion = Completion(body)
         chunks = completion.chunks(engine.chunks(stream, body.model))
         if body.stream:
-            return headers.told(sse.response(framed(chunks, call.language), held.pop_all().close), stream)
+            told = framed(chunks, call.language, stream.comments())
+            return headers.told(sse.response(told, held.pop_all().close), stream)
         text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
         return headers.told(routing.answer(completion.whole(text)), stream)
 

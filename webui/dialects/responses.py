@@ -14,7 +14,7 @@ from webui.dialects.responses_failure import told_failures
 from webui.dialects.responses_request import ResponsesBody, conversation, in_our_words
 from webui.dialects.responses_run import EngineRun
 from webui.routing import Call
-from webui.sse import Event
+from webui.sse import Comment, Event
 
 api = Blueprint("responses", __name__)
 
@@ -34,7 +34,7 @@ def create(call: Call, body: ResponsesBody) -> Response:
                 return responses_base.create(call, body, said, writer, left, held)
             run = held.enter_context(EngineRun(call.gateway, body.model, body.as_engine(said), left))
             # Who streams is not left without a word: what fails later than this is told within the stream.
-            stream = run.opened(within_s=sse.HEARTBEAT_S if body.stream else None)
+            run.wait(within_s=sse.HEARTBEAT_S if body.stream else None)
             held.callback(call.services.audit.record, call.who.name, "api-responses", body.model)
             told = _events(run, writer)
             if body.stream:
@@ -46,15 +46,15 @@ def create(call: Call, body: ResponsesBody) -> Response:
                 response = routing.answer(writer.response)
         except HakoError as error:
             raise in_our_words(error) from None
-    return headers.told(response, stream) if stream else response
+    return headers.told(response, run)
 
 
-def _events(run: EngineRun, writer: ResponseWriter) -> Iterator[Event | None]:
+def _events(run: EngineRun, writer: ResponseWriter) -> Iterator[Event | Comment | None]:
     translation = Translation(writer)
     yield from writer.start()
     for chunk in run.chunks():
-        if chunk is None:
-            yield None
+        if chunk is None or isinstance(chunk, Comment):
+            yield chunk
         else:
             yield from translation.add(chunk)
     yield from translation.end()

@@ -8,12 +8,14 @@ from webui import errors
 from webui.dialects.responses_answer import ResponseWriter
 from webui.dialects.responses_request import in_our_words
 from webui.locales import Language
-from webui.sse import Event
+from webui.sse import Comment, Event
 
 _OWN_FAULT: Final = 500
 
 
-def told_failures(told: Iterator[Event | None], writer: ResponseWriter, language: Language) -> Iterator[Event | None]:
+def told_failures(
+    told: Iterator[Event | Comment | None], writer: ResponseWriter, language: Language
+) -> Iterator[Event | Comment | None]:
     """The events, where an error becomes `response.failed`; nothing is told to who has left."""
     try:
         yield from told

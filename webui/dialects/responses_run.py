@@ -9,7 +9,9 @@ from appliance.closing import Closing
 from appliance.errors import CancelledError, by_code
 from appliance.gateway.gateway import Gateway
 from appliance.gateway.stream import RawStream
-from webui.dialects import engine
+from appliance.gateway.waited import Waited
+from webui.dialects import engine, opening
+from webui.sse import Comment
 
 Left = Callable[[], bool]
 Chunk = dict[str, Any]
@@ -19,10 +21,12 @@ class EngineRun(Closing):
     """One answer; closing it stops the engine."""
 
     def __init__(self, gateway: Gateway, model: str, asked: Mapping[str, Any], left: Left) -> None:
-        self._left = left  # asked by the reader only: it can't be asked by two threads at once
+        self._left = left
+        self.waited = Waited()
+        self._stream: RawStream | None = None
 
         def write(sink: runs.Writer) -> None:
-            with gateway.open(model, asked, stopped=sink.stopped) as stream:
+            with gateway.open(model, asked, stopped=sink.stopped, waited=self.waited) as stream:
                 sink.on_stop(stream.cut)
                 sink.emit("open", stream=stream)
                 for chunk in engine.chunks(stream, model):
@@ -32,8 +36,13 @@ class EngineRun(Closing):
         self._writer = runs.write_apart(write)
         self._events = self._follow()
 
-    def opened(self, within_s: float | None) -> RawStream | None:
-        """The engine's stream once it has begun to answer; None if it takes longer than `within_s`.
+    @property
+    def left_out(self) -> int:
+        """Messages that the model did not get; 0 until it has begun to answer."""
+        return self._stream.left_out if self._stream else 0
+
+    def wait(self, within_s: float | None) -> None:
+        """Until the engine has begun to answer, or for `within_s`; less where it is clear that others come first.
 
         Raises:
             HakoError: why there is no answer.
@@ -41,21 +50,25 @@ class EngineRun(Closing):
         began = clock.monotonic()
         for happened in self._events:
             if happened is not None:
-                stream: RawStream = happened.data["stream"]
-                return stream
-            if within_s is not None and clock.monotonic() - began > within_s:
-                return None
+                self._stream = happened.data["stream"]
+                return
+            patience = opening.PATIENCE_S if self.waited.now() else within_s
+            if within_s is not None and patience is not None and clock.monotonic() - began > patience:
+                return
         raise CancelledError("no answer was begun")
 
-    def chunks(self) -> Iterator[Chunk | None]:
-        """OpenAI's chat completion chunks, up to the last; None now and then while nothing comes.
+    def chunks(self) -> Iterator[Chunk | Comment | None]:
+        """OpenAI's chat completion chunks, up to the last; while nothing comes None, or the place in line.
 
         Raises:
             HakoError: why it is no whole answer.
         """
+        news = opening.News(self.waited)
         for happened in self._events:
             if happened is None:
-                yield None
+                yield news.look() if self.waited.now() else None
+            elif happened.kind == "open":
+                self._stream = happened.data["stream"]
             elif happened.kind == "chunk":
                 yield happened.data["chunk"]
 

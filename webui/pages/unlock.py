@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request
 
 from appliance.errors import HakoError, SealedError
-from webui import routing
+from webui import connection, routing
 from webui.box import Box
 from webui.pages.frame import Frame, go, inner_path
 
@@ -25,7 +25,8 @@ def blueprint(frame: Frame) -> Blueprint:
 
     def submit() -> Response:
         try:
-            frame.box.unlock(request.form.get("passphrase", ""), request.form.get("recovery_key", ""))
+            asker = connection.asker(request.environ)
+            frame.box.unlock(request.form.get("passphrase", ""), request.form.get("recovery_key", ""), asker)
         except HakoError as error:
             return show(error)
         return go(inner_path(request.args.get("next")))

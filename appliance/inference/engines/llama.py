@@ -48,6 +48,9 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     parameters.fit_params = False
     if spec.template:
         parameters.chat_template = spec.template
+    if spec.adapter:
+        adapter = str(Path(spec.folder) / spec.adapter)
+        parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, spec.adapter_scale)]
     if spec.speculation == "ngram":
         # Of the ways that need no second model, one that leaves the answer as it is (`ngram_mod` changed it).
         parameters.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K]

@@ -5,7 +5,8 @@ A chat answers with the words of the last message, a completion with those of it
 `think 500` (milliseconds before the first), `die 5` (kill -9 itself after so many words), `say …` (these words),
 `eat 300` (allocate so many MiB first). Embeddings are hashed character pairs: texts that share wording
 are near each other. A reranker counts how much of the query a document says; `delay` in the query is the time
-that each document takes.
+that each document takes. A script that begins with `refuse` or `die` does so while it is loaded; with `drift` the model
+answers other than it should, as one with damaged weights does.
 """
 
 import hashlib
@@ -37,6 +38,7 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self._spec: EngineSpec | None = None
         self._eaten: list[bytearray] = []
+        self._drifts = False
 
     def serve(self, spec: EngineSpec) -> Loaded:
         script = spec.file.read_bytes()
@@ -44,6 +46,7 @@ class ScriptedEngine:
             raise EngineLoadError("the script says so")
         if script.startswith(b"die"):
             os.kill(os.getpid(), signal.SIGKILL)
+        self._drifts = script.startswith(b"drift")
         self._spec = spec
         child_http.serve(spec.socket, spec.api_key, spec.model, self)
         return Loaded(provider="cpu", context=spec.context)
@@ -77,7 +80,7 @@ class ScriptedEngine:
     def _words(self, text: str) -> Iterator[str]:
         orders = dict(_ORDER.findall(text))
         said = orders.get("say", _ORDER.sub("", text)).strip() or "…"
-        words = said.split(" ")
+        words = said.split(" ")[:: -1 if self._drifts else 1]
         if "words" in orders:
             words = [f"word{i}" for i in range(int(orders["words"]))]
         if "eat" in orders:
@@ -101,7 +104,7 @@ class ScriptedEngine:
         counts = self.count_tokens(texts)
         if not truncate and max(counts) > self.spec.context:
             raise ContextExceededError(max(counts), self.spec.context)
-        vectors = np.stack([_vector(text, self.spec.dimensions) for text in texts])
+        vectors = np.stack([_vector(text, self.spec.dimensions)[:: -1 if self._drifts else 1] for text in texts])
         return vectors, sum(min(count, self.spec.context) for count in counts)
 
     def rerank(self, query: str, documents: Sequence[str], *, raw: bool, stopped: Stopped) -> tuple[list[float], int]:
@@ -114,7 +117,7 @@ class ScriptedEngine:
             if stopped():
                 raise CallerGoneError
             time.sleep(int(orders.get("delay", 0)) / 1000)
-            logits.append(_overlap(query, document))
+            logits.append(_overlap(query, document) * (-1 if self._drifts else 1))
         tokens = sum(self.count_tokens([query + " " + document for document in documents]))
         return logits if raw else [1 / (1 + math.exp(-logit)) for logit in logits], tokens
 

@@ -16,6 +16,7 @@ from appliance.errors import (
     WeakPasswordError,
     WrongPassphraseError,
 )
+from appliance.vault import tries
 from appliance.vault.keeper import Keeper
 from appliance.vault.keyring import Cost, Keyring
 from appliance.vault.protocol import VaultStatus
@@ -48,15 +49,15 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     return time
 
 
-def miss(keeper: Keeper) -> int | float | str:
+def miss(keeper: Keeper, asker: str = "") -> int | float | str:
     with pytest.raises(WrongPassphraseError) as caught:
-        keeper.unlock("wrong passphrase")
+        keeper.unlock("wrong passphrase", asker)
     return caught.value.params["tries_left"]
 
 
-def wait(keeper: Keeper) -> int | float | str:
+def wait(keeper: Keeper, asker: str = "") -> int | float | str:
     with pytest.raises(TooManyTriesError) as caught:
-        keeper.unlock(PASSPHRASE)
+        keeper.unlock(PASSPHRASE, asker)
     return caught.value.params["retry_after_s"]
 
 
@@ -171,6 +172,55 @@ def test_a_replaced_recovery_key_costs_a_try_and_a_mistyped_one_none(keeper: Kee
         with pytest.raises(WrongPassphraseError) as caught:
             keeper.recover(old)
         assert caught.value.params == {"tries_left": expected}
+
+
+def test_a_strangers_tries_keep_neither_others_nor_the_box_itself_out(keeper: Keeper, time: Time) -> None:
+    keeper.seal()
+    for left in (4, 3, 2, 1, 0):
+        assert miss(keeper, "10.0.0.66") == left
+    assert wait(keeper, "10.0.0.66") == 30
+    assert miss(keeper, "10.0.0.5") == 4
+    keeper.unlock(PASSPHRASE, "10.0.0.5")
+    assert miss(keeper, "10.0.0.66") == 4  # the right one forgets the wrong ones
+
+
+def test_many_addresses_together_get_few_tries_and_the_box_itself_is_never_shut_out(keeper: Keeper, time: Time) -> None:
+    keeper.seal()
+    for number in range(tries.OF_ALL):
+        miss(keeper, f"10.0.1.{number}")
+        time.now += 1
+    assert wait(keeper, "10.0.0.5") == tries.OF_ALL_S - tries.OF_ALL
+    assert miss(keeper) == 4
+    time.now += tries.OF_ALL_S - tries.OF_ALL
+    assert miss(keeper, "10.0.0.5") == 4
+    assert wait(keeper, "10.0.0.6") == 1
+    keeper.unlock(PASSPHRASE)
+
+
+def test_recovery_has_doors_of_its_own(keeper: Keeper, time: Time) -> None:
+    wrong = keeper.new_recovery()
+    right = keeper.new_recovery()
+    for _ in range(5):
+        with pytest.raises(WrongPassphraseError):
+            keeper.recover(wrong, "10.0.0.66")
+    with pytest.raises(TooManyTriesError):
+        keeper.recover(right, "10.0.0.66")
+    keeper.unlock(PASSPHRASE, "10.0.0.66")
+    keeper.recover(right, "10.0.0.5")
+
+
+def test_only_so_many_addresses_are_remembered(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
+    monkeypatch.setattr(tries, "_ADDRESSES", 2)
+    doors = tries.Doors()
+    for asker in ("a", "a", "b", "c"):
+        doors.wrong(asker)
+    assert doors.wrong("c") == 3
+    assert doors.wrong("a") == 4  # forgotten, yet counted among all
+    for _ in range(6):
+        doors.check("d")
+        doors.wrong("d")
+        time.now += 400
+    doors.check("d")
 
 
 def test_many_guesses_at_once_get_no_more_than_five_tries(keeper: Keeper, time: Time) -> None:

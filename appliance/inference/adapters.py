@@ -1,0 +1,116 @@
+"""LoRA adapters of a model: small files beside its own, one of which can be loaded with it (see `load_settings`)."""
+
+import hashlib
+import os
+import re
+import threading
+import unicodedata
+from pathlib import Path
+from typing import Final
+
+from appliance import durable
+from appliance.errors import (
+    AdapterError,
+    ConflictError,
+    ModelDamagedError,
+    ModelFileError,
+    ModelNotFoundError,
+    WrongModelKindError,
+)
+from appliance.inference import manifest as manifests
+from appliance.inference.catalog import Catalog
+from appliance.inference.examine import examine
+from appliance.inference.gguf import Header
+from appliance.inference.importing import Source, demand_room, opened
+from appliance.inference.manifest import ADAPTER, Manifest, ModelFile
+
+_KIND: Final = "adapter"
+_ENGINE: Final = "llama"
+_NAME_CHARS: Final = 80
+
+
+class Adapters:
+    """An adapter belongs to one model: it is checked, digested and removed with it."""
+
+    def __init__(self, models: Path) -> None:
+        self._models = models
+        self._catalog = Catalog(models)
+        self._lock = threading.Lock()
+
+    def add(self, model: str, path: str) -> str:
+        """Copy the file at `path` to the model; returns the adapter's name. It counts once it is set.
+
+        Raises:
+            ModelNotFoundError, ModelDamagedError: no such model.
+            WrongModelKindError: no chat model of the standard engine.
+            ModelPathError, ModelFileError: no ordinary file, or no whole GGUF file.
+            AdapterError: no LoRA adapter, or for another kind of model.
+            ConflictError: the model has one of that name.
+            DiskFullError: no room.
+        """
+        with self._lock, opened(path) as source:
+            known = self._catalog.get(model)
+            if known.kind != "chat" or known.engine != _ENGINE:
+                raise WrongModelKindError(name=known.name)
+            header = examine(source.descriptor, source.name)
+            if header.kind != _KIND or header.architecture != self._header(known).architecture:
+                raise AdapterError(f"{header.kind} of {header.architecture}", name=source.name, model=known.name)
+            name = _file_name(source.name)
+            if name in known.files:
+                raise ConflictError(name=name)
+            demand_room(self._models, source.size)
+            stored = self._copied(source, self._models / known.id / name, header)
+            self._write(known, {**known.files, name: stored})
+            return name
+
+    def remove(self, model: str, name: str) -> None:
+        """Erase an adapter.
+
+        Raises:
+            ModelNotFoundError: no such model, or it has no such adapter.
+        """
+        with self._lock:
+            known = self._catalog.get(model)
+            if name not in known.adapters:
+                raise ModelNotFoundError(name=name[:100])
+            self._write(known, {file: stored for file, stored in known.files.items() if file != name})
+            (self._models / known.id / name).unlink(missing_ok=True)
+
+    def _header(self, known: Manifest) -> Header:
+        try:
+            with (self._models / known.id / known.entry).open("rb") as file:
+                return examine(file.fileno(), known.name)
+        except OSError as error:
+            raise ModelDamagedError(f"{known.entry}: {error.strerror}", name=known.name) from error
+
+    @staticmethod
+    def _copied(source: Source, target: Path, header: Header) -> ModelFile:
+        """The file under its name, complete or not at all."""
+        part, digest, done = target.with_name(target.name + ".new"), hashlib.sha256(), 0
+        try:
+            with durable.told_when_full(), part.open("wb") as file:
+                part.chmod(0o600)
+                while chunk := source.read(done):
+                    digest.update(chunk)
+                    file.write(chunk)
+                    done += len(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            with part.open("rb") as copy:
+                if done != source.size or examine(copy.fileno(), source.name) != header:
+                    raise ModelFileError("changed while it was read", name=source.name)
+            part.rename(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return ModelFile(sha256=digest.hexdigest(), size=done)
+
+    def _write(self, known: Manifest, files: dict[str, ModelFile]) -> None:
+        changed = known.model_copy(update={"files": files})
+        path = self._models / known.id / manifests.FILE_NAME
+        durable.replace(path, changed.model_dump_json(indent=1).encode() + b"\n")
+
+
+def _file_name(name: str) -> str:
+    stem = Path(name).stem.removesuffix(".lora")
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    return (re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_NAME_CHARS] or "adapter") + ADAPTER

@@ -1,0 +1,87 @@
+"""The starter model made smaller: as another implementation packs it, and it still knows what it knew."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType, quants
+
+from appliance.config import REPOSITORY, Inference, Settings
+from appliance.errors import ModelTooCoarseError
+from appliance.inference.engine import EngineSpec
+from appliance.inference.gguf_layout import layout
+from appliance.inference.gguf_types import TENSORS
+from appliance.inference.importing import Importer
+from appliance.inference.requantise import Requantiser
+from appliance.inference.spawn import Child
+from appliance.inference.transport import ChildConnection
+
+pytestmark = pytest.mark.models
+
+STARTER = Inference().chat_model
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(data_dir=tmp_path)
+    settings.models.mkdir()
+    shutil.copytree(REPOSITORY / ".build" / "models" / STARTER, settings.models / STARTER)
+    return settings
+
+
+def test_the_starter_model_becomes_q4_0_and_still_answers(settings: Settings) -> None:
+    requantiser = Requantiser(settings, Importer(settings, lambda _name: False))
+    with requantiser.begin(STARTER, "Q4_0") as making:
+        list(making.run())
+        new, old = making.finish().manifest, making.original
+    path, original = settings.models / new.id / new.entry, settings.models / old.id / old.entry
+    before, after = original.read_bytes(), path.read_bytes()
+    assert (new.quantization, new.parameters, new.size < old.size) == ("Q4_0", old.parameters, True)
+    kinds = set()
+    for was, became in zip(layout(before).tensors, layout(after).tensors, strict=True):
+        raw = np.frombuffer(before[was.start : was.start + was.size()], np.uint8).reshape(was.rows, -1)
+        kinds.add((TENSORS[was.kind].name, TENSORS[became.kind].name))
+        if was.kind != became.kind and was.name.startswith("blk.7."):
+            numbers = quants.dequantize(raw, GGMLQuantizationType(was.kind))
+            packed = quants.quantize(numbers, GGMLQuantizationType(became.kind)).tobytes()
+            assert packed == after[became.start : became.start + became.size()], was.name
+    assert kinds == {("F32", "F32"), ("Q4_1", "Q4_0"), ("Q8_0", "Q8_0")}
+    assert "Tokyo" in answer(path.parent, new.id, new.entry)
+
+
+def test_a_type_that_hardly_fits_its_rows_is_refused(settings: Settings) -> None:
+    requantiser = Requantiser(settings, Importer(settings, lambda _name: False))
+    for to in ("Q4_K_M", "Q8_0"):
+        with pytest.raises(ModelTooCoarseError):
+            requantiser.begin(STARTER, to)
+    assert [path.name for path in settings.models.iterdir()] == [STARTER]
+
+
+def answer(folder: Path, model: str, entry: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="hako-") as short:
+        spec = EngineSpec(
+            model=model,
+            kind="chat",
+            engine="llama",
+            folder=str(folder),
+            entry=entry,
+            socket=f"{short}/m.sock",
+            api_key="the-key",
+            threads=1,
+            parallel=1,
+            context=512,
+            dimensions=0,
+            provider="cpu",
+            memory_bytes=8 << 30,
+        )
+        child = Child(spec, lambda _child: None)
+        try:
+            child.wait_ready()
+            with ChildConnection(Path(spec.socket), spec.api_key, model) as connection:
+                asked = [{"role": "user", "content": "What is the capital of Japan?"}]
+                said = connection.json("/v1/chat/completions", {"messages": asked, "max_tokens": 24, "temperature": 0})
+                return str(said["choices"][0]["message"]["content"])
+        finally:
+            child.stop()
