@@ -350,6 +350,7 @@ def test_a_limit_is_each_keys_own(key: Any, bob: Person) -> None:
 # -- who may change a scope
 
 
+@pytest.mark.usefixtures("drawer")
 def test_the_owner_changes_name_and_scope_and_what_is_not_given_stays(
     box: TestBox, bob: Person, handbook: dict[str, str]
 ) -> None:

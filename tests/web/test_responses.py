@@ -474,11 +474,11 @@ def test_the_admin_socket_asks_and_keeps_nothing(box: TestBox) -> None:
 
 
 def test_a_deleted_persons_responses_are_gone(box: TestBox, alice: Person) -> None:
-    erin = box.person("erin")
-    ask(erin)
-    assert count(box, erin) == 1
-    assert alice.delete(f"/users/{erin.id}").status_code == 204
-    assert count(box, erin) == 0
+    gina = box.person("gina")
+    ask(gina)
+    assert count(box, gina) == 1
+    assert alice.delete(f"/users/{gina.id}").status_code == 204
+    assert count(box, gina) == 0
 
 
 # -- a base as a model
