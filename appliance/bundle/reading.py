@@ -51,16 +51,16 @@ class Reading(Closing):
             state = store.load(at_least)
             self.moment: Moment = trusted_now(clock, state.issued)
             with Statement(anchor, state, self.medium, media.BASE + "metadata/", self.moment.at) as statement:
+                newest = 0.0
                 try:
                     statement.refresh()
                     self.broken_chain = statement.broken_chain(self.medium.names("metadata"))
                     self.offers = tuple(_offers(self.medium, statement))
+                    newest = float(max((offer.index.issued for offer in self.offers), default=0))
                 finally:
                     learned = statement.learned()
+                    learned = replace(learned, issued=max(learned.issued, newest))
                     self.state = learned if learned == state else store.save(learned)
-            newest = max((offer.index.issued for offer in self.offers), default=0)
-            if newest > self.state.issued:
-                self.state = store.save(replace(self.state, issued=float(newest)))
         except BaseException:
             self.close()
             raise
@@ -101,8 +101,7 @@ def _index_bytes(medium: Medium, target: TargetFile) -> bytes:
     digest = target.hashes.get("sha256")
     if digest is None or target.length > indexes.LONGEST:
         raise BundleInvalidError("index without a digest, or too long")
-    folder, _, name = target.path.rpartition("/")
-    data = _bounded(medium, f"targets/{folder}/{digest}.{name}", target.length)
+    data = _bounded(medium, indexes.path_on_medium(target.path, digest), target.length)
     try:
         target.verify_length_and_hashes(io.BytesIO(data))
     except LengthOrHashMismatchError as error:

@@ -4,7 +4,6 @@ A journal says which parts are there, so that a pulled stick or a power cut cost
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -23,13 +22,11 @@ from appliance.errors import (
     BundleIncompleteError,
     BundleUnreadableError,
     ConflictError,
-    DiskFullError,
 )
+from appliance.inference.importing import demand_room, locked
 
 _JOURNAL: Final = "journal"
 _FILES: Final = "files"
-_RESERVE: Final = 256 << 20
-"""Stays free: the database and the log need to go on."""
 _MODES: Final = {"file": 0o600, "program": 0o700}
 
 
@@ -61,19 +58,16 @@ class Staging(Closing):
         self.files = folder / digest / _FILES
         self._folder = folder / digest
         self.files.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.close()
-            raise ConflictError(name=index.name) from None
+        self._lock = locked(self._folder)
+        if self._lock is None:
+            raise ConflictError(name=index.name)
         self._placed = _read_journal(self._folder / _JOURNAL)
 
     def close(self) -> None:
         """Let go; what came stays, to be gone on with."""
-        if self._lock >= 0:
+        if self._lock is not None:
             os.close(self._lock)
-            self._lock = -1
+            self._lock = None
 
     def drop(self) -> None:
         """Remove what came."""
@@ -87,9 +81,7 @@ class Staging(Closing):
 
     def demand_room(self) -> None:
         """Raises DiskFullError where what is missing would not fit; nothing was written."""
-        free = shutil.disk_usage(self._folder).free
-        if free < self.missing + _RESERVE:
-            raise DiskFullError(f"{self.missing} missing, {free} free")
+        demand_room(self._folder, self.missing)
 
     def bring(self, sources: Sequence[Source], stopped: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Bring every part that is not there yet; ends early, and can be gone on with, once `stopped`.
@@ -177,27 +169,46 @@ def _read_journal(path: Path) -> set[str]:
 def _fetched(sources: Sequence[Source], place: _Place, target: int, base: str) -> Iterator[int]:
     """Write a part from the first source that has it; yields how many bytes came."""
     for source in sources:
-        try:
-            pieces = source.read(part_path(place.part))
-        except DownloadHTTPError:
+        pieces = checked(source, place.part)
+        if pieces is None:
             continue
-        except DownloadError as error:
-            raise BundleUnreadableError(str(error)[:200]) from error
-        digest, came = hashlib.sha256(), 0
-        try:
-            for piece in pieces:
-                came += len(piece)
-                if came > place.part.size:
-                    raise BundleDamagedError("part too long")
-                digest.update(piece)
-                _write(target, piece, place.offset + came - len(piece))
-                yield len(piece)
-        except DownloadError as error:
-            raise BundleUnreadableError(str(error)[:200]) from error
-        if came != place.part.size or digest.hexdigest() != place.part.sha256:
-            raise BundleDamagedError("part is another one")
+        offset = place.offset
+        for piece in pieces:
+            _write(target, piece, offset)
+            offset += len(piece)
+            yield len(piece)
         return
     raise BundleIncompleteError(place.part.sha256, base=base or "?")
+
+
+def checked(source: Source, part: Part) -> Iterator[bytes] | None:
+    """The bytes of a part, None where the source doesn't have it. Only at their end is it clear that they are right.
+
+    Raises:
+        BundleUnreadableError: the medium can't be read.
+        BundleDamagedError: not what was signed.
+    """
+    try:
+        return _compared(source.read(part_path(part)), part)
+    except DownloadHTTPError:
+        return None
+    except DownloadError as error:
+        raise BundleUnreadableError(str(error)[:200]) from error
+
+
+def _compared(pieces: Iterator[bytes], part: Part) -> Iterator[bytes]:
+    digest, came = hashlib.sha256(), 0
+    try:
+        for piece in pieces:
+            came += len(piece)
+            if came > part.size:
+                raise BundleDamagedError("part too long")
+            digest.update(piece)
+            yield piece
+    except DownloadError as error:
+        raise BundleUnreadableError(str(error)[:200]) from error
+    if came != part.size or digest.hexdigest() != part.sha256:
+        raise BundleDamagedError("part is another one")
 
 
 def _write(target: int, piece: bytes, offset: int) -> None:

@@ -3,6 +3,7 @@
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -16,8 +17,8 @@ from appliance.bundle.publish.repository import ROLE_NAMES, Repository, Share
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
 from appliance.cli.amounts import size
-from appliance.cli.context import reports_errors, say
-from appliance.errors import BadInputError, BundleInvalidError, PrivateFileError
+from appliance.cli.context import demand_private, reports_errors, say
+from appliance.errors import BadInputError, BundleInvalidError
 
 _ROOT_BYTES = 512_000
 
@@ -140,7 +141,7 @@ def write(repository: Path, stick: Path, only: tuple[str, ...], leave_out: tuple
     """Write what is published and wholly signed to a stick or a folder."""
     opened = Repository(repository, clock.now())
     known = [index for digest, index in opened.indexes() if digest in leave_out]
-    had = {part.sha256 for index in known for file in index.files for part in file.parts}
+    had = {part.sha256 for index in known for part in index.parts}
     click.echo(say("cli.bundle.written", size=size(cutting.write(opened, stick, only, had))))
 
 
@@ -235,8 +236,8 @@ def _pairs(words: Iterable[str], field: str) -> Iterable[tuple[str, str]]:
 def _passphrase(path: Path | None, *, new: bool) -> str:
     if path is None:
         return str(click.prompt(say("cli.bundle.passphrase"), hide_input=True, confirmation_prompt=new))
-    if path.exists() and path.stat().st_mode & 0o077:
-        raise PrivateFileError(name=path.name)
+    with suppress(OSError):  # reading it says why
+        demand_private(path)
     return _read(path, 2000).decode("utf-8", "replace").rstrip("\n")
 
 

@@ -13,7 +13,7 @@ import click
 from appliance import config
 from appliance.cli.client import BoxClient
 from appliance.config import Settings
-from appliance.errors import BoxNotRunningError, HakoError, Param
+from appliance.errors import BoxNotRunningError, HakoError, Param, PrivateFileError
 from webui import locales
 from webui.locales import Language
 
@@ -51,6 +51,13 @@ class Terminal:
         if not settings.admin_socket.exists():
             raise BoxNotRunningError(str(settings.admin_socket))
         return BoxClient(settings, language())
+
+
+def demand_private(file: Path) -> None:
+    """Refuse a file with a secret that others can read. Raises PrivateFileError, or OSError if it isn't there."""
+    mode = file.stat().st_mode
+    if mode & 0o077:
+        raise PrivateFileError(f"mode {mode & 0o777:o}", name=file.name)
 
 
 def reports_errors(command: Callable[P, T]) -> Callable[P, T]:

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import click
 
-from appliance.cli.context import Terminal, reports_errors, say
-from appliance.errors import BadInputError, PrivateFileError
+from appliance.cli.context import Terminal, demand_private, reports_errors, say
+from appliance.errors import BadInputError
 from appliance.gateway import addresses, destinations
 
 _LONGEST_FILE = 100_000
@@ -139,9 +139,7 @@ def _read(file: Path) -> str:
 
 def _read_key(file: Path) -> str:
     try:
-        mode = file.stat().st_mode
+        demand_private(file)
     except OSError as error:
         raise BadInputError("file", field=file.name) from error
-    if mode & 0o077:
-        raise PrivateFileError(f"mode {mode & 0o777:o}", name=file.name)
     return _read(file).strip()

@@ -2,9 +2,7 @@
 
 import hashlib
 import os
-import re
 import threading
-import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -21,12 +19,11 @@ from appliance.inference import manifest as manifests
 from appliance.inference.catalog import Catalog
 from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
-from appliance.inference.importing import Source, demand_room, opened
+from appliance.inference.importing import Source, demand_room, opened, plain_name
 from appliance.inference.manifest import ADAPTER, Manifest, ModelFile
 
 _KIND: Final = "adapter"
 _ENGINE: Final = "llama"
-_NAME_CHARS: Final = 80
 
 
 class Adapters:
@@ -111,6 +108,4 @@ class Adapters:
 
 
 def _file_name(name: str) -> str:
-    stem = Path(name).stem.removesuffix(".lora")
-    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
-    return (re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_NAME_CHARS] or "adapter") + ADAPTER
+    return (plain_name(Path(name).stem.removesuffix(".lora")) or "adapter") + ADAPTER

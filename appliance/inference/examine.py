@@ -22,7 +22,6 @@ from appliance.machine import jail
 _SECONDS: Final = 60.0
 _LIMITS: Final = jail.Limits(memory_bytes=1 << 30, cpu_seconds=30)
 _ANSWER_BYTES: Final = 1 << 18
-_NOT_JAILED: Final = 3
 _REASON: Final = re.compile(r"[A-Za-z0-9 .,:_'-]{1,120}")
 _HEADER: Final = TypeAdapter(Header)
 
@@ -34,7 +33,6 @@ def examine(descriptor: int, name: str) -> Header:
         ModelFileError: damaged, cut off, not GGUF, or it took its reader down.
         HakoError: the child could not be started or shut in; the file is not at fault.
     """
-    environment = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "appliance.inference.examine"],
@@ -42,7 +40,7 @@ def examine(descriptor: int, name: str) -> Header:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=REPOSITORY,
-            env=environment,
+            env=jail.environment(),
             timeout=_SECONDS,
             check=False,
         )
@@ -50,7 +48,7 @@ def examine(descriptor: int, name: str) -> Header:
         raise ModelFileError("reader took too long", name=name) from None
     except OSError as error:
         raise HakoError(f"reader of model files: {error}") from error
-    if ended.returncode == _NOT_JAILED:
+    if ended.returncode == jail.NOT_JAILED:
         raise HakoError("reader of model files: no jail")
     return _understood(ended.stdout[:_ANSWER_BYTES], ended.returncode, name)
 
@@ -77,9 +75,7 @@ def _answer() -> dict[str, object]:
         data = mmap.mmap(0, min(size, HEADER_BYTES), prot=mmap.PROT_READ)
     except (OSError, ValueError):
         return {"refused": "is no file that can be read in place"}
-    layers = jail.close(_LIMITS)
-    if not set(layers) >= jail.REQUIRED:
-        os._exit(_NOT_JAILED)
+    jail.enter(_LIMITS)
     try:
         return {"header": asdict(parse(data, size))}
     except GgufError as refused:

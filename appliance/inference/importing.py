@@ -169,8 +169,7 @@ class Importer:
 
     def _free_id(self, stem: str) -> str:
         """The file's name as an id that is safe as a folder's name and nobody else's."""
-        plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
-        base = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_ID_CHARS] or "model"
+        base = plain_name(stem) or "model"
         names = [base, *(f"{base}-{number}" for number in range(2, 1000))]
         for name in names:
             if not name.endswith(UNFINISHED) and not self._is_known(name):
@@ -358,6 +357,12 @@ def _size_class(parameters: int, *, has_grammar: bool) -> SizeClass:
     """Answers of tiny models are held together by a grammar; where there is none they go the way of small ones."""
     named: SizeClass = next((name for below, name in _SIZES if parameters < below), "large")
     return "small" if named == "tiny" and not has_grammar else named
+
+
+def plain_name(stem: str) -> str:
+    """A file's name in what is safe in every path; empty if nothing of it is."""
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_ID_CHARS]
 
 
 def _one_line(text: str) -> str:

@@ -30,13 +30,12 @@ from appliance.inference.catalog import INCOMING, Catalog
 from appliance.inference.importing import Imported, Importer, Wish, demand_room, locked
 from appliance.inference.manifest import Manifest
 from appliance.inference.quantisations import TARGETS
+from appliance.machine import jail
 
 log = logs.get(__name__)
 
 Stage = Literal["checking", "quantising", "storing"]
 
-NOT_JAILED: Final = 3
-"""The child's exit status when it could not be shut in."""
 _ENGINE: Final = "llama"
 _ID_CHARS: Final = 80
 _LINE_BYTES: Final = 4096
@@ -164,7 +163,6 @@ class Requantising(Closing):
         return self._folder / f"{self.name}.gguf"
 
     def _started(self) -> subprocess.Popen[bytes]:
-        kept = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
         with contextlib.ExitStack() as opened:
             try:
                 source = opened.enter_context(self._source.open("rb"))
@@ -180,7 +178,7 @@ class Requantising(Closing):
                 stderr=subprocess.DEVNULL,
                 pass_fds=[target.fileno()],
                 cwd=REPOSITORY,
-                env={**kept, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                env={**jail.environment(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
                 start_new_session=True,
             )
 
@@ -223,7 +221,7 @@ class Requantising(Closing):
     def _ended(self) -> HakoError:
         """Why the child has stopped talking."""
         status = self._child.wait() if self._child else None
-        if status == NOT_JAILED:
+        if status == jail.NOT_JAILED:
             return HakoError("requantising: no jail")
         return ModelDamagedError(f"requantising ended with {status}", name=self.original.name)
 

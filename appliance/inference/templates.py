@@ -24,7 +24,6 @@ LONGEST: Final = 65_536
 """Characters."""
 _SECONDS: Final = 20.0
 _LIMITS: Final = jail.Limits(memory_bytes=512 << 20, cpu_seconds=2)
-_NOT_JAILED: Final = 3
 _QUESTION: Final = "What is in the box?"
 _SAMPLE: Final = (
     {"role": "user", "content": "Good morning."},
@@ -46,7 +45,6 @@ def check(template: str) -> None:
     """
     if len(template) > LONGEST or "\0" in template:
         raise ChatTemplateError("too long, or a NUL character", line=1)
-    environment = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
     try:
         ended = subprocess.run(
             [sys.executable, "-m", "appliance.inference.templates"],
@@ -54,7 +52,7 @@ def check(template: str) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=REPOSITORY,
-            env=environment,
+            env=jail.environment(),
             timeout=_SECONDS,
             check=False,
         )
@@ -62,7 +60,7 @@ def check(template: str) -> None:
         raise ChatTemplateError("took too long", line=1) from None
     except OSError as error:
         raise HakoError(f"reader of templates: {error}") from error
-    if ended.returncode == _NOT_JAILED:
+    if ended.returncode == jail.NOT_JAILED:
         raise HakoError("reader of templates: no jail")
     if ended.returncode > 0:
         raise HakoError(f"reader of templates ended with {ended.returncode}")
@@ -144,8 +142,7 @@ def main() -> None:
     """The child. Ends at once: what an ordinary end would do is forbidden in the jail."""
     template = json.loads(sys.stdin.buffer.read())
     _faulty_line(_WARM_UP)
-    if not set(jail.close(_LIMITS)) >= jail.REQUIRED:
-        os._exit(_NOT_JAILED)
+    jail.enter(_LIMITS)
     os.write(1, str(_faulty_line(template)).encode())
     os._exit(0)
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from appliance import logs
 from appliance.errors import BadInputError, ConflictError, SealedError, WrongPassphraseError
 from appliance.vault.digests import derive
-from appliance.vault.keyring import Keyring, check_strength
+from appliance.vault.keyring import Keyring
 from appliance.vault.memory import LockedKey
+from appliance.vault.passphrase import check_strength
 from appliance.vault.protocol import VaultStatus
 from appliance.vault.tries import Doors
 

@@ -9,35 +9,26 @@ import hashlib
 import json
 import os
 import secrets
-import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from argon2 import low_level
-from argon2.exceptions import HashingError
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from appliance import durable
 from appliance.errors import (
-    BadInputError,
-    BusyError,
     ConflictError,
     EnvelopeError,
     NewerStoreError,
     NotInitialisedError,
     VaultDamagedError,
-    WeakPasswordError,
     WrongPassphraseError,
 )
 from appliance.vault import recovery
 from appliance.vault.digests import KEY_BYTES, derive, keyed_digest, same
 from appliance.vault.envelope import new_key, unwrap_key, wrap_key
-
-MIN_PASSPHRASE = 8
-LONGEST_PASSPHRASE = 1024
+from appliance.vault.passphrase import Cost, PassphraseSlot, Salt, Wrapped, check_strength
 
 _LARGEST_FILE = 1 << 16
 _SALT_BYTES = 16
@@ -45,40 +36,21 @@ _MAC_LABEL = "hako/v1/vault-file"
 _RECOVERY_LABEL = b"hako/v1/recovery"
 
 _Kind = Literal["passphrase", "recovery"]
-_Salt = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-_Wrapped = Annotated[str, Field(pattern=r"^[0-9a-f]{122}$")]
 _Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one guess of the passphrase costs: Argon2id with one lane, about 0.2–0.4 s."""
-
-    memory_kib: int = 64 * 1024
-    passes: int = 3
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _PassphraseSlot(_Record):
-    kdf: Literal["argon2id"] = "argon2id"
-    salt: _Salt
-    # Bounded, so that a hostile file can't make the keys process ask for all memory or compute for ever.
-    memory_kib: int = Field(ge=8, le=512 * 1024)
-    passes: int = Field(ge=1, le=10)
-    wrapped: _Wrapped
-
-
 class _RecoverySlot(_Record):
     kdf: Literal["hkdf-sha256"] = "hkdf-sha256"
-    salt: _Salt
-    wrapped: _Wrapped
+    salt: Salt
+    wrapped: Wrapped
 
 
 class _Slots(_Record):
-    passphrase: _PassphraseSlot
+    passphrase: PassphraseSlot
     recovery: _RecoverySlot | None
 
 
@@ -150,8 +122,7 @@ class Keyring:
         """
         file = self._read()
         slot = file.vault.slots.passphrase
-        kek = stretch(passphrase, bytes.fromhex(slot.salt), Cost(slot.memory_kib, slot.passes))
-        return self._open(file, "passphrase", slot.wrapped, kek)
+        return self._open(file, "passphrase", slot.wrapped, slot.kek(passphrase))
 
     def open_with_recovery(self, recovery_key: str) -> bytes:
         """The master key.
@@ -211,12 +182,8 @@ class Keyring:
 
     # -- slots
 
-    def _passphrase_slot(self, vault_id: str, master: bytes, passphrase: str) -> _PassphraseSlot:
-        salt = secrets.token_bytes(_SALT_BYTES)
-        wrapped = wrap_key(stretch(passphrase, salt, self._cost), master, _aad("passphrase", vault_id))
-        return _PassphraseSlot(
-            salt=salt.hex(), memory_kib=self._cost.memory_kib, passes=self._cost.passes, wrapped=wrapped.hex()
-        )
+    def _passphrase_slot(self, vault_id: str, master: bytes, passphrase: str) -> PassphraseSlot:
+        return PassphraseSlot.sealing(master, passphrase, _aad("passphrase", vault_id), self._cost)
 
     def _open(self, file: _File, kind: _Kind, wrapped: str, kek: bytes) -> bytes:
         try:
@@ -262,35 +229,6 @@ class Keyring:
         mac = _mac(vault, master)
         file = _File(vault=vault, mac=mac, sha256=_checksum(vault, mac))
         durable.replace(self._path, file.model_dump_json(indent=1).encode() + b"\n")
-
-
-def check_strength(passphrase: str) -> None:
-    """Refuse a passphrase that is too short to be one.
-
-    Raises:
-        WeakPasswordError: shorter than 8 characters.
-        BadInputError: not text, or far too long.
-    """
-    if len(_normal(passphrase)) < MIN_PASSPHRASE:
-        raise WeakPasswordError(min_length=MIN_PASSPHRASE)
-
-
-def _normal(passphrase: str) -> str:
-    """One form for what looks the same: keyboards differ in composed kana and in full-width letters."""
-    if len(passphrase) > LONGEST_PASSPHRASE or any(unicodedata.category(char) in ("Cc", "Cs") for char in passphrase):
-        raise BadInputError("too long, or with characters that nobody can type", field="passphrase")
-    return unicodedata.normalize("NFKC", passphrase)
-
-
-def stretch(passphrase: str, salt: bytes, cost: Cost) -> bytes:
-    """A key of 32 bytes out of a passphrase, at a price. Raises BusyError if the memory for it can't be had."""
-    secret = _normal(passphrase).encode()
-    try:
-        return low_level.hash_secret_raw(
-            secret, salt, cost.passes, cost.memory_kib, 1, KEY_BYTES, low_level.Type.ID, low_level.ARGON2_VERSION
-        )
-    except HashingError as error:  # the memory could not be had
-        raise BusyError(str(error), retry_after_s=30) from error
 
 
 def _recovery_kek(secret: bytes, salt: bytes) -> bytes:

@@ -1,16 +1,13 @@
 """A publisher's signing key (Ed25519): made, sealed under a passphrase, opened again, used."""
 
-import secrets
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from appliance.errors import EnvelopeError, VaultDamagedError, WrongPassphraseError
-from appliance.vault.envelope import new_key, unwrap_key, wrap_key
-from appliance.vault.keyring import Cost, check_strength, stretch
-
-_SALT_BYTES = 16
+from appliance.vault.envelope import new_key, unwrap_key
+from appliance.vault.passphrase import Cost, PassphraseSlot, check_strength
 
 
 class SigningKey:
@@ -42,25 +39,11 @@ class SigningKey:
             WeakPasswordError, BadInputError: as `check_strength`.
         """
         check_strength(passphrase)
-        cost, salt = cost or Cost(), secrets.token_bytes(_SALT_BYTES)
-        wrapped = wrap_key(stretch(passphrase, salt, cost), self._seed, self.public)
-        return _Sealed(
-            salt=salt.hex(),
-            memory_kib=cost.memory_kib,
-            passes=cost.passes,
-            wrapped=wrapped.hex(),
-            public=self.public.hex(),
-        ).model_dump_json()
+        slot = PassphraseSlot.sealing(self._seed, passphrase, self.public, cost or Cost())
+        return _Sealed(**slot.model_dump(), public=self.public.hex()).model_dump_json()
 
 
-class _Sealed(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    kdf: Literal["argon2id"] = "argon2id"
-    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    memory_kib: int = Field(ge=8, le=512 * 1024)
-    passes: int = Field(ge=1, le=10)
-    wrapped: Annotated[str, Field(pattern=r"^[0-9a-f]{122}$")]
+class _Sealed(PassphraseSlot):
     public: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -75,7 +58,7 @@ def open_sealed(sealed: str, passphrase: str) -> SigningKey:
         slot = _Sealed.model_validate_json(sealed)
     except ValidationError as error:
         raise VaultDamagedError("not a sealed signing key") from error
-    kek = stretch(passphrase, bytes.fromhex(slot.salt), Cost(slot.memory_kib, slot.passes))
+    kek = slot.kek(passphrase)
     try:
         return SigningKey(unwrap_key(kek, bytes.fromhex(slot.wrapped), bytes.fromhex(slot.public)))
     except EnvelopeError as error:

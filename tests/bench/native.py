@@ -14,11 +14,10 @@ from typing import Any
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
 
 from appliance.gateway.stream import events
-from appliance.inference.engine import EngineSpec
-from appliance.inference.spawn import Child
 from appliance.inference.transport import ChildConnection
 from tests.bench import table
 from tests.bench.models import MODELS
+from tests.simulators import llama
 
 ROUNDS = 5
 MODEL = "smollm2-135m-instruct"
@@ -66,38 +65,20 @@ def requantise(source: Path, target: Path) -> None:
 
 def _measured(file: Path, packages: Path, number: int) -> tuple[float, float]:
     """Tokens per second read and written by the engine of that folder, by its own clock."""
-    spec = EngineSpec(
-        model=MODEL,
-        kind="chat",
-        engine="llama",
-        folder=str(file.parent),
-        entry=file.name,
-        socket=str(file.parent / f"{packages.name}.sock"),
-        api_key="bench",
-        threads=1,
-        parallel=1,
-        context=2048,
-        dimensions=0,
-        provider="cpu",
-        memory_bytes=8 << 30,
-    )
     os.environ["PYTHONPATH"] = str(packages)
-    child = Child(spec, lambda _child: None)
     try:
-        child.wait_ready()
-        body = {
-            "prompt": " ".join(f"{(number * 7919 + place) % 997}" for place in range(250)),
-            "max_tokens": 64,
-            "temperature": 0,
-            "stream": True,
-        }
-        with ChildConnection(Path(spec.socket), spec.api_key, MODEL) as connection:
+        with llama.running(MODEL, file, context=2048) as connection:
+            body = {
+                "prompt": " ".join(f"{(number * 7919 + place) % 997}" for place in range(250)),
+                "max_tokens": 64,
+                "temperature": 0,
+                "stream": True,
+            }
             connection.send("/v1/completions", body)
             connection.begin()
             timings = _last_timings(connection)
         return timings["prompt_per_second"], timings["predicted_per_second"]
     finally:
-        child.stop()
         del os.environ["PYTHONPATH"]
 
 

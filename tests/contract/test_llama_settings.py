@@ -1,11 +1,7 @@
 """What an operator can set of the llama.cpp engine, tried with the starter model in real children."""
 
-import dataclasses
 import json
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -14,10 +10,9 @@ from appliance.config import REPOSITORY, Inference
 from appliance.errors import ChatTemplateError
 from appliance.gateway.counting import fitted, prompt_tokens
 from appliance.inference import manifest
-from appliance.inference.engine import EngineSpec
 from appliance.inference.manifest import Manifest
-from appliance.inference.spawn import Child
 from appliance.inference.transport import ChildConnection
+from tests.simulators import llama
 
 pytestmark = pytest.mark.models
 
@@ -34,36 +29,8 @@ def starter() -> Manifest:
     return manifest.read(FOLDER)
 
 
-def spec(starter: Manifest, **more: Any) -> EngineSpec:
-    plain = EngineSpec(
-        model=starter.id,
-        kind="chat",
-        engine="llama",
-        folder=str(FOLDER),
-        entry=starter.entry,
-        socket="",
-        api_key="the-key",
-        threads=1,
-        parallel=1,
-        context=1024,
-        dimensions=0,
-        provider="cpu",
-        memory_bytes=8 << 30,
-    )
-    return dataclasses.replace(plain, **more)
-
-
-@contextmanager
-def running(starter: Manifest, **more: Any) -> Iterator[ChildConnection]:
-    with tempfile.TemporaryDirectory(prefix="hako-") as folder:
-        asked = spec(starter, socket=f"{folder}/m.sock", **more)
-        child = Child(asked, lambda _child: None)
-        try:
-            child.wait_ready()
-            with ChildConnection(Path(asked.socket), asked.api_key, starter.name) as connection:
-                yield connection
-        finally:
-            child.stop()
+def running(starter: Manifest, **more: Any) -> AbstractContextManager[ChildConnection]:
+    return llama.running(starter.id, FOLDER / starter.entry, **more)
 
 
 def answer(connection: ChildConnection, text: str, tokens: int = 40) -> tuple[str, dict[str, Any]]:

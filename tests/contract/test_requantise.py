@@ -1,7 +1,6 @@
 """The starter model made smaller: as another implementation packs it, and it still knows what it knew."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,11 @@ from gguf import GGMLQuantizationType, quants
 
 from appliance.config import REPOSITORY, Inference, Settings
 from appliance.errors import ModelTooCoarseError
-from appliance.inference.engine import EngineSpec
 from appliance.inference.gguf_layout import layout
 from appliance.inference.gguf_types import TENSORS
 from appliance.inference.importing import Importer
 from appliance.inference.requantise import Requantiser
-from appliance.inference.spawn import Child
-from appliance.inference.transport import ChildConnection
+from tests.simulators import llama
 
 pytestmark = pytest.mark.models
 
@@ -60,28 +57,7 @@ def test_a_type_that_hardly_fits_its_rows_is_refused(settings: Settings) -> None
 
 
 def answer(folder: Path, model: str, entry: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="hako-") as short:
-        spec = EngineSpec(
-            model=model,
-            kind="chat",
-            engine="llama",
-            folder=str(folder),
-            entry=entry,
-            socket=f"{short}/m.sock",
-            api_key="the-key",
-            threads=1,
-            parallel=1,
-            context=512,
-            dimensions=0,
-            provider="cpu",
-            memory_bytes=8 << 30,
-        )
-        child = Child(spec, lambda _child: None)
-        try:
-            child.wait_ready()
-            with ChildConnection(Path(spec.socket), spec.api_key, model) as connection:
-                asked = [{"role": "user", "content": "What is the capital of Japan?"}]
-                said = connection.json("/v1/chat/completions", {"messages": asked, "max_tokens": 24, "temperature": 0})
-                return str(said["choices"][0]["message"]["content"])
-        finally:
-            child.stop()
+    with llama.running(model, folder / entry, context=512) as connection:
+        asked = [{"role": "user", "content": "What is the capital of Japan?"}]
+        said = connection.json("/v1/chat/completions", {"messages": asked, "max_tokens": 24, "temperature": 0})
+        return str(said["choices"][0]["message"]["content"])

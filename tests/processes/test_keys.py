@@ -16,7 +16,8 @@ import pytest
 from appliance.errors import KeysUnreachableError, NotReadyError, SealedError
 from appliance.processes.supervise import Supervisor
 from appliance.vault.client import KeysClient, VaultStatus
-from appliance.vault.keyring import Cost, Keyring
+from appliance.vault.keyring import Keyring
+from appliance.vault.passphrase import Cost
 
 PASSPHRASE = "正しい馬の電池と留め金"
 START_S = 60.0

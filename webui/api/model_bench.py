@@ -11,7 +11,7 @@ from appliance.accounts.permissions import Permission
 from appliance.errors import HakoError
 from appliance.gateway.figures import Figures, Stage, capacity
 from webui import connection, routing, sse
-from webui.api.runs import with_title
+from webui.api.runs import described
 from webui.routing import Call
 
 api = Blueprint("model_bench", __name__)
@@ -52,7 +52,7 @@ def _told(call: Call, model_id: str, steps: Iterator[Stage | Figures]) -> Iterat
             else:
                 yield step and sse.Event("stage", {"stage": step})
     except HakoError as error:
-        yield sse.Event("error", with_title({"code": error.code, "params": error.params}, call.language))
+        yield sse.Event("error", described(error, call.language))
 
 
 def patiently(steps: Iterator[Stage | Figures]) -> Iterator[Stage | Figures | None]:

@@ -12,7 +12,7 @@ from appliance.errors import ForbiddenError, HakoError
 from appliance.inference.importing import Imported, Incoming, Plan, Wish
 from webui import connection, routing, shapes, sse
 from webui.api.models import describe_estimate
-from webui.api.runs import with_title
+from webui.api.runs import described
 from webui.routing import Call
 
 api = Blueprint("model_import", __name__)
@@ -81,7 +81,7 @@ def _told(call: Call, incoming: Incoming) -> Iterator[sse.Event | None]:
             due = now + _TELL_S if now >= due else due
         yield sse.Event("done", _finish(call, incoming))
     except HakoError as error:
-        yield sse.Event("error", with_title({"code": error.code, "params": error.params}, call.language))
+        yield sse.Event("error", described(error, call.language))
 
 
 def _finish(call: Call, incoming: Incoming) -> dict[str, Any]:

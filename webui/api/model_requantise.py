@@ -14,7 +14,7 @@ from appliance.gateway.figures import Figures, change
 from appliance.inference.requantise import Requantising
 from webui import connection, routing, shapes, sse
 from webui.api.model_bench import patiently
-from webui.api.runs import with_title
+from webui.api.runs import described
 from webui.routing import Call
 
 api = Blueprint("model_requantise", __name__)
@@ -51,7 +51,7 @@ def _told(call: Call, events: Iterator[sse.Event | None]) -> Iterator[sse.Event 
     try:
         yield from events
     except HakoError as error:
-        yield sse.Event("error", with_title({"code": error.code, "params": error.params}, call.language))
+        yield sse.Event("error", described(error, call.language))
 
 
 def _steps(call: Call, making: Requantising, *, measure: bool, left: Callable[[], bool]) -> Iterator[sse.Event | None]:
@@ -73,7 +73,7 @@ def _steps(call: Call, making: Requantising, *, measure: bool, left: Callable[[]
         try:
             result |= yield from _compared(call, (making.original.id, made["model"]), left)
         except HakoError as error:  # the model is there all the same
-            result["not_measured"] = with_title({"code": error.code, "params": error.params}, call.language)
+            result["not_measured"] = described(error, call.language)
     yield sse.Event("done", result)
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from appliance.accounts.permissions import Permission
 from appliance.apps.runs import RunEvent
-from appliance.errors import by_code
+from appliance.errors import HakoError, by_code
 from webui import connection, locales, routing, shapes, sse
 from webui.locales import Language
 from webui.routing import Call
@@ -64,6 +64,11 @@ def in_language(kind: str, data: dict[str, Any], language: Language) -> dict[str
     if kind == "done" and isinstance(message, dict) and message.get("error"):
         return {**data, "message": {**message, "error": with_title(message["error"], language)}}
     return data
+
+
+def described(error: HakoError, language: Language) -> dict[str, Any]:
+    """An error as a stream's event or an answer's field tells it."""
+    return with_title({"code": error.code, "params": error.params}, language)
 
 
 def with_title(error: dict[str, Any], language: Language) -> dict[str, Any]:

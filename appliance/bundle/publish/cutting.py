@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from appliance import durable
-from appliance.bundle.index import PART_BYTES, File, Part
+from appliance.bundle.index import PART_BYTES, File, Part, path_on_medium
 from appliance.bundle.publish.repository import Repository
 from appliance.bundle.reading import CONTENTS
 from appliance.bundle.staging import part_path
@@ -83,14 +83,13 @@ def write(repository: Repository, stick: Path, only: Collection[str] = (), witho
     with durable.told_when_full():
         stick.mkdir(parents=True, exist_ok=True)
         for index in (index for _, index in chosen):
-            for part in {part for file in index.files for part in file.parts}:
+            for part in index.parts:
                 if part.sha256 not in left_out:
                     _copy(repository.folder / part_path(part), stick / part_path(part))
                     left_out.add(part.sha256)
                     written += part.size
         for digest, index in chosen:
-            folder, _, name = index.target.rpartition("/")
-            where = f"targets/{folder}/{digest}.{name}"
+            where = path_on_medium(index.target, digest)
             _copy(repository.folder / where, stick / where)
         # What says that the rest is there comes last.
         for path in sorted(repository.metadata.iterdir()):

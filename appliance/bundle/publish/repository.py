@@ -35,8 +35,8 @@ from appliance.errors import BundleInvalidError, BundleSignatureError, ConflictE
 
 DELEGATED: Final = tuple(dict.fromkeys(ROLES.values()))
 ROLE_NAMES: Final = ("root", "targets", *DELEGATED, "snapshot", "timestamp")
-EXPIRY_DAYS: Final = {"root": 3650}
-_EXPIRY_DAYS: Final = 3 * 365
+_DAYS: Final = 3 * 365
+_ROOT_DAYS: Final = 10 * 365
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,7 @@ class Repository:
         published.version += 1
         published.expires = self._expires(role)
         digest = target.hashes["sha256"]
-        folder, _, name = index.target.rpartition("/")
-        place = self.folder / "targets" / folder / f"{digest}.{name}"
+        place = self.folder / indexes.path_on_medium(index.target, digest)
         place.parent.mkdir(parents=True, exist_ok=True)
         durable.replace(place, data)
         self._write(role, published)
@@ -146,9 +145,8 @@ class Repository:
         for role in DELEGATED:
             for path, target in sorted(self._load(role, Targets).targets.items()):
                 digest = target.hashes["sha256"]
-                folder, _, name = path.rpartition("/")
                 try:
-                    data = (self.folder / "targets" / folder / f"{digest}.{name}").read_bytes()
+                    data = (self.folder / indexes.path_on_medium(path, digest)).read_bytes()
                 except OSError as error:
                     raise BundleInvalidError("index missing") from error
                 found.append((digest, indexes.read(data, path)))
@@ -159,7 +157,7 @@ class Repository:
     def sign(self, signer: Signer) -> list[str]:
         """Add this holder's signature wherever it counts and is missing; the roles that got it."""
         signed = []
-        for role in self._roles():
+        for role in ROLE_NAMES:
             if signer.public_key.keyid not in self._keyids(role):
                 continue
             metadata = self._metadata(role)
@@ -172,7 +170,7 @@ class Repository:
     def standing(self) -> list[Standing]:
         """Every role's newest metadata, and how far it is signed. A root needs the old root's holders as well."""
         found = []
-        for role in self._roles():
+        for role in ROLE_NAMES:
             signed, threshold = self._signed(role)
             found.append(Standing(role, self._metadata(role).signed.version, signed, threshold))
         return found
@@ -205,9 +203,6 @@ class Repository:
         return found
 
     # -- files
-
-    def _roles(self) -> tuple[str, ...]:
-        return ROLE_NAMES
 
     def _write_targets(self, targets: Targets) -> None:
         """A new version, saying when it was made: from this a box knows that it can't be earlier."""
@@ -256,7 +251,7 @@ class Repository:
         return signed
 
     def _expires(self, role: str) -> datetime:
-        return self._now + timedelta(days=EXPIRY_DAYS.get(role, _EXPIRY_DAYS))
+        return self._now + timedelta(days=_ROOT_DAYS if role == "root" else _DAYS)
 
 
 def _name(role: str, version: int) -> str:

@@ -5,14 +5,13 @@ So its folder is only scratch, filled from here; here, what can't be read is dam
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from appliance import durable, logs
 from appliance.errors import TrustDamagedError
@@ -81,7 +80,7 @@ class TrustStore:
         Raises:
             DiskFullError: no room; the older state holds.
         """
-        numbered = TrustState(state.serial + 1, state.roots, state.metadata, state.counter, state.floor, state.issued)
+        numbered = replace(state, serial=state.serial + 1)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         content = self._sealed(numbered)
         for name in COPIES:
@@ -106,7 +105,7 @@ class TrustStore:
             return self._opened(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, ValidationError, binascii.Error) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             log.warning("trust_copy_damaged", copy=name, kind=type(error).__name__)
             return None
 

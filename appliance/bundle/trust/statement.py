@@ -13,7 +13,6 @@ from tuf.api import exceptions
 from tuf.api.metadata import Delegations, Key, Metadata, Root, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater
 
-from appliance import logs
 from appliance.bundle.trust.state import TrustState
 from appliance.closing import Closing
 from appliance.errors import (
@@ -25,8 +24,6 @@ from appliance.errors import (
     BundleUnreadableError,
     HakoError,
 )
-
-log = logs.get(__name__)
 
 ISSUED: Final = "x-hako-issued"
 """A field of the signed targets: seconds since the epoch at which the publisher made them."""

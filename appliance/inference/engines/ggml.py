@@ -161,8 +161,7 @@ def main() -> None:
     ggml = Ggml()
     data = mmap.mmap(0, min(size, HEADER_BYTES), prot=mmap.PROT_READ)
     limits = jail.Limits(_MEMORY_BYTES, cpu_seconds=requantise.cpu_seconds(size), file_bytes=size)
-    if not set(jail.close(limits)) >= jail.REQUIRED:
-        os._exit(requantise.NOT_JAILED)
+    jail.enter(limits)
     try:
         _run(ggml, data, size, target, to)
     except NothingGainedError as refused:

@@ -17,6 +17,7 @@ from appliance import clock, config, logs
 from appliance.errors import DamagedDocumentError, DocumentError, DocumentTooLargeError, ReaderUnavailableError
 from appliance.knowledge.extract.contract import Extracted, ExtractLimits, Progress, ensure_text
 from appliance.knowledge.sandbox import wire, zygote
+from appliance.machine import jail
 
 log = logs.get(__name__)
 
@@ -135,7 +136,7 @@ class DocumentReader:
             raise _ZygoteGoneError
         if os.WIFEXITED(watch.exit_status):
             code = os.WEXITSTATUS(watch.exit_status)
-            if code == zygote.NOT_JAILED:
+            if code == jail.NOT_JAILED:
                 return ReaderUnavailableError("jail: " + " ".join(watch.receiver.layers))
             return DamagedDocumentError(f"child ended with {code}")
         number = os.WTERMSIG(watch.exit_status)

@@ -33,8 +33,6 @@ READY = b"ready"
 STARTED = b"started"
 EXITED = struct.Struct(">iQ")
 """Wait status and largest resident size (KiB) of a child."""
-NOT_JAILED = 3
-"""Exit status of a child that couldn't shut itself in and so read nothing."""
 REQUEST_BYTES = 1 << 16
 _PROGRESS_S = 0.05
 _OUT_OF_MEMORY = wire.frame(wire.ERROR, wire.MEMORY)
@@ -142,7 +140,7 @@ def _run(message: bytes, document: int, result: int, read: Read) -> NoReturn:
             _answer(stream, request["name"], limits, result, read)
             code = 0
         else:
-            code = NOT_JAILED
+            code = jail.NOT_JAILED
     except MemoryError:
         _write(result, _OUT_OF_MEMORY)
     finally:

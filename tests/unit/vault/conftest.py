@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.vault.keyring import Cost, Keyring
+from appliance.vault.keyring import Keyring
+from appliance.vault.passphrase import Cost
 
 CHEAP = Cost(memory_kib=8, passes=1)
 

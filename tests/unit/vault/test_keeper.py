@@ -18,7 +18,8 @@ from appliance.errors import (
 )
 from appliance.vault import tries
 from appliance.vault.keeper import Keeper
-from appliance.vault.keyring import Cost, Keyring
+from appliance.vault.keyring import Keyring
+from appliance.vault.passphrase import Cost
 from appliance.vault.protocol import VaultStatus
 
 PASSPHRASE = "correct horse"

@@ -24,7 +24,8 @@ from appliance.errors import (
     WrongPassphraseError,
 )
 from appliance.vault import recovery
-from appliance.vault.keyring import Cost, Keyring
+from appliance.vault.keyring import Keyring
+from appliance.vault.passphrase import Cost
 
 CHEAP = Cost(memory_kib=8, passes=1)
 PASSPHRASE = "正しい馬の電池と留め金"
@@ -309,7 +310,8 @@ def test_what_a_crash_left_beside_the_file_does_not_matter(keyring: Keyring) -> 
 _CHANGER = """
 import sys
 from pathlib import Path
-from appliance.vault.keyring import Cost, Keyring
+from appliance.vault.keyring import Keyring
+from appliance.vault.passphrase import Cost
 keyring = Keyring(Path(sys.argv[1]), Cost(8, 1))
 master = keyring.open_with_passphrase("passphrase 0")
 print("changing", flush=True)

@@ -1,0 +1,43 @@
+"""A chat model's own process, started as the supervisor does and asked without it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from appliance.inference.engine import EngineSpec
+from appliance.inference.spawn import Child
+from appliance.inference.transport import ChildConnection
+
+
+@contextmanager
+def running(model: str, file: Path, **more: Any) -> Iterator[ChildConnection]:
+    """A connection to the process that runs the model in `file`, which ends with the block.
+
+    One thread and one answer at a time, unless `more` says otherwise.
+    """
+    with tempfile.TemporaryDirectory(prefix="hako-") as folder:
+        plain: dict[str, Any] = {
+            "model": model,
+            "kind": "chat",
+            "engine": "llama",
+            "folder": str(file.parent),
+            "entry": file.name,
+            "socket": f"{folder}/m.sock",
+            "api_key": "the-key",
+            "threads": 1,
+            "parallel": 1,
+            "context": 1024,
+            "dimensions": 0,
+            "provider": "cpu",
+            "memory_bytes": 8 << 30,
+        }
+        asked = EngineSpec(**{**plain, **more})
+        child = Child(asked, lambda _child: None)
+        try:
+            child.wait_ready()
+            with ChildConnection(Path(asked.socket), asked.api_key, model) as connection:
+                yield connection
+        finally:
+            child.stop()
