@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from appliance import services
 from appliance.accounts.permissions import Role
 from appliance.config import Listener, Settings
-from appliance.errors import SealedError, WrongPassphraseError
+from appliance.errors import ModelInUseError, ModelNotFoundError, SealedError, WrongPassphraseError
 from appliance.inference.engines import scripted
 from appliance.inference.supervisor import Supervisor
 from appliance.jobs.worker import Worker
@@ -111,6 +111,19 @@ class TestBox:
         """A new account, signed in."""
         user = self.services.users.create(name, name.title(), role, PASSWORD, "en")
         return Person(self, user.id, self.services.sessions.start(user, "test"))
+
+    def drop_model(self, model: str) -> None:
+        """Remove it once nothing uses it any more: it may be loading anew, under settings that it was just given."""
+        wait(lambda: self._dropped(model), bool)
+
+    def _dropped(self, model: str) -> bool:
+        try:
+            self.services.models.remove(model)
+        except ModelInUseError:
+            return False
+        except ModelNotFoundError:
+            pass  # its test removed it
+        return True
 
     def seal(self) -> None:
         """As after a restart: the vault is sealed, nothing is open."""

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from appliance.inference.client import InferenceClient
 from appliance.inference.engines import scripted
 from appliance.inference.load_settings import LoadSettings
 from tests.simulators import gguf
-from tests.simulators.box import Person, TestBox, wait
+from tests.simulators.box import Person, TestBox
 
 CHATML = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 
@@ -20,8 +19,7 @@ def spare(box: TestBox) -> Iterator[str]:
     """A scripted model that is nobody's default."""
     scripted.install(box.settings.models, "spare", "chat")
     yield "spare"
-    wait(lambda: InferenceClient(box.settings.inference_socket).status().get("spare", {}).get("busy"), lambda n: not n)
-    box.services.models.remove("spare")
+    box.drop_model("spare")
 
 
 def change(person: Person, model: str, *, dry: bool = False, **wish: Any) -> Any:

@@ -40,21 +40,21 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tiny(admin: Admin, file: Path) -> Iterator[str]:
+def tiny(box: TestBox, admin: Admin, file: Path) -> Iterator[str]:
     """An imported model, removed afterwards if it is still there."""
     answer = admin("POST", "/models/import", json={"path": str(file), "licence": "CC0-1.0"})
     assert answer.status_code == 201, answer.get_json()
     model = answer.get_json()["model"]
     yield model
-    admin("DELETE", f"/models/{model}")
+    box.drop_model(model)
 
 
 @pytest.fixture
-def spare(box: TestBox, admin: Admin) -> Iterator[str]:
+def spare(box: TestBox) -> Iterator[str]:
     """A scripted model that is nobody's default."""
     scripted.install(box.settings.models, "spare", "chat")
     yield "spare"
-    admin("DELETE", "/models/spare")
+    box.drop_model("spare")
 
 
 def ids(person: Person) -> set[str]:
