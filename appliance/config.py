@@ -91,11 +91,26 @@ class Inference(_Section):
     idle_minutes: float = Field(0, ge=0)
     """A model that nobody has asked for in so long is unloaded; 0 for never."""
     provider: Literal["auto", "cpu", "cuda"] = "auto"
+    kv_slots_mb: int = Field(256, ge=0)
+    """Memory for what models have computed of long system prompts, so that a restart doesn't lose it; 0 for none."""
 
     @property
     def own_models(self) -> tuple[str, ...]:
         """What the box itself relies on, by name or alias; the first to be loaded first."""
         return tuple(model for model in (self.embedding_model, self.reranker_model, self.chat_model) if model)
+
+
+class Storage(_Section):
+    """Where files come from that somebody brings to the machine."""
+
+    media: tuple[Path, ...] = (Path("/media"), Path("/run/media"), Path("/mnt"))
+    """Folders below which sticks appear, or an operator puts model files; operators see those in their browser."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Storage":
+        if not all(folder.is_absolute() and ".." not in folder.parts for folder in self.media):
+            raise ValueError("media: every folder as a whole path, from /")
+        return self
 
 
 class Settings(_Section):
@@ -114,6 +129,7 @@ class Settings(_Section):
     web: Web = Web()
     limits: Limits = Limits()
     inference: Inference = Inference()
+    storage: Storage = Storage()
     models_dir: Path | None = None
 
     @model_validator(mode="after")

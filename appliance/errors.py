@@ -107,6 +107,12 @@ class FrontEndMissingError(HakoError):
     code, status = "HK-BOX-013", 500
 
 
+class TooManyError(HakoError):
+    """As many are kept as may be. Params: `limit`."""
+
+    code, status = "HK-BOX-015", 409
+
+
 # -- the encrypted database
 
 
@@ -356,6 +362,36 @@ class ModelFileError(HakoError):
     code, status = "HK-MOD-009", 422
 
 
+class ModelFormatError(ModelFileError):
+    """A file of a known format that is none of a model's here, e.g. a pickle. Params: `name`, `format`."""
+
+    code, status = "HK-MOD-021", 422
+
+
+class ModelFolderError(HakoError):
+    """A folder that should be imported lacks a file that an ONNX model can't do without. Params: `name`, `file`."""
+
+    code, status = "HK-MOD-022", 422
+
+
+class ModelVocabularyError(HakoError):
+    """A whole vocabulary, but of a kind that the engine for ONNX doesn't read. Params: `name`."""
+
+    code, status = "HK-MOD-023", 422
+
+
+class ModelRoleError(HakoError):
+    """A whole ONNX model that neither embeds nor reranks in a way the engine knows. Params: `name`."""
+
+    code, status = "HK-MOD-024", 422
+
+
+class ModelKindUnclearError(HakoError):
+    """An ONNX model of which only a person can say whether it embeds or reranks. Params: `name`."""
+
+    code, status = "HK-MOD-025", 422
+
+
 class ModelUnsupportedError(HakoError):
     """A whole model file, but of a kind that the box can't run, e.g. one part of a split model. Params: `name`."""
 
@@ -453,6 +489,12 @@ class AdapterError(HakoError):
     """A file that is no LoRA adapter, or one for another model. Params: `name`, `model`."""
 
     code, status = "HK-MOD-017", 422
+
+
+class ModelChangedError(HakoError):
+    """It doesn't answer the fixed questions as it did when that was recorded, so it is not served. Params: `name`."""
+
+    code, status = "HK-MOD-018", 500
 
 
 # -- bundles that come by stick

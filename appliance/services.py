@@ -10,6 +10,7 @@ from appliance.accounts.users import Users
 from appliance.apps.answering import Answering
 from appliance.apps.chats import Chats
 from appliance.apps.conversations import Conversations
+from appliance.apps.presets import Presets
 from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
 from appliance.config import Settings
@@ -87,6 +88,7 @@ class Services:
     runs: Runs
     conversations: Conversations
     responses: Responses
+    presets: Presets
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -140,4 +142,5 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         runs=runs,
         conversations=Conversations(chats, runs, bases, answering),
         responses=responses,
+        presets=Presets(database),
     )

@@ -27,7 +27,8 @@ class Tolerant(BaseModel):
     """Whether a body counts as JSON whatever its content type says; `curl -d` says that it is a form."""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text in Unicode's composed form. Raises ValueError for control signs."""
     text = unicodedata.normalize("NFC", text)
     if any(unicodedata.category(sign) in _CONTROL and sign not in _JOINERS for sign in text):
         raise ValueError("control character")
@@ -46,11 +47,11 @@ def _not_blank(text: str) -> str:
     return _no_nul(text)
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_one_line)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(one_line)]
 UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$")]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,8}_[0-9a-z]{1,40}$")]
-ModelId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+ModelId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(one_line)]
 Text = Annotated[str, StringConstraints(max_length=200_000), AfterValidator(_no_nul)]
 Question = Annotated[str, StringConstraints(max_length=200_000), AfterValidator(_not_blank)]
 Query = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_not_blank)]

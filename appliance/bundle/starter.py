@@ -61,6 +61,8 @@ class Starter(_Part):
     passage_prefix: str = ""
     vectors: FileName | None = None
     """Recorded vectors beside the catalogue, for embedding models."""
+    perplexity: float | None = Field(None, gt=1)
+    """Of the golden check's sentence, for chat models; see `inference.golden`."""
 
     @model_validator(mode="after")
     def _check(self) -> "Starter":

@@ -50,6 +50,7 @@ def run(folder: Path, manifest: Manifest, vectors: Path | None) -> str:
             dimensions=manifest.dimensions or 0,
             provider="cpu",
             memory_bytes=_MEMORY,
+            pooling=manifest.pooling,
         )
         child = Child(spec, lambda _child: None)
         try:

@@ -77,6 +77,10 @@ def show(terminal: Terminal, model: str) -> None:
     default="llama",
     help="What runs it; ctransformers is for older Llama models only.",
 )
+@click.option("--kind", type=click.Choice(["embedding", "reranker"]), help="What an ONNX model is, if it doesn't say.")
+@click.option("--pooling", type=click.Choice(["mean", "cls"]), help="How vectors of tokens become one; ONNX only.")
+@click.option("--query-prefix", help="Put before a question by an embedding model.")
+@click.option("--passage-prefix", help="Put before a passage by an embedding model.")
 @click.option("--dry-run", is_flag=True, help="Only say what it is and whether it fits.")
 @click.pass_obj
 @reports_errors
@@ -88,14 +92,26 @@ def bring(
     languages: tuple[str, ...],
     name: str | None,
     engine: str,
+    kind: str | None,
+    pooling: str | None,
+    query_prefix: str | None,
+    passage_prefix: str | None,
     *,
     link: bool,
     dry_run: bool,
 ) -> None:
-    """Bring the GGUF file at PATH into the box."""
+    """Bring the GGUF file, or the folder of an ONNX model, at PATH into the box."""
     where = path.parent.resolve() / path.name  # a link as the last part is refused by the box
     body = {"path": str(where), "licence": licence, "languages": languages, "link": link, "engine": engine}
-    body |= {key: value for key, value in (("source", source), ("name", name)) if value is not None}
+    left_out = {
+        "source": source,
+        "name": name,
+        "kind": kind,
+        "pooling": pooling,
+        "query_prefix": query_prefix,
+        "passage_prefix": passage_prefix,
+    }
+    body |= {key: value for key, value in left_out.items() if value is not None}
     with terminal.client() as client:
         if dry_run:
             _print_plan(client.post("/models/import", {**body, "dry_run": True})["plan"])
@@ -162,13 +178,17 @@ def alias(terminal: Terminal, name: str, model: str | None, *, forget: bool) -> 
 
 @models.command()
 @click.argument("model")
+@click.option("--renew", is_flag=True, help="Also accept what it answers from its next load on.")
 @click.pass_obj
 @reports_errors
-def verify(terminal: Terminal, model: str) -> None:
+def verify(terminal: Terminal, model: str, *, renew: bool) -> None:
     """Compare every file of a model with its digest."""
     with terminal.client() as client:
         seen = client.post(f"{_path(model)}/verify", {})
-    click.echo(say("cli.models.verified", id=model, size=size(seen["size_bytes"])))
+        click.echo(say("cli.models.verified", id=model, size=size(seen["size_bytes"])))
+        if renew:
+            client.post(f"{_path(model)}/renew", {})
+            click.echo(say("cli.models.renewed", id=model))
 
 
 def _path(model: str) -> str:
@@ -195,12 +215,23 @@ def _print_plan(plan: dict[str, Any]) -> None:
     _fact("name", plan["name"])
     _fact("id", plan["model"])
     _fact("architecture", f"{plan['architecture']}, {plan['vocabulary']}")
+    if plan["kind"] != "chat":
+        _vector_facts(plan)
     _fact("stated_licence", plan["stated_licence"])
     _facts(plan)
-    if not plan["chat_template"]:
+    if plan["kind"] == "chat" and not plan["chat_template"]:
         click.echo(say("cli.models.no_template"))
     if plan["languages"] == ["und"]:
         click.echo(say("cli.models.no_language"))
+
+
+def _vector_facts(plan: dict[str, Any]) -> None:
+    _fact("kind", say(f"cli.models.kind_{plan['kind']}"))
+    if plan["kind"] == "embedding":
+        _fact("dimensions", str(plan["dimensions"]))
+        _fact("pooling", plan["pooling"] or "")
+        for key in ("query_prefix", "passage_prefix"):
+            _fact(key, f"“{plan[key]}”" if plan[key] else "")
 
 
 def _facts(item: dict[str, Any]) -> None:

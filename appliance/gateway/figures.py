@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from appliance import clock, durable, logs
 from appliance.errors import ModelFailedError, WrongModelKindError
-from appliance.gateway.gateway import ChatRequest, Gateway
+from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
 
 log = logs.get(__name__)
 
@@ -33,6 +33,7 @@ ANSWER_TOKENS: Final = 250
 EVERY_SECONDS: Final = 180
 """How often somebody who works with the box asks."""
 LONG_TOKENS: Final = 4000
+MEASURED_KINDS: Final = ("chat", "embedding")
 _BUSY_SHARE: Final = 0.7
 """Above that much of its time taken, the queue grows faster than people like."""
 
@@ -68,6 +69,11 @@ class Capacity:
     """Tokens per second that each of so many answers grows by."""
     long_wait_s: float
     """Until a question of 4,000 tokens has been read."""
+    question_tokens: int = QUESTION_TOKENS
+    answer_tokens: int = ANSWER_TOKENS
+    every_s: int = EVERY_SECONDS
+    long_tokens: int = LONG_TOKENS
+    busy_share: float = _BUSY_SHARE
 
 
 @dataclass(frozen=True)
@@ -118,8 +124,13 @@ class Benchmark:
             ModelNotFoundError: no such model.
         """
         info = self._gateway.model(model)
-        figures = self._stored().get(info.id)
-        return figures if figures and figures.sha256 == info.sha256 else None
+        return _of(info, self._stored())
+
+    def all_known(self) -> list[tuple[ModelInfo, Figures | None]]:
+        """Every model of the box that can be measured, with what was measured last."""
+        stored = self._stored()
+        own = [info for info in self._gateway.models() if info.kind in MEASURED_KINDS and info.engine != "remote"]
+        return [(info, _of(info, stored)) for info in own]
 
     def measure(self, model: str, together: int, stopped: Stopped) -> Iterator[Stage | Figures]:
         """Tells each stage as it begins, and at last the figures, which are kept. Takes seconds to minutes.
@@ -129,7 +140,7 @@ class Benchmark:
             CancelledError: `stopped` said so.
         """
         info = self._gateway.model(model)
-        if info.kind not in ("chat", "embedding"):
+        if info.kind not in MEASURED_KINDS:
             raise WrongModelKindError(name=info.name)
         yield "loading"
         figures = Figures(info.sha256, clock.now(), 0, 0, 0, 0, 0)
@@ -204,6 +215,12 @@ class Benchmark:
             known = {**self._stored(), model: figures}
             content = {name: asdict(kept) for name, kept in known.items()}
             durable.replace(self._path, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
+
+
+def _of(info: ModelInfo, stored: dict[str, Figures]) -> Figures | None:
+    """Those of the very file that the model is now."""
+    figures = stored.get(info.id)
+    return figures if figures and figures.sha256 == info.sha256 else None
 
 
 def _with(figures: Figures, **more: float) -> Figures:

@@ -14,6 +14,7 @@ from appliance.errors import ElsewhereError, InferenceUnreachableError, ModelNot
 from appliance.gateway import answers, counting, schemas
 from appliance.gateway.aliases import Aliases
 from appliance.gateway.info import ModelInfo, of_remote
+from appliance.gateway.prefixes import Keeping, Prefixes
 from appliance.gateway.remote import Remote, RemoteModel, estimate
 from appliance.gateway.stream import ChatStream, RawStream
 from appliance.gateway.waited import Waited
@@ -71,6 +72,7 @@ class Gateway:
         self._catalog = Catalog(settings.models)
         self._client = InferenceClient(settings.inference_socket)
         self._bind("", lambda _model: True)
+        self._prefixes = Prefixes()
         self.remote = remote
         self.load_settings = LoadSettingsStore(settings.model_settings, self._catalog)
         self.aliases = Aliases(settings.model_aliases, self._catalog, self._is_remote)
@@ -357,7 +359,8 @@ class Gateway:
         except BaseException:
             lease.close()
             raise
-        stream = RawStream(lease, connection, stopped, waited)
+        keeping = Keeping(lease, self._prefixes)
+        stream = RawStream(keeping, connection, stopped, waited)
         try:
             policy = self.load_settings.get(manifest.id).overflow
             room = self._context_now(manifest) if policy != "stop" else 0
@@ -367,6 +370,7 @@ class Gateway:
         except BaseException:
             stream.close()
             raise
+        keeping.body = asked
         return stream
 
     def _context_now(self, manifest: Manifest) -> int:

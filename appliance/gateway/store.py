@@ -3,7 +3,7 @@
 import os
 import shutil
 import threading
-from typing import Any
+from typing import Any, Final
 
 from appliance import logs
 from appliance.config import Settings
@@ -15,7 +15,7 @@ from appliance.errors import (
     ModelNotFoundError,
 )
 from appliance.gateway.gateway import Gateway
-from appliance.inference import legacy
+from appliance.inference import golden, legacy
 from appliance.inference.adapters import Adapters
 from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
@@ -25,10 +25,17 @@ from appliance.inference.gguf import Header
 from appliance.inference.importing import Importer, Incoming, Plan, Wish
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
+from appliance.inference.media import Media
+from appliance.inference.onnx_importing import FolderImporter, FolderPlan, FolderWish, IncomingFolder
 from appliance.inference.requantise import Requantiser, Requantising
+from appliance.inference.source import Source
+from appliance.inference.uploads import UPLOADS, ModelUploads
 from appliance.inference.verify import verify_files
 
 log = logs.get(__name__)
+
+_NO_NAMES: Final = frozenset({"aliases", "import", "media", "running", "uploads"})
+"""By these, addresses of the API mean something else than a model."""
 
 
 class ModelStore:
@@ -39,19 +46,30 @@ class ModelStore:
         self._gateway = gateway
         self._catalog = Catalog(settings.models)
         self._client = InferenceClient(settings.inference_socket)
-        self._importer = Importer(settings, lambda name: name in gateway.aliases.all())
+        self._importer = Importer(settings, lambda name: name in _NO_NAMES or name in gateway.aliases.all())
+        self._folders = FolderImporter(settings, self._importer)
         self._requantiser = Requantiser(settings, self._importer)
         self._adapters = Adapters(settings.models)
+        self.uploads = ModelUploads(settings.models / UPLOADS)
+        self.media = Media(settings.storage.media)
         self._headers: dict[str, Header] = {}
         self._removing = threading.Lock()
 
-    def plan(self, wish: Wish) -> Plan:
+    def plan(self, wish: Wish, source: Source | None = None) -> Plan:
         """What an import would bring; see Importer.plan."""
-        return self._importer.plan(wish)
+        return self._importer.plan(wish, source)
 
-    def begin(self, wish: Wish) -> Incoming:
+    def begin(self, wish: Wish, source: Source | None = None) -> Incoming:
         """Start an import; see Importer.begin."""
-        return self._importer.begin(wish)
+        return self._importer.begin(wish, source)
+
+    def plan_folder(self, wish: FolderWish) -> FolderPlan:
+        """What an import of an ONNX model's folder would bring; see FolderImporter.plan."""
+        return self._folders.plan(wish)
+
+    def begin_folder(self, wish: FolderWish) -> IncomingFolder:
+        """Start such an import; see FolderImporter.begin."""
+        return self._folders.begin(wish)
 
     def requantise(self, model: str, to: str) -> Requantising:
         """Start to make a smaller model out of one that is there; see Requantiser.begin."""
@@ -71,8 +89,9 @@ class ModelStore:
         self._adapters.remove(model, name)
 
     def sweep(self) -> None:
-        """Clear away what a crash left of imports and removals."""
+        """Clear away what a crash left of imports and removals, and uploads that nobody went on with."""
         self._importer.sweep()
+        self.uploads.sweep()
 
     def manifest(self, model: str) -> Manifest:
         """Raises ModelNotFoundError, ModelDamagedError."""
@@ -114,6 +133,16 @@ class ModelStore:
         manifest = self._catalog.get(model)
         verify_files(self._catalog.folder(model), manifest)
         return manifest
+
+    def renew(self, model: str) -> bool:
+        """Take what the model answers from its next load on for right; whether another answer was recorded.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            ModelDamagedError: a file is not what it was when it came; then its answers can't be right.
+        """
+        self.verify(model)
+        return golden.renew(self._catalog.folder(model))
 
     def remove(self, model: str) -> None:
         """Unload it and erase its files, aliases and settings; also one whose manifest is damaged.

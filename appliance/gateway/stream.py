@@ -18,6 +18,7 @@ class RawStream(Closing):
     """An engine's event stream, unchanged. Closing it gives the place at the model back."""
 
     def __init__(self, lease: Closing, connection: ChildConnection, stopped: Stopped | None, waited: Waited) -> None:
+        """`lease` is closed with it."""
         self._lease, self._connection, self._stopped = lease, connection, stopped
         self.waited = waited
         self.left_out = 0

@@ -19,8 +19,9 @@ from appliance.inference import manifest as manifests
 from appliance.inference.catalog import Catalog
 from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
-from appliance.inference.importing import Source, demand_room, opened, plain_name
+from appliance.inference.importing import demand_room, plain_name
 from appliance.inference.manifest import ADAPTER, Manifest, ModelFile
+from appliance.inference.source import Source, opened
 
 _KIND: Final = "adapter"
 _ENGINE: Final = "llama"

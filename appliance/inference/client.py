@@ -31,6 +31,8 @@ class Lease(Closing):
     socket: Path
     api_key: str = field(repr=False)
     _connection: _Connection
+    slots: str = ""
+    """Folder where its engine may keep states of long prompts, see `kv_slots`; empty where it may not."""
 
     def close(self) -> None:
         self._connection.close()
@@ -65,7 +67,8 @@ class InferenceClient:
         except BaseException:
             connection.close()
             raise
-        return Lease(granted["model"], Path(granted["socket"]), granted["api_key"], connection)
+        where = Path(granted["socket"])
+        return Lease(granted["model"], where, granted["api_key"], connection, granted.get("slots", ""))
 
     def status(self) -> dict[str, dict[str, Any]]:
         """State by model id, of the models that were used since the supervisor began."""

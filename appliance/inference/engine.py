@@ -38,6 +38,10 @@ class EngineSpec:
     adapter: str = ""
     """LoRA file in `folder`; none where it is empty."""
     adapter_scale: float = 1.0
+    pooling: Literal["mean", "cls"] = "mean"
+    """How vectors of tokens become one, where the graph leaves that to the engine."""
+    slots: str = ""
+    """Folder in memory for states of long prompts; none are kept where it is empty."""
 
     @property
     def file(self) -> Path:

@@ -1,6 +1,7 @@
-"""Reads the header of a model file in a throw-away jailed child: `python -m appliance.inference.examine` is that child.
+"""Reads what a model's files say in a throw-away jailed child: `python -m appliance.inference.examine` is that child.
 
-The child gets the open file as its standard input, shuts itself in, and says on standard output what it found.
+The child gets the open file as its standard input, shuts itself in, and says on standard output what it found. Which
+format a model file has it sees by the contents.
 """
 
 import json
@@ -9,33 +10,97 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Final
+from typing import Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from appliance.config import REPOSITORY
-from appliance.errors import HakoError, ModelFileError
-from appliance.inference.gguf import HEADER_BYTES, GgufError, Header, parse
+from appliance.errors import HakoError, ModelFileError, ModelFormatError, ModelVocabularyError
+from appliance.inference import formats, gguf, hf_config, onnx_fields, onnx_header, unigram
+from appliance.inference.gguf import Header
+from appliance.inference.hf_config import Config, Pooling
+from appliance.inference.onnx_header import OnnxHeader
+from appliance.inference.unigram import Vocabulary
 from appliance.machine import jail
 
+T = TypeVar("T")
+
+_What = Literal["model", "onnx", "tokenizer", "config", "pooling"]
+
 _SECONDS: Final = 60.0
-_LIMITS: Final = jail.Limits(memory_bytes=1 << 30, cpu_seconds=30)
+_MEMORY_BYTES: Final = 1 << 30
+"""Beside the file itself, which is mapped."""
+_CPU_SECONDS: Final = 30
 _ANSWER_BYTES: Final = 1 << 18
+_VOCABULARY_BYTES: Final = 128 << 20
 _REASON: Final = re.compile(r"[A-Za-z0-9 .,:_'-]{1,120}")
-_HEADER: Final = TypeAdapter(Header)
+_POOLING: Final[TypeAdapter[Pooling | None]] = TypeAdapter(Pooling | None)
+_FORMAT: Final = re.compile(r"[A-Za-z0-9 -]{1,20}")
 
 
 def examine(descriptor: int, name: str) -> Header:
     """The header of the GGUF file that `descriptor` has open; `name` is what the user calls it.
 
     Raises:
+        ModelFormatError: another kind of file that is known by its first bytes, e.g. a pickle.
         ModelFileError: damaged, cut off, not GGUF, or it took its reader down.
         HakoError: the child could not be started or shut in; the file is not at fault.
     """
+    return _found("model", TypeAdapter(Header), descriptor, name)
+
+
+def examine_onnx(descriptor: int, name: str) -> OnnxHeader:
+    """What the ONNX file that `descriptor` has open says of its graph.
+
+    Raises:
+        ModelFormatError, ModelFileError, HakoError: as `examine`.
+    """
+    return _found("onnx", TypeAdapter(OnnxHeader), descriptor, name)
+
+
+def examine_config(descriptor: int, name: str) -> Config:
+    """What a `config.json` says.
+
+    Raises:
+        ModelFileError, HakoError: as `examine`.
+    """
+    return _found("config", TypeAdapter(Config), descriptor, name)
+
+
+def examine_pooling(descriptor: int, name: str) -> Pooling | None:
+    """What a `1_Pooling/config.json` says; None for a way that the engine hasn't.
+
+    Raises:
+        ModelFileError, HakoError: as `examine`.
+    """
+    return _found("pooling", _POOLING, descriptor, name)
+
+
+def examine_tokenizer(descriptor: int, name: str) -> Vocabulary:
+    """The vocabulary of a `tokenizer.json`, in the form that the engine reads.
+
+    Raises:
+        ModelVocabularyError: a whole one, but of a kind that the engine doesn't read.
+        ModelFileError, HakoError: as `examine`.
+    """
+    answer = _asked("tokenizer", descriptor, name)
+    line, _end, model = answer.partition(b"\n")
+    size = _understood(line[:_ANSWER_BYTES], TypeAdapter(int), name)
+    if not 0 < len(model) < _VOCABULARY_BYTES:
+        raise ModelFileError("reader wrote no vocabulary", name=name)
+    return Vocabulary(size, model)
+
+
+def _found(what: _What, kind: TypeAdapter[T], descriptor: int, name: str) -> T:
+    return _understood(_asked(what, descriptor, name)[:_ANSWER_BYTES], kind, name)
+
+
+def _asked(what: _What, descriptor: int, name: str) -> bytes:
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "appliance.inference.examine"],
+            [sys.executable, "-m", "appliance.inference.examine", what],
             stdin=descriptor,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -50,45 +115,102 @@ def examine(descriptor: int, name: str) -> Header:
         raise HakoError(f"reader of model files: {error}") from error
     if ended.returncode == jail.NOT_JAILED:
         raise HakoError("reader of model files: no jail")
-    return _understood(ended.stdout[:_ANSWER_BYTES], ended.returncode, name)
+    if ended.returncode:
+        raise ModelFileError(f"reader ended with {ended.returncode}", name=name)
+    return ended.stdout
 
 
-def _understood(answer: bytes, status: int, name: str) -> Header:
+def _understood(answer: bytes, kind: TypeAdapter[T], name: str) -> T:
     """The child's answer, believed only as far as it has the right shape: it has met the file."""
     try:
         said = json.loads(answer)
-        if isinstance(said, dict) and "header" in said:
-            return _HEADER.validate_python(said["header"])
+        if isinstance(said, dict) and "found" in said:
+            return kind.validate_python(said["found"])
     except (ValueError, ValidationError):
         said = None
-    reason = said.get("refused") if isinstance(said, dict) else None
-    if isinstance(reason, str) and _REASON.fullmatch(reason):
-        raise ModelFileError(reason, name=name)
-    raise ModelFileError(f"reader ended with {status}", name=name)
+    said = said if isinstance(said, dict) else {}
+    form = said.get("format")
+    if isinstance(form, str) and _FORMAT.fullmatch(form):
+        raise ModelFormatError(form, name=name, format=form)
+    reason = next((said[key] for key in ("refused", "unknown") if key in said), None)
+    if not isinstance(reason, str) or not _REASON.fullmatch(reason):
+        raise ModelFileError("reader said nothing", name=name)
+    raise (ModelVocabularyError if "unknown" in said else ModelFileError)(reason, name=name)
 
 
-def _answer() -> dict[str, object]:
+# -- the child
+
+
+def _answer(what: _What) -> tuple[dict[str, object], bytes]:
     size = os.fstat(0).st_size
     if not size:
-        return {"refused": "is empty"}
+        return {"refused": "is empty"}, b""
+    longest = {"model": gguf.HEADER_BYTES, "onnx": onnx_header.FILE_BYTES}.get(what, unigram.FILE_BYTES)
     try:
-        data = mmap.mmap(0, min(size, HEADER_BYTES), prot=mmap.PROT_READ)
+        data = mmap.mmap(0, min(size, longest), prot=mmap.PROT_READ)
     except (OSError, ValueError):
-        return {"refused": "is no file that can be read in place"}
-    jail.enter(_LIMITS)
+        return {"refused": "is no file that can be read in place"}, b""
+    jail.enter(jail.Limits(memory_bytes=_MEMORY_BYTES + len(data), cpu_seconds=_CPU_SECONDS))
     try:
-        return {"header": asdict(parse(data, size))}
-    except GgufError as refused:
-        return {"refused": str(refused)}
+        return _READERS[what](data, size)
+    except (gguf.GgufError, onnx_fields.OnnxError, hf_config.ConfigError, unigram.VocabularyError) as refused:
+        return {"refused": str(refused)}, b""
+    except unigram.UnknownVocabularyError as unknown:
+        return {"unknown": str(unknown)}, b""
     except MemoryError:
-        return {"refused": "needs too much memory to read"}
+        return {"refused": "needs too much memory to read"}, b""
 
 
-def main() -> None:
+def _model(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    form = formats.of(data[: formats.HEAD_BYTES])
+    if form not in ("GGUF", ""):
+        return {"format": form}, b""
+    return {"found": asdict(gguf.parse(data, size))}, b""
+
+
+def _onnx(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    form = formats.of(data[: formats.HEAD_BYTES])
+    if form not in ("ONNX", ""):
+        return {"format": form}, b""
+    return {"found": asdict(onnx_header.parse(data, size))}, b""
+
+
+def _tokenizer(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    if size > unigram.FILE_BYTES:
+        return {"refused": "is too long"}, b""
+    vocabulary = unigram.convert(data[:size])
+    return {"found": vocabulary.size}, vocabulary.model
+
+
+def _config(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    if size > hf_config.FILE_BYTES:
+        return {"refused": "is too long"}, b""
+    return {"found": asdict(hf_config.parse(data[:size]))}, b""
+
+
+def _pooling(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    if size > hf_config.FILE_BYTES:
+        return {"refused": "is too long"}, b""
+    return {"found": hf_config.pooling(data[:size])}, b""
+
+
+_READERS: Final[dict[_What, Callable[[mmap.mmap, int], tuple[dict[str, object], bytes]]]] = {
+    "model": _model,
+    "onnx": _onnx,
+    "tokenizer": _tokenizer,
+    "config": _config,
+    "pooling": _pooling,
+}
+
+
+def main(what: _What) -> None:
     """The child. Ends at once: what an ordinary end would do is forbidden in the jail."""
-    os.write(1, json.dumps(_answer()).encode())
+    said, more = _answer(what)
+    rest = memoryview(json.dumps(said).encode() + (b"\n" + more if more else b""))
+    while rest:
+        rest = rest[os.write(1, rest) :]
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    main(next(what for what in _READERS if what == sys.argv[1]))

@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from appliance.errors import (
     HakoError,
     ModelFileError,
     ModelLegacyError,
-    ModelPathError,
     ModelUnsupportedError,
 )
 from appliance.inference import legacy
@@ -37,12 +35,12 @@ from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
 from appliance.inference.manifest import Manifest, ModelFile, SizeClass
+from appliance.inference.source import Source, one_line, opened
 
 log = logs.get(__name__)
 
 UNKNOWN_LANGUAGE: Final = "und"
 
-_CHUNK = 4 << 20
 _ROOM_BYTES = 256 << 20
 """What stays free on the disk: the database and the log need to go on."""
 _ID_CHARS = 80
@@ -59,7 +57,7 @@ class Wish:
     """What should be imported, and what only a person can say of it."""
 
     path: str
-    """Absolute."""
+    """Absolute. What is open already is read instead; then it is only what `link` shares."""
     licence: str
     source: str = ""
     """The file's name if left out."""
@@ -101,8 +99,8 @@ class Importer:
         self._catalog = Catalog(settings.models)
         self._is_taken = is_taken
 
-    def plan(self, wish: Wish) -> Plan:
-        """Look at the file and say what it is.
+    def plan(self, wish: Wish, source: Source | None = None) -> Plan:
+        """Look at the file and say what it is; `source` is closed then.
 
         Raises:
             ModelPathError: not an ordinary file that can be read.
@@ -111,18 +109,18 @@ class Importer:
             ModelLegacyError: none for the engine that was asked for.
             EngineMissingError: that engine is not installed.
         """
-        with opened(wish.path) as source:
-            return self._plan(source, wish)
+        with source or opened(wish.path) as file:
+            return self._plan(file, wish)
 
-    def begin(self, wish: Wish) -> "Incoming":
-        """Make the folder that the model will be in; nothing is copied yet.
+    def begin(self, wish: Wish, source: Source | None = None) -> "Incoming":
+        """Make the folder that the model will be in; nothing is copied yet. `source` is closed with the import.
 
         Raises:
             DiskFullError: no room; nothing was written.
             ConflictError: the same file is being imported.
             ModelPathError, ModelFileError, ModelUnsupportedError, ModelLegacyError, EngineMissingError: as `plan`.
         """
-        source = opened(wish.path)
+        source = source or opened(wish.path)
         try:
             plan = self._plan(source, wish)
             models = self._settings.models
@@ -144,7 +142,7 @@ class Importer:
                     shutil.rmtree(folder, ignore_errors=True)
                     os.close(lock)
 
-    def _plan(self, source: "Source", wish: Wish) -> Plan:
+    def _plan(self, source: Source, wish: Wish) -> Plan:
         header = examine(source.descriptor, source.name)
         _demand_chat(header, source.name)
         older = wish.engine == legacy.ENGINE
@@ -152,8 +150,8 @@ class Importer:
             _demand_legacy(header, source.name)
         languages = wish.languages or tuple(code for code in header.languages if _LANGUAGE.fullmatch(code))
         return Plan(
-            model=self._free_id(Path(source.name).stem),
-            name=(wish.name or _one_line(header.name) or source.name)[:200],
+            model=self.free_id(Path(source.name).stem),
+            name=(wish.name or one_line(header.name) or source.name)[:200],
             header=header,
             size=source.size,
             size_class=_size_class(header.parameters, has_grammar=not older),
@@ -167,7 +165,7 @@ class Importer:
             ),
         )
 
-    def _free_id(self, stem: str) -> str:
+    def free_id(self, stem: str) -> str:
         """The file's name as an id that is safe as a folder's name and nobody else's."""
         base = plain_name(stem) or "model"
         names = [base, *(f"{base}-{number}" for number in range(2, 1000))]
@@ -184,7 +182,7 @@ class Importer:
 class Incoming(Closing):
     """One import under way: `copy` to the end, then `finish`; closing it earlier leaves nothing behind."""
 
-    def __init__(self, catalog: Catalog, models: Path, source: "Source", wish: Wish, plan: Plan) -> None:
+    def __init__(self, catalog: Catalog, models: Path, source: Source, wish: Wish, plan: Plan) -> None:
         self.plan = plan
         self._catalog = catalog
         self._models = models
@@ -208,7 +206,7 @@ class Incoming(Closing):
             ModelFileError: the file changed meanwhile.
         """
         target = self._folder / self._entry
-        with _told():
+        with told():
             if self._wish.link:
                 self._share(target)
                 yield from self._read(lambda _chunk: None)
@@ -234,7 +232,7 @@ class Incoming(Closing):
         if header != self.plan.header:
             raise ModelFileError("changed while it was read", name=self._source.name)
         manifest = self._manifest()
-        with _told():
+        with told():
             path = self._folder / manifests.FILE_NAME
             path.write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
             path.chmod(0o600)
@@ -292,47 +290,6 @@ class Incoming(Closing):
         )
 
 
-@dataclass(frozen=True)
-class Source(Closing):
-    """An ordinary file, open for reading."""
-
-    descriptor: int
-    name: str
-    size: int
-    identity: tuple[int, int]
-
-    def read(self, place: int) -> bytes:
-        """Some bytes from `place` on; none at the end."""
-        try:
-            return os.pread(self.descriptor, _CHUNK, place)
-        except OSError as error:  # e.g. the stick was pulled out
-            raise ModelFileError(f"read: {error.strerror}", name=self.name) from error
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            os.close(self.descriptor)
-
-
-def opened(path: str) -> Source:
-    """Links, folders, pipes and devices are refused alike, before and after opening."""
-    name = _one_line(os.path.basename(path))[:100] or "?"  # noqa: PTH119 - a text, maybe with a NUL in it
-    refused = ModelPathError("not an ordinary file", name=name)
-    if "\0" in path or not path.startswith("/") or ".." in path.split("/"):
-        raise refused
-    try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise refused
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        descriptor = os.open(path, flags)
-    except (OSError, ValueError):
-        raise refused from None
-    state = os.fstat(descriptor)
-    if not stat.S_ISREG(state.st_mode):
-        os.close(descriptor)
-        raise refused
-    return Source(descriptor, name, state.st_size, (state.st_dev, state.st_ino))
-
-
 def demand_room(models: Path, size: int) -> None:
     """Raises DiskFullError unless `size` bytes and a reserve fit."""
     if shutil.disk_usage(models).free < size + _ROOM_BYTES:
@@ -365,10 +322,6 @@ def plain_name(stem: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_ID_CHARS]
 
 
-def _one_line(text: str) -> str:
-    return "".join(sign for sign in text if unicodedata.category(sign)[0] != "C").strip()
-
-
 def locked(folder: Path) -> int | None:
     """The folder held for this process, or None if somebody else holds it."""
     try:
@@ -384,7 +337,7 @@ def locked(folder: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """A full disk, and whatever else the store's disk says, as errors that a user can be told."""
     try:
         with durable.told_when_full():

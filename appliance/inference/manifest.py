@@ -61,6 +61,8 @@ class Manifest(BaseModel):
     query_prefix: str = "query: "
     """Put before a question by embedding models of the E5 family; empty for others."""
     passage_prefix: str = "passage: "
+    pooling: Literal["mean", "cls"] = "mean"
+    """How an embedding model's vectors of tokens become one, where the model leaves that to the engine."""
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":

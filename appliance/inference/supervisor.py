@@ -18,10 +18,12 @@ from appliance.errors import (
     ModelNotFoundError,
     ModelTooLargeError,
 )
+from appliance.inference import golden
 from appliance.inference.catalog import Catalog
 from appliance.inference.engine import EngineSpec
 from appliance.inference.estimate import estimate
 from appliance.inference.headers import Headers
+from appliance.inference.kv_slots import KvSlots
 from appliance.inference.load_settings import LoadSettingsStore
 from appliance.inference.manifest import Manifest
 from appliance.inference.protocol import Lines, Message, send
@@ -52,6 +54,7 @@ class Supervisor:
         self._wishes = LoadSettingsStore(settings.model_settings, self._catalog)
         self._runners: dict[str, Runner] = {}
         self._room = Room(self._all, settings.inference.own_models)
+        self._kv_slots = KvSlots(settings)
         self._starting: set[Child] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -89,6 +92,7 @@ class Supervisor:
             thread.start()
         for thread in threads:
             thread.join()
+        self._kv_slots.close()
         self._server.stop()
 
     # -- models
@@ -125,15 +129,13 @@ class Supervisor:
             raise ModelNotFoundError(name=manifest.id)
         self._verifier.check(manifest, self._catalog.folder(manifest.id))
         with self._room.promised(manifest, self._needed(manifest, spec)) as promise:
-            child = Child(self._own(spec), exited)
+            child = Child(self._own(manifest, spec), exited)
             promise.pid = child.pid
             with self._lock:
                 self._starting.add(child)
             try:
-                if self._ending.is_set():
-                    raise ModelFailedError("the box is stopping", name=manifest.name)
-                child.wait_ready()
-            except HakoError:
+                self._greet(manifest, child)
+            except Exception:
                 child.stop()
                 raise
             finally:
@@ -141,9 +143,18 @@ class Supervisor:
                     self._starting.discard(child)
         return child
 
-    def _own(self, spec: EngineSpec) -> EngineSpec:
+    def _greet(self, manifest: Manifest, child: Child) -> None:
+        """Wait until it is ready, and until it has shown that it answers as it should."""
+        if self._ending.is_set():
+            raise ModelFailedError("the box is stopping", name=manifest.name)
+        loaded = child.wait_ready()
+        golden.check(manifest, child.spec, loaded)
+        self._kv_slots.restore(manifest, child.spec)
+
+    def _own(self, manifest: Manifest, spec: EngineSpec) -> EngineSpec:
         path = self._settings.run_dir / f"m-{secrets.token_hex(6)}.sock"
-        return dataclasses.replace(spec, socket=str(path), api_key=secrets.token_urlsafe(32))
+        slots = self._kv_slots.folder(manifest, spec)
+        return dataclasses.replace(spec, socket=str(path), api_key=secrets.token_urlsafe(32), slots=slots)
 
     def _needed(self, manifest: Manifest, spec: EngineSpec) -> int:
         """Bytes that the model will take.
@@ -168,6 +179,7 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._ending.wait(_WATCH_SECONDS):
+            self._kv_slots.trim()
             for runner in self._all():
                 if runner.pid is not None:
                     runner.watch_memory()
@@ -214,7 +226,8 @@ class Supervisor:
         grant = runner.lease(who, _telling(connection))
         try:
             spec = grant.child.spec
-            send(connection, {"event": "granted", "socket": spec.socket, "api_key": spec.api_key, "model": spec.model})
+            place = {"socket": spec.socket, "api_key": spec.api_key, "slots": spec.slots}
+            send(connection, {"event": "granted", "model": spec.model, **place})
             self._hold(connection, grant)
         finally:
             runner.release(grant)

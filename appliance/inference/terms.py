@@ -58,6 +58,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         speculation=wish.speculation,
         adapter=wish.adapter if wish.adapter in manifest.adapters else "",
         adapter_scale=wish.adapter_scale,
+        pooling=manifest.pooling,
     )
     return Terms(
         spec=spec,

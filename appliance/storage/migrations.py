@@ -135,7 +135,16 @@ create index responses_of_user on responses (user_id, created_at);
 create index responses_by_age on responses (created_at);
 """
 
-STEPS: tuple[str, ...] = (FOUNDATION, KEY_SCOPES, RESPONSES)
+# A system prompt and sampling under a name; without an owner it is shared, for the box keeps it when its maker goes.
+PRESETS = """
+create table presets (
+  id text primary key, owner_id text references users on delete cascade, name text not null, system text not null,
+  sampling text not null, created_at real not null, updated_at real not null
+) strict;
+create index presets_of_owner on presets (owner_id);
+"""
+
+STEPS: tuple[str, ...] = (FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS)
 
 
 def migrate(connection: apsw.Connection) -> int:

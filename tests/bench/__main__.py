@@ -6,7 +6,17 @@ import time
 
 from appliance import config
 from appliance.gateway.gateway import Gateway
-from tests.bench import embedding, footprint, gateway, ingestion, retrieval
+from tests.bench import (
+    embedding,
+    footprint,
+    gateway,
+    ingestion,
+    kv_slots,
+    prefix,
+    quoting,
+    retrieval,
+    streams,
+)
 from tests.bench.models import served_box
 
 
@@ -19,8 +29,12 @@ def run_retrieval() -> None:
 BENCHES = {
     "footprint": footprint.run,
     "gateway": gateway.run,
+    "streams": streams.run,
+    "prefix": prefix.run,
+    "quoting": quoting.run,
     "embedding": embedding.run,
     "ingestion": ingestion.run,
+    "kv-slots": kv_slots.run,
     "retrieval": run_retrieval,
 }
 

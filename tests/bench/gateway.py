@@ -1,6 +1,5 @@
 """What the web process costs a token: the same engine asked directly and through the API, in turns."""
 
-import json
 import statistics
 import time
 
@@ -66,12 +65,11 @@ def _measure(client: httpx2.Client, key: str, prompt: str) -> tuple[float, float
         with client.stream(
             "POST", "/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {key}"}, timeout=120
         ) as answer:
-            times = [time.perf_counter() for line in answer.iter_lines() if _is_token(line)]
+            times = [time.perf_counter() for line in answer.iter_lines() if is_token(line)]
     assert len(times) > TOKENS // 2, f"only {len(times)} tokens"
     return times[0] - began, (len(times) - 1) / (times[-1] - times[0])
 
 
-def _is_token(line: str) -> bool:
+def is_token(line: str) -> bool:
     """Whether a line of the stream carries text."""
-    event = json.loads(line[6:]) if line.startswith("data: {") else {}
-    return any(choice["delta"].get("content") for choice in event.get("choices", ()))
+    return any(choice["delta"].get("content") for choice in table.event(line).get("choices", ()))

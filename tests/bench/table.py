@@ -1,6 +1,8 @@
-"""Figures as a table: what, measured, peer, ratio, what to reach, and what limits it."""
+"""Figures as a table: what, measured, peer, ratio, what to reach, and what limits it; and reading a stream's lines."""
 
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def show(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -15,3 +17,9 @@ def show(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def _text(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def event(line: str) -> dict[str, Any]:
+    """What a line of an OpenAI stream carries; empty for comments and its end."""
+    told: dict[str, Any] = json.loads(line[6:]) if line.startswith("data: {") else {}
+    return told

@@ -18,6 +18,7 @@ LEFT_OUT = {
     "PATCH /api/v1/users/{user_id}": "may take the asking operator's own role",
     "DELETE /api/v1/users/{user_id}": "may remove the asking operator",
     "POST /api/v1/users/{user_id}/password": "ends the sessions of that person, the asking one too",
+    "POST /api/v1/models/uploads": "a size that the disk has no room for is rightly answered with 507",
     "POST /api/v1/models/{model_id}/bench": "keeps the box busy for minutes each time",
 }
 """Routes that would take the ground from under the run, each with a reason."""

@@ -67,6 +67,21 @@ def _search(alice: Visitor) -> None:
     alice.see(alice.page.locator(".hit").first)
 
 
+def _play(alice: Visitor) -> None:
+    alice.field("play.user").fill(ASKED[alice.language])
+    alice.field("play.max_tokens").fill("8")
+    alice.button("play.run").click()
+    alice.see(alice.say("play.cut"))
+    alice.page.locator(".tok").first.focus()
+    alice.see(alice.page.locator(".odds .chosen"))
+
+
+def _name_preset(alice: Visitor) -> None:
+    alice.button("play.preset_acts").click()
+    alice.pick("play.preset_save")
+    alice.see(alice.dialog)
+
+
 def _open(key: str) -> Act:
     def click(alice: Visitor) -> None:
         alice.button(key).click()
@@ -96,9 +111,14 @@ PAGES: dict[str, tuple[str, str, Act | None]] = {
     "retrieval test": ("/docs/{base}/test", "textarea", _search),
     "base settings": ("/docs/{base}/settings", "textarea", None),
     "document": ("/docs/{base}/{document}?p=1&s=0", ".paper mark", None),
+    "playground": ("/playground", ".col", _play),
+    "new preset": ("/playground", ".col", _name_preset),
     "own page": ("/me", ".rows li", None),
     "new key": ("/me", ".rows li", _open("me.new_key")),
     "models": ("/operate/models", "table", None),
+    "model import": ("/operate/models/import", ".steps", None),
+    "model": ("/operate/models/smollm2-135m-instruct", "form", None),
+    "capacity": ("/operate/capacity", "table", None),
     "people": ("/operate/users", "table", None),
     "new person": ("/operate/users", "table", _open("operate.add_user")),
     "manual": ("/help/operate", ".prose table", None),

@@ -142,12 +142,20 @@ def test_a_question_is_answered_with_sources_that_open_in_their_page(alice: Visi
     assert page.locator(".said").count() == 2
 
 
+def leave_the_sample_base(person: Visitor) -> None:
+    page = person.page
+    picker = page.locator(".picks button").first
+    expect(picker).to_have_attribute("aria-pressed", "true")
+    picker.click()
+    page.get_by_role("menuitemcheckbox", name=person.say("docs.sample_base")).click()
+    page.keyboard.press("Escape")
+    expect(picker).to_have_attribute("aria-pressed", "false")
+
+
 def test_a_file_given_to_a_chat_is_read_before_the_question_goes(alice: Visitor) -> None:
     page, language = alice.page, alice.language
     alice.go("/chat", "textarea")
-    page.locator(".picks button").first.click()
-    page.get_by_role("menuitemcheckbox", name=alice.say("docs.sample_base")).click()
-    page.keyboard.press("Escape")
+    leave_the_sample_base(alice)
     page.locator(".composer input[type=file]").set_input_files([file("card.txt", NOTE[language].encode())])
     alice.see(page.get_by_role("list", name=alice.say("chat.attached")))
     alice.ask(CARD[language])
@@ -160,9 +168,7 @@ def test_a_file_given_to_a_chat_is_read_before_the_question_goes(alice: Visitor)
 def test_an_answer_is_stopped_written_again_and_its_question_edited(alice: Visitor) -> None:
     page, language = alice.page, alice.language
     alice.go("/chat", "textarea")
-    page.locator(".picks button").first.click()
-    page.get_by_role("menuitemcheckbox", name=alice.say("docs.sample_base")).click()
-    page.keyboard.press("Escape")
+    leave_the_sample_base(alice)
     alice.see(alice.say("chat.foot_no_bases") if language == "en" else re.compile("英語だけのモデル").pattern[:6])
     alice.ask(LONG[language])
     expect(alice.answers.last.locator(".prose")).not_to_be_empty()

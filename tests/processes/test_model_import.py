@@ -13,7 +13,7 @@ from appliance import config
 from appliance.errors import HakoError
 from appliance.inference import legacy
 from appliance.inference.client import InferenceClient
-from tests.simulators import gguf, spm
+from tests.simulators import gguf, hugging_face, spm
 from tests.simulators.served import ServedBox
 
 
@@ -150,3 +150,36 @@ def test_an_adapter_changes_the_answers_as_far_as_it_is_set_to(served: ServedBox
     done(served, "adapter", "remove", "base", "wide.lora.gguf")
     assert answered() == plain
     done(served, "remove", "base", "--yes")
+
+
+def test_folders_of_onnx_models_embed_and_rerank_and_hostile_ones_are_one_sentence(
+    served: ServedBox, tmp_path: Path
+) -> None:
+    embedder, reranker = hugging_face.embedder(tmp_path / "Tiny E5"), hugging_face.reranker(tmp_path / "Ranker")
+    looked = done(served, "import", str(embedder), "--licence", "MIT", "--dry-run")
+    assert "Kind: embedding" in looked
+    assert "Dimensions: 32" in looked
+    assert "Prefix of questions: “query: ”" in looked
+    assert "Model “tiny-e5” was imported." in done(served, "import", str(embedder), "--licence", "MIT")
+    assert "there already as model “tiny-e5”" in done(served, "import", str(embedder), "--licence", "MIT")
+    assert "Model “ranker” was imported." in done(served, "import", str(reranker), "--licence", "MIT")
+    done(served, "verify", "tiny-e5")
+
+    key = {"Authorization": f"Bearer {served.api_key('bert')}"}
+    asked = {"model": "tiny-e5", "input": ["a東京", "b"]}
+    vectors = httpx2.post(f"{served.url}/v1/embeddings", json=asked, headers=key, timeout=60).json()["data"]
+    assert [len(entry["embedding"]) for entry in vectors] == [32, 32]
+    asked = {"model": "ranker", "query": "a東京", "documents": ["a東京", "b", "c が"]}
+    results = httpx2.post(f"{served.url}/v1/rerank", json=asked, headers=key, timeout=60).json()["results"]
+    assert len({result["relevance_score"] for result in results}) == 3
+
+    (reranker / "model.onnx").write_bytes(b"\x80\x04cposix\nsystem\n")
+    refused = served.hako("models", "import", str(reranker), "--licence", "x")
+    assert (refused.returncode, refused.stderr.strip().endswith("HK-MOD-021")) == (1, True)
+    assert len(refused.stderr.strip().splitlines()) == 1
+    (embedder / "tokenizer.json").unlink()
+    assert "HK-MOD-022" in served.hako("models", "import", str(embedder), "--licence", "x").stderr
+    chat = gguf.tiny_llama(tmp_path / "Chat.gguf")
+    assert "HK-BOX-003" in served.hako("models", "import", str(chat), "--licence", "x", "--kind", "embedding").stderr
+    for model in ("tiny-e5", "ranker"):
+        done(served, "remove", model, "--yes")

@@ -49,6 +49,7 @@ def safe(bob: Person) -> dict[str, str]:
         "run_id": started["run_id"],
         "session_id": bob.get("/me/sessions").get_json()["items"][0]["id"],
         "response_id": bob.post("//v1/responses", json={"model": "talker", "input": SECRET}).get_json()["id"],
+        "preset_id": bob.post("/presets", json={"name": "Bob's safe", "system": SECRET}).get_json()["id"],
         "key_id": bob.post("/me/keys", json={"name": "script"}).get_json()["item"]["id"],
     }
 

@@ -12,9 +12,11 @@ from tests.security.conftest import SECRET
 from tests.simulators.box import Person, TestBox
 from webui import routing
 
-OWNED = {"base_id", "document_id", "chat_id", "message_id", "run_id", "session_id", "key_id", "response_id"}
+OWNED = {
+    "base_id", "document_id", "chat_id", "message_id", "run_id", "session_id", "key_id", "response_id", "preset_id",
+}  # fmt: skip
 """Parameters of paths that name something of a person's."""
-NOT_OWNED = {"user_id", "model_id", "name", "digest", "number", "path"}
+NOT_OWNED = {"user_id", "model_id", "upload_id", "name", "digest", "number", "path"}
 """Those that name something of the box's: operators' routes, models, help pages, files of the front end."""
 
 QUESTION = "What is the combination of the red safe?"
@@ -107,6 +109,7 @@ def everything_is_still_there(bob: Person, safe: dict[str, str]) -> None:
     assert len(bob.get(f"/chats/{safe['chat_id']}").get_json()["messages"]) == 2
     assert safe["key_id"] in {item["id"] for item in bob.get("/me/keys").get_json()["items"]}
     assert bob.get(f"//v1/responses/{safe['response_id']}").status_code == 200
+    assert bob.get(f"/presets/{safe['preset_id']}").get_json()["system"] == SECRET
     assert bob.get("/me").status_code == 200
 
 

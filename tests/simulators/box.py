@@ -75,6 +75,7 @@ class TestBox:
             {
                 "data_dir": folder,
                 "inference": {"chat_model": "talker", "embedding_model": "embedder", "threads": 1},
+                "storage": {"media": [folder / "media"]},
                 "limits": {"upload_mb": 2, "body_mb": 1, "parse_seconds": 20},
             }
         )

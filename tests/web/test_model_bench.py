@@ -39,6 +39,18 @@ def test_an_embedding_model_is_measured_in_passages(alice_only: Person) -> None:
     assert measured["capacity"] is None
 
 
+def test_the_overview_has_every_model_measured_or_not(alice_only: Person) -> None:
+    alice_only.post("/models/talker/bench")
+    items = {item["id"]: item for item in alice_only.get("/models/bench").get_json()["items"]}
+    assert {"figures": items["talker"]["figures"], "capacity": items["talker"]["capacity"]} == (
+        alice_only.get("/models/talker/bench").get_json()
+    )
+    assert items["talker"]["capacity"]["long_tokens"] == 4000
+    assert items["embedder"] == {
+        "id": "embedder", "name": items["embedder"]["name"], "kind": "embedding", "figures": None, "capacity": None,
+    }  # fmt: skip
+
+
 def test_the_stages_are_told(alice_only: Person) -> None:
     answer = alice_only.post("/models/talker/bench", headers={"Accept": "text/event-stream"})
     frames = [frame.split("\n") for frame in answer.get_data(as_text=True).split("\n\n") if "data:" in frame]
@@ -64,6 +76,7 @@ def test_a_damaged_file_of_figures_is_as_none(alice_only: Person, box: TestBox) 
 def test_nobody_else_measures_or_looks(mallory: Person) -> None:
     assert mallory.get("/models/talker/bench").status_code == 403
     assert mallory.post("/models/talker/bench").status_code == 403
+    assert mallory.get("/models/bench").status_code == 403
 
 
 def test_a_model_that_is_not_there_can_not_be_measured(alice: Person) -> None:

@@ -132,7 +132,7 @@ def test_an_import_can_be_followed_and_a_second_one_finds_the_first(admin: Admin
 
 
 @pytest.mark.parametrize(
-    "path", ["../../etc/passwd", "/etc/../etc/passwd", "/no/such", "/tmp", "/dev/zero", "link.gguf", "pipe", "a\0b"]
+    "path", ["../../etc/passwd", "/etc/../etc/passwd", "/no/such", "/dev/zero", "link.gguf", "pipe", "a\0b"]
 )
 def test_what_is_no_ordinary_file_is_refused_with_one_sentence(admin: Admin, file: Path, path: str) -> None:
     if path == "link.gguf":
@@ -143,6 +143,17 @@ def test_what_is_no_ordinary_file_is_refused_with_one_sentence(admin: Admin, fil
         os.mkfifo(path)
     answer = admin("POST", "/models/import", json={"path": path, "licence": "x"})
     assert (answer.status_code, answer.get_json()["code"]) == (422, "HK-MOD-012")
+
+
+def test_a_folder_without_a_model_is_refused_by_what_it_lacks(admin: Admin, file: Path) -> None:
+    folder = file.with_name("empty folder")
+    folder.mkdir()
+    answer = admin("POST", "/models/import", json={"path": str(folder), "licence": "x"})
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "HK-MOD-022")
+    assert answer.get_json()["params"] == {"name": "empty folder", "file": "model.onnx"}
+    for said in ({"kind": "embedding"}, {"pooling": "cls"}, {"query_prefix": "q: "}, {"passage_prefix": ""}):
+        answer = admin("POST", "/models/import", json={"path": str(file), "licence": "x", **said})
+        assert (answer.status_code, answer.get_json()["params"]) == (400, {"field": next(iter(said))})
 
 
 def test_a_file_that_is_no_model_is_refused(admin: Admin, box: TestBox) -> None:

@@ -16,8 +16,10 @@ from webui.api import (
     model_import,
     model_requantise,
     model_settings,
+    model_uploads,
     models,
     openapi,
+    presets,
     runs,
     search,
     setup,
@@ -35,8 +37,8 @@ def blueprints() -> list[Blueprint]:
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
         ask, bases, chats, destinations, documents, help_pages, keys, me, model_adapters, model_bench,
-        model_import, model_requantise, model_settings, models, openapi, runs, search, setup, state, uploads, users,
-        vault,
+        model_import, model_requantise, model_settings, model_uploads, models, openapi, presets, runs, search, setup,
+        state, uploads, users, vault,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

@@ -1,4 +1,4 @@
-"""`/models/<id>/bench`: what a model does on this box, as measured, and how many people that serves."""
+"""`/models/<id>/bench` and `/models/bench`: what models do on this box, as measured, and how many people it serves."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -17,6 +17,17 @@ from webui.routing import Call
 api = Blueprint("model_bench", __name__)
 
 _TELL_S = 1.0
+
+
+@routing.route(api, "GET", "/models/bench", permission=Permission.MODELS_MANAGE)
+def overview(call: Call) -> dict[str, Any]:
+    """All models of the box that can be measured, each with what was measured last, or nulls."""
+    known = call.services.benchmark.all_known()
+    return {
+        "items": [
+            {"id": model.id, "name": model.name, "kind": model.kind, **_described(figures)} for model, figures in known
+        ]
+    }
 
 
 @routing.route(api, "GET", "/models/<model_id>/bench", permission=Permission.MODELS_MANAGE)

@@ -1,16 +1,22 @@
-"""`/models/import`: a model file of this machine becomes a model, for its operator on the admin socket only."""
+"""`/models/import`: a file or folder becomes a model: an upload, one on a stick, or at the box's terminal any path."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response, request
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from appliance.accounts.permissions import Permission
 from appliance.clock import monotonic
-from appliance.errors import ForbiddenError, HakoError
-from appliance.inference.importing import Imported, Incoming, Plan, Wish
+from appliance.errors import BadInputError, ForbiddenError, HakoError
+from appliance.inference.importing import Imported, Plan, Wish
+from appliance.inference.onnx_importing import FolderPlan, FolderWish, is_folder
+from appliance.inference.source import Source
 from webui import connection, routing, shapes, sse
+from webui.api import model_import_folder
+from webui.api.model_import_folder import AnyIncoming, FolderPart
+from webui.api.model_uploads import owner_of
 from webui.api.models import describe_estimate
 from webui.api.runs import described
 from webui.routing import Call
@@ -20,13 +26,19 @@ api = Blueprint("model_import", __name__)
 _TELL_S = 0.2
 
 Path = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Handle = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
-class Import(shapes.Shape):
-    """Which file, and what only a person can say of it."""
+class Import(FolderPart):
+    """Which file or folder, and what only a person can say of it."""
 
-    path: Path
+    path: Path | None = None
+    """Of this machine; on the admin socket only."""
+    upload: Handle | None = None
+    """One of one's own uploads."""
+    media: Handle | None = None
+    """A file of `/models/media`."""
     licence: shapes.Name
     source: shapes.Name | None = None
     languages: Annotated[tuple[Language, ...], Field(max_length=100)] = ()
@@ -35,43 +47,98 @@ class Import(shapes.Shape):
     engine: Literal["llama", "ctransformers"] = "llama"
     dry_run: bool = False
 
-    def wish(self) -> Wish:
-        """As the importer takes it."""
+    @model_validator(mode="after")
+    def _one_place(self) -> "Import":
+        if [self.path, self.upload, self.media].count(None) != 2:
+            raise ValueError("exactly one of path, upload, media")
+        return self
+
+    def wish(self, path: str) -> Wish:
+        """As the importer takes it. An upload is shared: its bytes are on the box's own disk already."""
+        self.demand_nothing_said()
         return Wish(
-            path=self.path,
+            path=path,
             licence=self.licence,
             source=self.source or "",
             languages=self.languages,
             name=self.name or "",
-            link=self.link,
+            link=self.link or self.upload is not None,
             engine=self.engine,
         )
+
+
+@routing.route(api, "GET", "/models/media", permission=Permission.MODELS_MANAGE)
+def list_media(call: Call) -> dict[str, Any]:
+    """The model files on sticks, and in the folders that the operator named for it, as they are now."""
+    files = call.services.models.media.files()
+    return {
+        "items": [{"id": file.id, "name": file.name, "folder": file.place, "size_bytes": file.size} for file in files],
+        "folders": [str(folder) for folder in call.services.settings.storage.media],
+    }
 
 
 @routing.route(api, "POST", "/models/import", permission=Permission.MODELS_MANAGE, body=Import)
 def bring(call: Call, body: Import) -> Response:
     """Whole, or with `Accept: text/event-stream` with its progress. Who leaves in the middle cancels the import."""
-    if call.who.via != "socket":
-        raise ForbiddenError("a path of this machine is for who works on it")
     if body.dry_run:
-        return routing.answer({"plan": _describe(call.services.models.plan(body.wish()))})
-    place = routing.box().places.take(call.who.name)
+        return routing.answer({"plan": _describe(_planned(call, body))})
+    place = routing.place(call)
     try:
-        incoming = call.services.models.begin(body.wish())
+        incoming = _begun(call, body)
     except BaseException:
         place.close()
         raise
     if "text/event-stream" in request.headers.get("Accept", ""):
-        frames = sse.frames(_told(call, incoming), connection.watcher(request.environ))
+        frames = sse.frames(_told(call, body, incoming), connection.watcher(request.environ))
         return sse.response(frames, incoming.close, place.close)
     with place, incoming:
         for _done in incoming.copy():
             pass
-        result = _finish(call, incoming)
+        result = _finish(call, body, incoming)
         return routing.answer(result, 200 if result["already_there"] else 201)
 
 
-def _told(call: Call, incoming: Incoming) -> Iterator[sse.Event | None]:
+def _planned(call: Call, body: Import) -> Plan | FolderPlan:
+    models = call.services.models
+    if folder := _folder(call, body):
+        return models.plan_folder(folder)
+    return models.plan(*_file(call, body))
+
+
+def _begun(call: Call, body: Import) -> AnyIncoming:
+    models = call.services.models
+    if folder := _folder(call, body):
+        return models.begin_folder(folder)
+    return models.begin(*_file(call, body))
+
+
+def _folder(call: Call, body: Import) -> FolderWish | None:
+    """What is wished for a folder, if the body's path is one."""
+    if body.path is None:
+        return None
+    if call.who.via != "socket":
+        raise ForbiddenError("a path of this machine is for who works on it")
+    if not is_folder(body.path):
+        return None
+    if body.engine != "llama":
+        raise BadInputError("not for folders", field="engine")
+    return body.folder_wish(body.path, body.licence, body.source or "", body.languages, body.name or "", link=body.link)
+
+
+def _file(call: Call, body: Import) -> tuple[Wish, Source | None]:
+    """The file that the body names, open unless it is a path."""
+    models = call.services.models
+    if body.path is not None:
+        return body.wish(body.path), None
+    if body.link:
+        raise BadInputError(field="link")
+    if body.upload is not None:
+        upload = models.uploads.get(owner_of(call), body.upload)
+        return body.wish(str(models.uploads.file(upload))), models.uploads.opened(upload)
+    return body.wish(""), models.media.opened(body.media or "")
+
+
+def _told(call: Call, body: Import, incoming: AnyIncoming) -> Iterator[sse.Event | None]:
     yield sse.Event("plan", _describe(incoming.plan))
     due = 0.0
     try:
@@ -79,14 +146,17 @@ def _told(call: Call, incoming: Incoming) -> Iterator[sse.Event | None]:
             now = monotonic()
             yield sse.Event("progress", {"done": done, "total": incoming.plan.size}) if now >= due else None
             due = now + _TELL_S if now >= due else due
-        yield sse.Event("done", _finish(call, incoming))
+        yield sse.Event("done", _finish(call, body, incoming))
     except HakoError as error:
         yield sse.Event("error", described(error, call.language))
 
 
-def _finish(call: Call, incoming: Incoming) -> dict[str, Any]:
+def _finish(call: Call, body: Import, incoming: AnyIncoming) -> dict[str, Any]:
     imported: Imported = incoming.finish()
     manifest = imported.manifest
+    if body.upload is not None:
+        with contextlib.suppress(HakoError):  # dropped meanwhile; the model has its bytes
+            call.services.models.uploads.drop(owner_of(call), body.upload)
     if imported.is_new:
         digest = manifest.files[manifest.entry].sha256
         call.services.audit.record(
@@ -95,11 +165,14 @@ def _finish(call: Call, incoming: Incoming) -> dict[str, Any]:
     return {"model": manifest.id, "name": manifest.name, "already_there": not imported.is_new}
 
 
-def _describe(plan: Plan) -> dict[str, Any]:
+def _describe(plan: Plan | FolderPlan) -> dict[str, Any]:
+    if isinstance(plan, FolderPlan):
+        return model_import_folder.describe(plan)
     header = plan.header
     return {
         "model": plan.model,
         "name": plan.name,
+        "kind": "chat",
         "architecture": header.architecture,
         "vocabulary": header.vocabulary,
         "parameters": header.parameters,

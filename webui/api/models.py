@@ -55,6 +55,14 @@ def verify(call: Call, model_id: str) -> dict[str, Any]:
     return {"files": len(manifest.files), "size_bytes": manifest.size}
 
 
+@routing.route(api, "POST", "/models/<model_id>/renew", permission=Permission.MODELS_MANAGE)
+def renew(call: Call, model_id: str) -> dict[str, Any]:
+    """Checks the files as `verify` does, and records anew, at the next load, what the model answers."""
+    had_record = call.services.models.renew(model_id)
+    call.services.audit.record(call.who.name, "model-golden-renewed", model_id)
+    return {"had_record": had_record}
+
+
 @routing.route(api, "DELETE", "/models/<model_id>", permission=Permission.MODELS_MANAGE)
 def remove(call: Call, model_id: str) -> None:
     call.services.models.remove(model_id)

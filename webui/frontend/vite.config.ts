@@ -2,17 +2,20 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
-import { ofApp } from './src/lib/locale-keys'
+import { ofApp, type Room } from './src/lib/locale-keys'
 
 // The oldest browsers that closed networks keep (UI.md 10).
 const floor = ['chrome114', 'firefox128', 'safari17']
 
-// A fifth of the sentences are the server's own; no browser needs to load them.
+// A fifth of the sentences are the server's own; no browser needs to load them. `ja.json?room=play` has one room's.
 const sentencesOfApp: Plugin = {
   name: 'sentences-of-app',
   enforce: 'pre',
   transform(code, id) {
-    return /\/locales\/(ja|en)\.json$/.test(id) ? JSON.stringify(ofApp(JSON.parse(code))) : null
+    const asked = /\/locales\/(?:ja|en)\.json(?:\?room=([a-z]+))?$/.exec(id)
+    if (!asked) return null
+    const sentences = JSON.stringify(ofApp(JSON.parse(code), asked[1] as Room | undefined))
+    return asked[1] ? `export default ${sentences}` : sentences // with a query it counts as script, not as JSON
   },
 }
 

@@ -46,6 +46,8 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     parameters.n_threads_http = 2 * spec.parallel + 4
     parameters.cache_ram_mib = 0  # its default of 8 GiB makes a child grow with every request
     parameters.fit_params = False
+    if spec.slots:
+        parameters.slot_save_path = spec.slots + "/"
     if spec.template:
         parameters.chat_template = spec.template
     if spec.adapter:

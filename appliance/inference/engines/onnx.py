@@ -26,7 +26,7 @@ class OnnxEngine:
         self._tokenizer = Tokenizer(spec.file.parent / "sentencepiece.model")
         session = Session(spec)
         if spec.kind == "embedding":
-            self._embedder = Embedder(session, self._tokenizer, spec.context)
+            self._embedder = Embedder(session, self._tokenizer, spec.context, first=spec.pooling == "cls")
             self._embedder.embed(["warm up"], truncate=True)
         else:
             self._reranker = Reranker(session, self._tokenizer, spec.context)

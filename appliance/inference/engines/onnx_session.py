@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from appliance.inference.engine import EngineLoadError, EngineSpec
 from appliance.inference.engines.xlmr import PAD
+from appliance.inference.onnx_roles import output
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 _TOKENS_PER_RUN = 1024
 """Padded tokens in one run. More is no faster on a CPU, and attention needs memory by the square."""
-_LOGITS = "logits"
 
 
 class Session:
@@ -30,7 +30,7 @@ class Session:
         give_back_memory()  # the file that was read in, beside what was made of it
         self._inputs = frozenset(value.name for value in self._session.get_inputs())
         outputs = [value.name for value in self._session.get_outputs()]
-        self._output = _LOGITS if _LOGITS in outputs else outputs[0]
+        self._output = output(outputs, "embedding" if spec.kind == "embedding" else "reranker")
 
     @property
     def provider(self) -> str:

@@ -198,7 +198,7 @@ def test_the_recipe_ends_in_a_model_that_gives_the_recorded_vectors(
 ) -> None:
     lines = build(e5)
     assert lines[-1].startswith("embedder: cosine 0.99") or lines[-1].startswith("embedder: cosine 1.0")
-    assert names(out / "embedder") == ["model.json", "model.onnx", "sentencepiece.model"]
+    assert names(out / "embedder") == ["model.json", "model.onnx", "reference.json", "sentencepiece.model"]
 
 
 def test_a_model_with_other_vectors_is_not_kept(

@@ -268,7 +268,7 @@ def test_what_the_child_refuses_is_one_error_with_the_files_name(
     write(path)
     with pytest.raises(ModelFileError) as caught:
         looked_at(path)
-    assert caught.value.params == {"name": "bad.gguf"}
+    assert caught.value.params["name"] == "bad.gguf"
     assert "ended" not in caught.value.detail
 
 

@@ -140,7 +140,7 @@ def test_the_same_bytes_are_said_to_be_there_already(importer: Importer, setting
     ],
 )
 def test_a_name_becomes_an_id_that_is_safe(importer: Importer, name: str, model: str) -> None:
-    assert importer._free_id(Path(name).stem) == model
+    assert importer.free_id(Path(name).stem) == model
 
 
 def test_ids_are_unique(importer: Importer, tmp_path: Path) -> None:

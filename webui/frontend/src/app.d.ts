@@ -1,2 +1,12 @@
 /// <reference types="svelte" />
 /// <reference types="vite/client" />
+
+// One room's sentences of a catalogue; see vite.config.ts. A pattern may hold one `*` only, so each room has its own.
+declare module '*.json?room=play' {
+  const sentences: Record<string, string>
+  export default sentences
+}
+declare module '*.json?room=operate' {
+  const sentences: Record<string, string>
+  export default sentences
+}

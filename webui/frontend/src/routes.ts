@@ -1,11 +1,19 @@
 // All addresses of the app. Chat comes with the first load; the other rooms when somebody goes there.
 import ChatPage from './features/chat/ChatPage.svelte'
+import { learn } from './lib/i18n.svelte'
+import type { Room } from './lib/locale-keys'
 import type { Page, Route } from './lib/router.svelte'
 
-const rooms = import.meta.glob<Page>('./features/{docs,me,operate,help}/*Page.svelte', { import: 'default' })
+const rooms = import.meta.glob<Page>('./features/{docs,playground,me,operate,help}/*Page.svelte', { import: 'default' })
 
 function lazy(name: string): () => Promise<Page> {
   return rooms[`./features/${name}.svelte`] ?? (() => Promise.reject(new Error(`no page ${name}`)))
+}
+
+/** A page whose room's sentences come with it. */
+function late(room: Room, name: string): () => Promise<Page> {
+  const page = lazy(name)
+  return async () => (await Promise.all([page(), learn(room)]))[0]
 }
 
 export const routes: Route[] = [
@@ -17,10 +25,14 @@ export const routes: Route[] = [
   { pattern: '/docs/{base}/test', page: lazy('docs/BasePage') },
   { pattern: '/docs/{base}/settings', page: lazy('docs/BasePage') },
   { pattern: '/docs/{base}/{doc}', page: lazy('docs/DocumentPage') },
+  { pattern: '/playground', page: late('play', 'playground/PlaygroundPage') },
   { pattern: '/me', page: lazy('me/MePage') },
-  { pattern: '/operate', page: lazy('operate/ModelsPage') },
-  { pattern: '/operate/models', page: lazy('operate/ModelsPage') },
-  { pattern: '/operate/users', page: lazy('operate/UsersPage') },
+  { pattern: '/operate', page: late('operate', 'operate/ModelsPage') },
+  { pattern: '/operate/models', page: late('operate', 'operate/ModelsPage') },
+  { pattern: '/operate/models/import', page: late('operate', 'operate/ModelImportPage') },
+  { pattern: '/operate/models/{id}', page: late('operate', 'operate/ModelPage') },
+  { pattern: '/operate/capacity', page: late('operate', 'operate/CapacityPage') },
+  { pattern: '/operate/users', page: late('operate', 'operate/UsersPage') },
   { pattern: '/help', page: lazy('help/HelpPage') },
   { pattern: '/help/{page}', page: lazy('help/HelpPage') },
 ]

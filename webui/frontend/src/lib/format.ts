@@ -15,6 +15,11 @@ export function number(value: number, digits = 0): string {
   return made(`n${digits}`, (l) => new Intl.NumberFormat(l, { minimumFractionDigits: digits, maximumFractionDigits: digits })).format(value)
 }
 
+/** 1.3億 / 135M */
+export function compact(value: number): string {
+  return made('c', (l) => new Intl.NumberFormat(l === 'ja-JP' ? l : 'en', { notation: 'compact', maximumSignificantDigits: 3 })).format(value)
+}
+
 /** 1.8 GB, 420 KB: decimal units, one digit below ten. */
 export function bytes(value: number): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB']

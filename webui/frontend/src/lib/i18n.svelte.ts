@@ -2,16 +2,22 @@
 import type en from '../../../locales/en.json'
 import type ja from '../../../locales/ja.json'
 import type { Language } from './api/types'
-import type { ServerKey } from './locale-keys'
+import type { Room, ServerKey } from './locale-keys'
 import { fill } from './sentence'
 
 export type Key = Exclude<keyof typeof en & keyof typeof ja, ServerKey>
 type Values = Record<string, string | number>
 
-const load: Record<Language, () => Promise<{ default: Record<string, string> }>> = {
+type Load = Record<Language, () => Promise<{ default: Record<string, string> }>>
+const load: Load = {
   ja: () => import('../../../locales/ja.json'),
   en: () => import('../../../locales/en.json'),
 }
+const rooms: Record<Room, Load> = {
+  play: { ja: () => import('../../../locales/ja.json?room=play'), en: () => import('../../../locales/en.json?room=play') },
+  operate: { ja: () => import('../../../locales/ja.json?room=operate'), en: () => import('../../../locales/en.json?room=operate') },
+}
+const learned = new Set<Room>()
 
 const current = $state<{ language: Language; sentences: Record<string, string> }>({ language: 'ja', sentences: {} })
 
@@ -19,10 +25,20 @@ export const language = (): Language => current.language
 
 /** Load a language and switch to it at once, everywhere. */
 export async function speak(wanted: Language): Promise<void> {
-  const { default: sentences } = await load[wanted]()
+  current.sentences = await catalogue(wanted)
   current.language = wanted
-  current.sentences = sentences
   document.documentElement.lang = wanted
+}
+
+/** The sentences of a room that aren't there from the start; before its page is shown. */
+export async function learn(room: Room): Promise<void> {
+  learned.add(room)
+  current.sentences = await catalogue(current.language)
+}
+
+async function catalogue(wanted: Language): Promise<Record<string, string>> {
+  const parts = await Promise.all([load[wanted](), ...[...learned].map((room) => rooms[room][wanted]())])
+  return Object.assign({}, ...parts.map(({ default: sentences }) => sentences)) as Record<string, string>
 }
 
 /** The sentence of a key; `{name}` is filled from `values`, numbers in the reader's way of writing. */

@@ -20,7 +20,8 @@ export class ApiError extends Error {
   }
 }
 
-const offline = () => new ApiError(0, 'HK-NET-001', t('ui.offline'))
+/** No answer from the box. */
+export const offline = () => new ApiError(0, 'HK-NET-001', t('ui.offline'))
 
 /** The error that a response carries as `application/problem+json`. */
 export function problem(status: number, body: unknown): ApiError {
@@ -51,17 +52,22 @@ function lockedOut(status: number): void {
 
 const API = '/api/v1'
 
-export async function open(path: string, init: RequestInit = {}): Promise<Response> {
+export function open(path: string, init: RequestInit = {}): Promise<Response> {
+  return openAt(API + path, init)
+}
+
+/** As `open`, anywhere on the box; `unwrap` makes a problem of another dialect's error. */
+export async function openAt(address: string, init: RequestInit, unwrap = (body: unknown): unknown => body): Promise<Response> {
   let response: Response
   try {
-    response = await fetch(API + path, { credentials: 'same-origin', ...init })
+    response = await fetch(address, { credentials: 'same-origin', ...init })
   } catch (error) {
     if (init.signal?.aborted) throw error
     throw offline()
   }
   if (response.ok) return response
   const body: unknown = await response.json().catch(() => null)
-  const failure = problem(response.status, body)
+  const failure = problem(response.status, unwrap(body))
   if (failure.code !== 'HK-AUTH-002') lockedOut(response.status)
   throw failure
 }

@@ -1,17 +1,17 @@
 // Server-sent events over fetch: a parser, and a reader that goes on where it was after a lost connection.
-import { ApiError, open } from './client'
+import { ApiError, offline, open, problem } from './client'
 
 export type ServerEvent = { id: string; event: string; data: string }
 
-/** Feed it text as it comes; it returns the events that are complete. */
-export function eventParser(): (text: string) => ServerEvent[] {
+/** Feed it text as it comes; it returns the events that are complete. Comments are told apart from them. */
+export function eventParser(onComment?: (text: string) => void): (text: string) => ServerEvent[] {
   let rest = ''
   let pending: ServerEvent = { id: '', event: '', data: '' }
   let lines: string[] = []
 
   const field = (line: string) => {
     const colon = line.indexOf(':')
-    if (colon === 0) return
+    if (colon === 0) return onComment?.(line.slice(1).trim())
     const name = colon < 0 ? line : line.slice(0, colon)
     const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '')
     if (name === 'data') lines.push(value)
@@ -79,11 +79,29 @@ export async function readRun(where: string, { signal, onEvent, onLost, stillRun
   }
 }
 
-async function* events(response: Response): AsyncGenerator<ServerEvent> {
+/** Ask for something that tells its progress in events; resolves with what `done` says. Leaving cancels it. */
+export async function follow<T>(where: string, body: unknown, onEvent: (kind: string, data: unknown) => void, signal: AbortSignal): Promise<T> {
+  const headers = { Accept: 'text/event-stream', 'Content-Type': 'application/json' }
+  const response = await open(where, { method: 'POST', headers, body: JSON.stringify(body), signal })
+  try {
+    for await (const { event, data } of events(response)) {
+      const said: unknown = JSON.parse(data)
+      if (event === 'done') return said as T
+      if (event === 'error') throw problem(422, said)
+      onEvent(event, said)
+    }
+  } catch (error) {
+    if (signal.aborted || error instanceof ApiError) throw error
+  }
+  throw offline() // the line broke before the end
+}
+
+/** The events of one answer, to its end. */
+export async function* events(response: Response, onComment?: (text: string) => void): AsyncGenerator<ServerEvent> {
   if (!response.body) return
   const reader = response.body.getReader()
   const decoder = new TextDecoder()
-  const parse = eventParser()
+  const parse = eventParser(onComment)
   try {
     for (;;) {
       const { done, value } = await reader.read()

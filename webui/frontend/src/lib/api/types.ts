@@ -29,7 +29,7 @@ export type BoxState = {
 export type Model = {
   id: string
   name: string
-  kind: 'chat' | 'embedding'
+  kind: 'chat' | 'embedding' | 'reranker'
   engine: string
   state: 'loaded' | 'loading' | 'idle' | 'failed' | 'quarantined'
   languages: string[]
@@ -47,6 +47,8 @@ export type Model = {
   provider: string | null
   /** other names that programs may call it by */
   aliases: string[]
+  /** how many weights it has; 0 where nobody said */
+  parameters: number
 }
 /** the memory a model takes or would take on this box */
 export type MemoryEstimate = {
@@ -94,7 +96,50 @@ export type RunningModel = {
   answered: number
   wait_s: number | null
 }
-export type ModelDetail = Model & { estimate: MemoryEstimate | null }
+/** a model file that a browser sends in pieces; `modified` in ms since the epoch */
+export type ModelUpload = { id: string; name: string; size: number; modified: number; received: number; piece_bytes: number }
+/** a model file on a stick or in a folder of the box */
+export type MediumFile = { id: string; name: string; folder: string; size_bytes: number }
+export type Media = List<MediumFile> & { folders: string[] }
+/** what an import would make of a file */
+export type ModelPlan = {
+  model: string
+  name: string
+  architecture: string
+  parameters: number
+  quantization: string
+  context: number
+  languages: string[]
+  stated_licence: string
+  chat_template: boolean
+  size_bytes: number
+  estimate: MemoryEstimate
+}
+export type ImportedModel = { model: string; name: string; already_there: boolean }
+export type ModelDetail = Model & { files: { name: string; size: number; sha256: string }[]; estimate: MemoryEstimate | null }
+/** speeds per second, as measured on this box; 0 where its kind has none */
+export type Figures = {
+  measured_at: number
+  read_per_s: number
+  write_per_s: number
+  together: number
+  together_per_s: number
+  passages_per_s: number
+}
+/** what the figures mean for people, and what was taken for that */
+export type Capacity = {
+  people: number
+  at_once: number
+  each_per_s: number
+  long_wait_s: number
+  question_tokens: number
+  answer_tokens: number
+  every_s: number
+  long_tokens: number
+  busy_share: number
+}
+export type Measured = { figures: Figures | null; capacity: Capacity | null }
+export type MeasuredModel = Measured & { id: string; name: string; kind: 'chat' | 'embedding' }
 
 export type Verdict = 'answer' | 'perhaps' | 'none'
 export type AnswerMode = 'generated' | 'extractive' | 'chat'

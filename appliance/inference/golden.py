@@ -1,0 +1,209 @@
+"""The golden check: a model that doesn't answer as it once did here is not served.
+
+What it answered is kept in `golden.json` beside its files, for each engine build, kind of CPU and provider, because
+these change the last digits. Where one of them or the files are new, there is nothing to compare with to the digit:
+then the last record counts for gross changes, and so does `reference.json`, which comes with the starter models and
+holds what an engine of another make answers.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from appliance import clock, durable, logs
+from appliance.errors import DiskFullError, ModelChangedError
+from appliance.inference import golden_questions, golden_results
+from appliance.inference.engine import EngineSpec, Loaded
+from appliance.inference.golden_results import ChatResult, EmbeddingResult, Result
+from appliance.inference.manifest import Manifest
+from appliance.inference.transport import ChildConnection
+from appliance.machine import cpu
+
+log = logs.get(__name__)
+
+FILE_NAME: Final = "golden.json"
+REFERENCE: Final = "reference.json"
+_LONGEST: Final = 4 << 20
+_MOST_RECORDS: Final = 8
+_REFERENCE_COSINE: Final = 0.99
+"""Between a vector of an int8 model and that of its original; another CPU costs a little more."""
+
+_DISTRIBUTIONS: Final = {
+    "llama": ("xllamacpp",),
+    "onnx": ("onnxruntime", "onnxruntime-gpu"),
+    "ctransformers": ("ctransformers",),
+}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Surroundings(_Part):
+    """What must be the same for answers to be the same to the digit."""
+
+    engine: str
+    """Package, version, and the digest of its native libraries: a build for this very CPU has the same version."""
+    cpu: str
+    provider: str
+    files: str
+    """Digest over the digests of the model's files."""
+    adapter: str = ""
+    """LoRA adapter with digest and strength; none where it is empty."""
+
+
+class Record(_Part):
+    """What was answered under them."""
+
+    under: Surroundings
+    result: Result
+
+
+class _Records(_Part):
+    format: Literal[1] = 1
+    records: tuple[Record, ...] = ()
+    """In the order in which they were made, at most one for the same surroundings."""
+
+
+_Known = tuple[Record, ...]
+
+
+class _ReferenceVector(_Part):
+    text: str
+    vector: tuple[float, ...]
+
+
+class _Reference(_Part):
+    texts: tuple[_ReferenceVector, ...] = ()
+    perplexity: float | None = None
+
+
+def check(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> None:
+    """Put the fixed questions to a child that is ready and compare; the first time, record.
+
+    Raises:
+        ModelChangedError: other answers than before, or such as no sound model gives.
+        ModelFailedError: it died over them.
+    """
+    began = clock.monotonic()
+    folder = Path(spec.folder)
+    under = surroundings(manifest, spec, loaded)
+    known = _read(folder, manifest)
+    same = next((record for record in known if record.under == under), None)
+    with ChildConnection(Path(spec.socket), spec.api_key, manifest.name) as connection:
+        result = golden_questions.ask(connection, manifest, thoroughly=same is None)
+        if result is None:
+            log.info("golden_not_asked", model=manifest.id, why="context")
+            return
+        _demand(manifest, result.flaw())
+        if same is not None:
+            _demand(manifest, golden_results.difference(result, same.result, loose=False))
+        else:
+            _demand_likeness(connection, manifest, folder, under, result, known)
+    if same is None:
+        _write(folder, manifest, (*known, Record(under=under, result=result)))
+    seconds = round(clock.monotonic() - began, 2)
+    log.info("golden_ok", model=manifest.id, how="recorded" if same is None else "same", seconds=seconds)
+
+
+def renew(folder: Path) -> bool:
+    """Forget what was recorded, so that the next load records anew; whether there was anything."""
+    path = folder / FILE_NAME
+    there = path.exists()
+    path.unlink(missing_ok=True)
+    return there
+
+
+def surroundings(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> Surroundings:
+    """Those of a child that runs."""
+    adapter = ""
+    if spec.adapter:
+        adapter = f"{spec.adapter} {manifest.files[spec.adapter].sha256} {spec.adapter_scale}"
+    own = sorted((name, file.sha256) for name, file in manifest.files.items() if name not in manifest.adapters)
+    files = _digest(f"{name} {digest}" for name, digest in own)
+    return Surroundings(
+        engine=_build(manifest.engine), cpu=cpu.kind(), provider=loaded.provider, files=files, adapter=adapter
+    )
+
+
+def _build(engine: str) -> str:
+    for name in _DISTRIBUTIONS.get(engine, ()):
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        native = sorted(f"{f} {f.hash.value}" for f in distribution.files or () if f.hash and ".so" in f.name)
+        return f"{name} {distribution.version} {_digest(native)}"
+    return engine
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+
+def _demand(manifest: Manifest, reason: str) -> None:
+    if reason:
+        log.error("golden_differs", model=manifest.id, how=reason)
+        raise ModelChangedError(reason, name=manifest.id)
+
+
+def _demand_likeness(
+    connection: ChildConnection, manifest: Manifest, folder: Path, under: Surroundings, result: Result, known: _Known
+) -> None:
+    """The loose comparisons, where there is no record under the same surroundings."""
+    # An adapter is meant to change the answers: the plain model's are no measure for it.
+    alike = [record for record in known if record.under.adapter == under.adapter]
+    if alike:
+        _demand(manifest, golden_results.difference(result, alike[-1].result, loose=True))
+    if not under.adapter and (reference := _reference(folder, manifest)):
+        _demand(manifest, _unlike(connection, reference, result))
+
+
+def _unlike(connection: ChildConnection, reference: _Reference, result: Result) -> str:
+    if isinstance(result, ChatResult) and result.perplexity is not None and reference.perplexity is not None:
+        return golden_results.worse_perplexity(result.perplexity, reference.perplexity)
+    if isinstance(result, EmbeddingResult) and reference.texts:
+        vectors = golden_questions.embed(connection, tuple(entry.text for entry in reference.texts))
+        return golden_results.farther(vectors, [entry.vector for entry in reference.texts], _REFERENCE_COSINE)
+    return ""
+
+
+def _read(folder: Path, manifest: Manifest) -> _Known:
+    content = _content(folder / FILE_NAME, manifest)
+    try:
+        return _Records.model_validate_json(content).records if content else ()
+    except ValidationError as error:  # of a later release, or damaged
+        log.warning("golden_unreadable", model=manifest.id, problems=error.error_count())
+        return ()
+
+
+def _reference(folder: Path, manifest: Manifest) -> _Reference | None:
+    content = _content(folder / REFERENCE, manifest)
+    try:
+        return _Reference.model_validate_json(content) if content else None
+    except ValidationError as error:
+        log.warning("reference_unreadable", model=manifest.id, problems=error.error_count())
+        return None
+
+
+def _content(path: Path, manifest: Manifest) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LONGEST)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        log.warning("golden_unreadable", model=manifest.id, reason=error.strerror)
+        return b""
+
+
+def _write(folder: Path, manifest: Manifest, records: _Known) -> None:
+    content = _Records(records=records[-_MOST_RECORDS:]).model_dump_json().encode() + b"\n"
+    try:
+        durable.replace(folder / FILE_NAME, content)
+    except (OSError, DiskFullError) as error:  # e.g. a store that is only read; the next load records again
+        log.warning("golden_not_recorded", model=manifest.id, kind=type(error).__name__)

@@ -1,0 +1,158 @@
+"""The playground in headless Chromium: two models side by side, probabilities by mouse and keys, presets as files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, expect
+
+from tests.e2e.browser import Visitor, add_person, texts
+from tests.simulators.served import ServedBox
+
+pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(400)]
+
+PROMPT = {"ja": "海について書いてください。", "en": "Write about the sea."}
+LONG = {"ja": "海についての長い物語を書いてください。", "en": "Write a very long story about the sea."}
+RULE = {"ja": "短く書いてください。", "en": "Be brief."}
+
+
+def test_one_prompt_is_answered_in_two_columns_with_counts_and_probabilities(alice: Visitor) -> None:
+    page, language = alice.page, alice.language
+    alice.go("/chat", "textarea")
+    alice.link("nav.playground").click()
+    alice.see(page.locator(".col"))
+    alice.look()
+    alice.button("play.compare").click()
+    columns = page.locator(".col")
+    expect(columns).to_have_count(2)
+    alice.field("play.system").fill(RULE[language])
+    alice.field("play.user").fill(PROMPT[language])
+    alice.field("play.max_tokens").fill("12")
+    alice.field("play.temperature").fill("0")
+    alice.field("play.user").press("Control+Enter")
+    for column in columns.all():
+        alice.see(column.get_by_text(alice.say("play.cut")))
+        figures = texts(column.locator("dd"))
+        assert figures[1] == alice.say("play.tokens", n=12)
+        assert all(figure != "–" for figure in figures)
+    said = [texts(column.locator(".tok")) for column in columns.all()]
+    assert said[0] == said[1]  # the same model without chance
+
+    tokens, odds = columns.first.locator(".tok"), columns.first.locator(".odds")
+    tokens.nth(1).hover()
+    alice.see(odds.locator(".chosen"))
+    by_mouse = odds.inner_text()
+    page.mouse.move(0, 0)
+    expect(odds.locator(".chosen")).to_have_count(0)
+    tokens.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(tokens.nth(1)).to_be_focused()
+    assert odds.inner_text() == by_mouse
+    expect(odds.locator("tbody tr")).not_to_have_count(1)
+    alice.look()
+
+    alice.button("play.remove").click()
+    expect(columns).to_have_count(1)
+
+
+def test_an_answer_is_stopped_and_a_wrong_parameter_is_said_beside_its_field(alice: Visitor) -> None:
+    page = alice.page
+    alice.go("/playground", ".col")
+    alice.field("play.user").fill(LONG[alice.language])
+    alice.field("play.temperature").fill("9")
+    alice.button("play.run").click()
+    alice.see(alice.say("play.wrong"))
+    alice.see(alice.say("play.range", least="0", most="2"))
+    expect(page.locator(".tok")).to_have_count(0)
+    alice.field("play.temperature").fill("")
+    alice.field("play.schema").fill("{")
+    alice.see(alice.say("play.schema_fault"))
+    alice.field("play.schema").fill("")
+    alice.button("play.run").click()
+    alice.see(page.locator(".tok").nth(3))
+    alice.button("play.stop_all").click()
+    alice.see(alice.say("play.stopped"))
+    alice.button("play.run").click()
+    alice.see(page.locator(".tok").nth(3))
+    page.keyboard.press("Escape")
+    alice.see(alice.say("play.stopped"))
+    alice.see(alice.button("play.run"))
+
+
+def test_a_refusal_of_the_box_is_a_sentence_in_its_column(alice: Visitor) -> None:
+    alice.expects(400)
+    alice.go("/playground", ".col")
+    alice.field("play.user").fill(PROMPT[alice.language])
+    alice.field("play.schema").fill('{"type": "string", "pattern": "a+"}')
+    alice.button("play.run").click()
+    alice.see(alice.page.locator(".col").get_by_text("HK-BOX-003"))
+    alice.see(alice.say("play.failed"))
+
+
+def test_what_a_model_writes_stays_text(alice: Visitor) -> None:
+    page = alice.page
+    markup = "<img src=x onerror=alert(1)>"
+    chunk = {"choices": [{"index": 0, "delta": {"content": markup}, "finish_reason": "stop"}]}
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(
+        status=200, content_type="text/event-stream", body=f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"
+    ))  # fmt: skip
+    alice.go("/playground", ".col")
+    alice.field("play.user").fill("x")
+    alice.button("play.run").click()
+    expect(page.locator(".plain")).to_have_text(markup)
+    assert page.locator(".plain img").count() == 0
+
+
+def test_a_preset_is_kept_shared_exported_and_taken_in_by_bob(
+    alice: Visitor, browser: Browser, served: ServedBox, tmp_path: Path
+) -> None:
+    page, language = alice.page, alice.language
+    name = f"Brief {language}"
+    alice.go("/playground", ".col")
+    alice.field("play.system").fill(RULE[language])
+    alice.field("play.top_k").fill("5")
+    alice.field("play.stop").fill("END\\n")
+    alice.button("play.preset_acts").click()
+    alice.pick("play.preset_save")
+    alice.field("play.preset_name", alice.dialog).fill(name)
+    alice.dialog.get_by_role("checkbox").check()
+    alice.button("ui.save", alice.dialog).click()
+    alice.see(alice.say("play.preset_saved", name=name))
+    alice.button("play.preset_acts").click()
+    with page.expect_download() as download:
+        alice.pick("play.preset_export")
+    file = tmp_path / "preset.json"
+    download.value.save_as(file)
+    assert json.loads(file.read_text("utf-8")) == {
+        "format": "hako-preset",
+        "version": 1,
+        "name": name,
+        "system": RULE[language],
+        "sampling": {"top_k": 5, "stop": ["END\n"]},
+    }
+
+    add_person(served, f"play-{language}", "Bob", language, "member")
+    with Visitor(browser, served, language) as bob:
+        bob.sign_in(f"play-{language}")
+        bob.see(bob.page.locator("#main"))
+        bob.go("/playground", ".col")
+        bob.field("play.preset").select_option(label=name)
+        expect(bob.field("play.system")).to_have_value(RULE[language])
+        expect(bob.field("play.top_k")).to_have_value("5")
+        bob.button("play.preset_acts").click()
+        assert bob.page.get_by_role("menuitem", name=bob.say("play.preset_delete"), exact=True).count() == 0
+        bob.page.keyboard.press("Escape")
+        picker = bob.page.locator("input[type=file]")
+        broken: FilePayload = {"name": "no.json", "mimeType": "application/json", "buffer": b"{"}
+        picker.set_input_files([broken])
+        bob.see(bob.say("play.file_fault"))
+        own = json.loads(file.read_text("utf-8")) | {"name": f"Bob's {language}"}
+        picker.set_input_files([{**broken, "buffer": json.dumps(own).encode()}])
+        bob.see(bob.say("play.preset_taken", name=own["name"]))
+        expect(bob.field("play.stop")).to_have_value("END\\n")
+
+    alice.button("play.preset_acts").click()
+    alice.pick("play.preset_delete")
+    alice.see(alice.say("play.preset_delete_shared"))
+    alice.button("play.preset_delete_act", alice.dialog).click()
+    alice.see(alice.say("play.preset_deleted", name=name))

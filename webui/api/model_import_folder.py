@@ -1,0 +1,73 @@
+"""Imports of ONNX models' folders for `/models/import`: what may be said of one, and how a plan is described."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, StringConstraints
+
+from appliance.errors import BadInputError
+from appliance.inference.importing import Incoming
+from appliance.inference.onnx_importing import FolderPlan, FolderWish, IncomingFolder
+from webui import shapes
+from webui.api.models import describe_estimate
+
+AnyIncoming = Incoming | IncomingFolder
+
+Prefix = Annotated[str, StringConstraints(max_length=200), AfterValidator(shapes.one_line)]
+
+
+class FolderPart(shapes.Shape):
+    """What only a person can say of an embedding model or a reranker; found out where it is left out."""
+
+    kind: Literal["embedding", "reranker"] | None = None
+    pooling: Literal["mean", "cls"] | None = None
+    query_prefix: Prefix | None = None
+    passage_prefix: Prefix | None = None
+
+    def demand_nothing_said(self) -> None:
+        """Raises BadInputError if something is said that has no meaning for a chat model."""
+        for field in FolderPart.model_fields:
+            if getattr(self, field) is not None:
+                raise BadInputError("for folders of ONNX models only", field=field)
+
+    def folder_wish(
+        self, path: str, licence: str, source: str, languages: tuple[str, ...], name: str, *, link: bool
+    ) -> FolderWish:
+        """As the importer takes it."""
+        return FolderWish(
+            path=path,
+            licence=licence,
+            source=source,
+            languages=languages,
+            name=name,
+            link=link,
+            kind=self.kind,
+            pooling=self.pooling,
+            query_prefix=self.query_prefix,
+            passage_prefix=self.passage_prefix,
+        )
+
+
+def describe(plan: FolderPlan) -> dict[str, Any]:
+    """In the fields of a chat model's plan, and what is to be known of vectors beside them."""
+    header, role = plan.header, plan.role
+    return {
+        "model": plan.model,
+        "name": plan.name,
+        "kind": role.kind,
+        "architecture": plan.config.architecture,
+        "vocabulary": "SentencePiece",
+        "parameters": header.parameters,
+        "quantization": header.quantization,
+        "context": plan.config.context,
+        "languages": list(plan.languages),
+        "stated_licence": "",
+        "chat_template": False,
+        "size_bytes": plan.size,
+        "size_class": "small",
+        "estimate": describe_estimate(plan.estimate),
+        "dimensions": role.dimensions or None,
+        "pooling": plan.pooling if role.kind == "embedding" and not role.pooled else None,
+        "query_prefix": plan.query_prefix,
+        "passage_prefix": plan.passage_prefix,
+        "operators": dict(header.operators),
+    }
