@@ -69,7 +69,7 @@ class Limits(_Section):
     """Extracted text of one document."""
     parse_seconds: int = Field(120, ge=5)
     parse_memory_mb: int = Field(2048, ge=256)
-    body_mb: int = Field(8, ge=1)
+    body_mb: int = Field(16, ge=1)
     """Any request body that is not an upload."""
 
 

@@ -497,6 +497,48 @@ class ModelChangedError(HakoError):
     code, status = "HK-MOD-018", 500
 
 
+class ProjectorError(HakoError):
+    """A whole file, but no projector that lets models see, or none that the engine knows. Params: `name`."""
+
+    code, status = "HK-MOD-026", 422
+
+
+class ProjectorWidthError(HakoError):
+    """A projector for another model: its vectors are longer or shorter. Params: `name`, `model`."""
+
+    code, status = "HK-MOD-027", 422
+
+
+class NoVisionError(HakoError):
+    """Pictures for a model that can't see. Params: `name`."""
+
+    code, status = "HK-MOD-028", 400
+
+
+class PictureError(HakoError):
+    """No picture of a kind that is taken, or a damaged one. Params: `field`."""
+
+    code, status = "HK-MOD-029", 400
+
+
+class PictureTooLargeError(HakoError):
+    """A picture, or all of a request, over the limits. Params: `field`, `limit_mb`, `limit_mp` (megapixels)."""
+
+    code, status = "HK-MOD-030", 413
+
+
+class PictureAddressError(HakoError):
+    """A picture to be fetched from somewhere, which the box never does. Params: `field`."""
+
+    code, status = "HK-MOD-031", 400
+
+
+class TooManyPicturesError(HakoError):
+    """More pictures than one request may have. Params: `field`, `limit`."""
+
+    code, status = "HK-MOD-032", 400
+
+
 # -- bundles that come by stick
 
 
@@ -546,6 +588,24 @@ class BundleIncompleteError(HakoError):
     """A thin bundle leaves out parts that this box doesn't have. Params: `base`."""
 
     code, status = "HK-BND-009", 409
+
+
+class BundleKindError(HakoError):
+    """A bundle of a kind that this release can't take. Params: `kind`."""
+
+    code, status = "HK-BND-010", 409
+
+
+class NoPublisherError(HakoError):
+    """Nobody has said yet which publisher the box trusts."""
+
+    code, status = "HK-BND-011", 409
+
+
+class FingerprintError(HakoError):
+    """A fingerprint that was given is another one than the root's."""
+
+    code, status = "HK-BND-012", 409
 
 
 class TrustDamagedError(HakoError):

@@ -13,6 +13,7 @@ from appliance.apps.conversations import Conversations
 from appliance.apps.presets import Presets
 from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
+from appliance.bundle.taking import Bundles
 from appliance.config import Settings
 from appliance.gateway.credentials import Credentials
 from appliance.gateway.destinations import Destinations
@@ -43,6 +44,7 @@ class Stores:
     queue: Queue
     gateway: Gateway
     audit: Audit
+    bundles: Bundles
 
 
 def open_stores(settings: Settings, keys: KeysClient) -> Stores:
@@ -58,7 +60,9 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     audit = Audit(database, keys.derive("audit"))
     destinations = Destinations(settings.destinations)
     remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
-    return Stores(database, blobs, Queue(database), Gateway(settings, remote), audit)
+    queue, gateway = Queue(database), Gateway(settings, remote)
+    bundles = Bundles(settings, database, audit, queue, gateway, keys.derive("trust"))
+    return Stores(database, blobs, queue, gateway, audit, bundles)
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ class Services:
     conversations: Conversations
     responses: Responses
     presets: Presets
+    bundles: Bundles
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -143,4 +148,5 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         conversations=Conversations(chats, runs, bases, answering),
         responses=responses,
         presets=Presets(database),
+        bundles=stores.bundles,
     )

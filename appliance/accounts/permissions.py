@@ -24,6 +24,7 @@ class Permission(StrEnum):
     MODELS_MANAGE = "models-manage"
     USERS_MANAGE = "users-manage"
     BOX_MANAGE = "box-manage"
+    BUNDLES_TAKE = "bundles-take"
 
 
 _OF_ROLE: Final[dict[Role, frozenset[Permission]]] = {

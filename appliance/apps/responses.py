@@ -13,6 +13,8 @@ from appliance.storage.database import Database
 
 KEEP: Final = 1000
 """Responses of one person; the oldest go first."""
+KEEP_BYTES: Final = 256 << 20
+"""Of one person's responses together, in which there may be pictures; the oldest go first, the newest stays."""
 KEEP_S: Final = 30 * 24 * 3600
 CHAIN: Final = 200
 """Responses in a row that one conversation may have."""
@@ -57,6 +59,13 @@ class Responses:
                 "delete from responses where id in (select id from responses where user_id = ?"
                 " order by created_at desc, rowid desc limit -1 offset ?)",
                 (user_id, KEEP),
+            )
+            connection.execute(
+                "delete from responses where id in (select id from (select id,"
+                " sum(length(input) + length(answer)) over newest as size, row_number() over newest as place"
+                " from responses where user_id = ? window newest as (order by created_at desc, rowid desc))"
+                " where size > ? and place > 1)",
+                (user_id, KEEP_BYTES),
             )
 
     def get(self, user_id: str, response_id: str) -> Response:

@@ -10,6 +10,7 @@ from typing import Final
 from tuf.api.exceptions import DownloadError, LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
+import appliance
 from appliance.bundle import index as indexes
 from appliance.bundle.index import Index
 from appliance.bundle.trust import medium as media
@@ -49,7 +50,7 @@ class Reading(Closing):
             raise BundleUnreadableError("no folder") from error
         try:
             state = store.load(at_least)
-            self.moment: Moment = trusted_now(clock, state.issued)
+            self.moment: Moment = trusted_now(clock, max(state.issued, appliance.RELEASED))
             with Statement(anchor, state, self.medium, media.BASE + "metadata/", self.moment.at) as statement:
                 newest = 0.0
                 try:

@@ -27,6 +27,7 @@ from appliance.inference.importing import demand_room, locked
 
 _JOURNAL: Final = "journal"
 _FILES: Final = "files"
+_CHUNK: Final = 4 << 20
 _MODES: Final = {"file": 0o600, "program": 0o700}
 
 
@@ -47,6 +48,12 @@ class Progress:
 def part_path(part: Part) -> str:
     """Where a part lies on a medium."""
     return f"parts/{part.sha256[:2]}/{part.sha256}"
+
+
+def missing(folder: Path, index: Index, digest: str) -> int:
+    """Bytes that have still to come into `folder`, as the journal says; nothing is made or locked."""
+    placed = _read_journal(folder / digest / _JOURNAL)
+    return _missing(index, placed)
 
 
 class Staging(Closing):
@@ -77,7 +84,7 @@ class Staging(Closing):
     @property
     def missing(self) -> int:
         """Bytes that have still to come."""
-        return sum(place.part.size for place in _places(self.index) if place.key not in self._placed)
+        return _missing(self.index, self._placed)
 
     def demand_room(self) -> None:
         """Raises DiskFullError where what is missing would not fit; nothing was written."""
@@ -111,16 +118,21 @@ class Staging(Closing):
                 os.fdatasync(journal.fileno())
                 self._placed.add(place.key)
 
-    def finish(self) -> Path:
-        """Check every file as it lies on the disk now; the folder that holds them.
+    def finish(self, tell: Callable[[Progress], None] = lambda _progress: None) -> Path:
+        """Check every file as it lies on the disk now; the folder that holds them. `tell` may raise to stop it.
 
         Raises:
             BundleDamagedError: a file is not what was signed; all is forgotten, to be brought again.
         """
+        done = 0
         for file in self.index.files:
             with self._opened(file.path) as opened, open(opened, "rb", closefd=False) as content:
-                sound = os.fstat(opened).st_size == file.size
-                sound = sound and hashlib.file_digest(content, "sha256").hexdigest() == file.sha256
+                sound, digest = os.fstat(opened).st_size == file.size, hashlib.sha256()
+                while sound and (piece := content.read(_CHUNK)):
+                    digest.update(piece)
+                    done += len(piece)
+                    tell(Progress(done, self.index.size))
+                sound = sound and digest.hexdigest() == file.sha256
                 os.fchmod(opened, _MODES[file.mode])
                 os.fsync(opened)
             if not sound:
@@ -156,6 +168,10 @@ def _places(index: Index) -> Iterator[_Place]:
         for part_number, part in enumerate(file.parts):
             yield _Place(f"{file_number} {part_number}", file.path, offset, part)
             offset += part.size
+
+
+def _missing(index: Index, placed: set[str]) -> int:
+    return sum(place.part.size for place in _places(index) if place.key not in placed)
 
 
 def _read_journal(path: Path) -> set[str]:

@@ -51,6 +51,7 @@ def run(folder: Path, manifest: Manifest, vectors: Path | None) -> str:
             provider="cpu",
             memory_bytes=_MEMORY,
             pooling=manifest.pooling,
+            projector=manifest.projector or "",
         )
         child = Child(spec, lambda _child: None)
         try:

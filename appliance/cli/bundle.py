@@ -1,4 +1,4 @@
-"""`hako bundle`: the publisher's side of what comes by stick. Works without a box, on any machine."""
+"""`hako bundle`: the publisher's side of what comes by stick, which needs no box; the box's is in `bundle_taking`."""
 
 import secrets
 import tempfile
@@ -10,12 +10,14 @@ from typing import cast
 import click
 
 from appliance import clock
+from appliance.bundle import request as requests
 from appliance.bundle.checking import check
 from appliance.bundle.index import Index, Kind, Requires, Text
 from appliance.bundle.publish import cutting, keys
 from appliance.bundle.publish.repository import ROLE_NAMES, Repository, Share
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
+from appliance.cli import bundle_taking
 from appliance.cli.amounts import size
 from appliance.cli.context import demand_private, reports_errors, say
 from appliance.errors import BadInputError, BundleInvalidError
@@ -28,7 +30,11 @@ _File = click.Path(path_type=Path, dir_okay=False)
 
 @click.group("bundle")
 def group() -> None:
-    """Make signed sticks, and check them."""
+    """Make signed sticks, check them, and take them."""
+
+
+for _command in (bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.request):
+    group.add_command(_command)
 
 
 @group.command()
@@ -97,11 +103,12 @@ def sign(repository: Path, key: Path, passphrase_file: Path | None) -> None:
 @click.option("--base", default="", help="NAME VERSION of the bundle that a thin one builds on.")
 @click.option("--device", default="", help="Name of the one box that it is for.")
 @click.option("--memory-mb", type=click.IntRange(0), default=0, help="Memory that a box must have.")
+@click.option("--for", "request", type=_File, help="What `hako bundle request` wrote: says how much its box has.")
 @reports_errors
 def build(
     repository: Path, folder: Path, kind: str, name: str, version: str, licence: str, title_ja: str, title_en: str,
     notes_ja: Path | None, notes_en: Path | None, source: str, counter: int, floor: int, base: str, device: str,
-    memory_mb: int, *, irreversible: bool,
+    memory_mb: int, request: Path | None, *, irreversible: bool,
 ) -> None:  # fmt: skip
     """Cut what is in FOLDER into parts and publish it; it is then signed by each holder."""
     opened = Repository(repository, clock.now())
@@ -128,6 +135,11 @@ def build(
     digest = opened.add(index)
     click.echo(say("cli.bundle.built", name=name, version=version, files=len(files), size=size(index.size)))
     click.echo(digest)
+    if request is not None:
+        box = requests.read(_read(request, requests.LONGEST + 1))
+        had = sum(part.size for part in index.parts if part.sha256 in box.held(index))
+        sizes = {"had": size(had), "size": size(index.size), "free": size(box.free_bytes)}
+        click.echo(say("cli.bundle.for_box", box=box.box, **sizes))
     _show_standing(opened)
 
 
@@ -136,12 +148,18 @@ def build(
 @click.argument("stick", type=_Folder)
 @click.option("--only", multiple=True, help="Digest of a bundle; all of them when left out. May be repeated.")
 @click.option("--leave-out", multiple=True, help="Digest of a bundle that the box has: its parts are left out.")
+@click.option("--for", "request", type=_File, help="What `hako bundle request` wrote: what its box has is left out.")
 @reports_errors
-def write(repository: Path, stick: Path, only: tuple[str, ...], leave_out: tuple[str, ...]) -> None:
+def write(
+    repository: Path, stick: Path, only: tuple[str, ...], leave_out: tuple[str, ...], request: Path | None
+) -> None:
     """Write what is published and wholly signed to a stick or a folder."""
     opened = Repository(repository, clock.now())
     known = [index for digest, index in opened.indexes() if digest in leave_out]
     had = {part.sha256 for index in known for part in index.parts}
+    if request is not None:
+        box = requests.read(_read(request, requests.LONGEST + 1))
+        had.update(*(box.held(index) for _digest, index in opened.indexes()))
     click.echo(say("cli.bundle.written", size=size(cutting.write(opened, stick, only, had))))
 
 

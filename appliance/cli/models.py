@@ -59,6 +59,7 @@ def show(terminal: Terminal, model: str) -> None:
     _fact("state", say(f"cli.models.{item['state']}"))
     _fact("licence", item["licence"])
     _fact("source", item["source"])
+    _fact("projector", item["projector"] or "")
     _facts(item)
     for file in item["files"]:
         click.echo(f"  {file['name']}  {size(file['size'])}  sha256 {file['sha256']}")
@@ -81,6 +82,7 @@ def show(terminal: Terminal, model: str) -> None:
 @click.option("--pooling", type=click.Choice(["mean", "cls"]), help="How vectors of tokens become one; ONNX only.")
 @click.option("--query-prefix", help="Put before a question by an embedding model.")
 @click.option("--passage-prefix", help="Put before a passage by an embedding model.")
+@click.option("--projector", type=click.Path(path_type=Path), help="The file with which it sees pictures (mmproj).")
 @click.option("--dry-run", is_flag=True, help="Only say what it is and whether it fits.")
 @click.pass_obj
 @reports_errors
@@ -96,13 +98,13 @@ def bring(
     pooling: str | None,
     query_prefix: str | None,
     passage_prefix: str | None,
+    projector: Path | None,
     *,
     link: bool,
     dry_run: bool,
 ) -> None:
     """Bring the GGUF file, or the folder of an ONNX model, at PATH into the box."""
-    where = path.parent.resolve() / path.name  # a link as the last part is refused by the box
-    body = {"path": str(where), "licence": licence, "languages": languages, "link": link, "engine": engine}
+    body = {"path": _place(path), "licence": licence, "languages": languages, "link": link, "engine": engine}
     left_out = {
         "source": source,
         "name": name,
@@ -112,6 +114,8 @@ def bring(
         "passage_prefix": passage_prefix,
     }
     body |= {key: value for key, value in left_out.items() if value is not None}
+    if projector is not None:
+        body["projector"] = _place(projector)
     with terminal.client() as client:
         if dry_run:
             _print_plan(client.post("/models/import", {**body, "dry_run": True})["plan"])
@@ -191,6 +195,11 @@ def verify(terminal: Terminal, model: str, *, renew: bool) -> None:
             click.echo(say("cli.models.renewed", id=model))
 
 
+def _place(path: Path) -> str:
+    """As the box is told; a link as the last part stays one, and is refused there."""
+    return str(path.parent.resolve() / path.name)
+
+
 def _path(model: str) -> str:
     return f"/models/{quote(model, safe='')}"
 
@@ -218,6 +227,7 @@ def _print_plan(plan: dict[str, Any]) -> None:
     if plan["kind"] != "chat":
         _vector_facts(plan)
     _fact("stated_licence", plan["stated_licence"])
+    _fact("projector", plan["projector"] or "")
     _facts(plan)
     if plan["kind"] == "chat" and not plan["chat_template"]:
         click.echo(say("cli.models.no_template"))

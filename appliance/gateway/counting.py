@@ -1,30 +1,44 @@
 """How many tokens a chat is in its model's own form, and what is left out of one that is too long for it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from appliance.gateway import overflow, schemas
+from appliance.gateway import overflow, pictures
 from appliance.inference.load_settings import Overflow
 from appliance.inference.manifest import Manifest
 from appliance.inference.transport import ChildConnection
 
 Stopped = Callable[[], bool]
 
+_COUNTS: Final = "/v1/chat/completions/input_tokens"
+"""Looks at the pictures too; it takes longer than counting words."""
+
+
+def text_tokens(
+    connection: ChildConnection, manifest: Manifest, texts: Sequence[str], stopped: Stopped | None
+) -> list[int]:
+    """Tokens of each bare text. Raises as `prompt_tokens`."""
+    if manifest.engine != "llama":
+        answer = connection.json("/tokenize", {"texts": list(texts)}, stopped)
+        return [int(count) for count in answer["counts"]]
+    return [len(connection.json("/tokenize", {"content": text}, stopped)["tokens"]) for text in texts]
+
 
 def prompt_tokens(
     connection: ChildConnection, manifest: Manifest, body: Mapping[str, Any], stopped: Stopped | None
 ) -> int:
-    """Tokens of the messages, and tools, of a chat's body.
+    """Tokens of the messages, with their pictures, and tools, of a chat's body.
 
     Raises:
         BadInputError: the engine refuses the messages.
         CancelledError: `stopped` said so.
     """
     if manifest.engine != "llama":
-        texts = [str(message.get("content") or "") for message in body["messages"]]
-        answer = connection.json("/tokenize", {"texts": texts}, stopped)
-        return sum(int(count) for count in answer["counts"])
-    prompt = connection.json("/apply-template", schemas.harmless(body), stopped)["prompt"]
+        texts = [pictures.words(message) for message in body["messages"]]
+        return sum(text_tokens(connection, manifest, texts, stopped))
+    if pictures.count(body["messages"]):
+        return int(connection.json(_COUNTS, dict(body), stopped)["input_tokens"])
+    prompt = connection.json("/apply-template", dict(body), stopped)["prompt"]
     asked = {"content": prompt, "add_special": True, "parse_special": True}
     return len(connection.json("/tokenize", asked, stopped)["tokens"])
 

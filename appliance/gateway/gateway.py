@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from appliance.config import Settings
 from appliance.errors import ElsewhereError, InferenceUnreachableError, ModelNotFoundError, WrongModelKindError
-from appliance.gateway import answers, counting, schemas
+from appliance.gateway import answers, calls, counting, pictures, schemas, tool_choice
 from appliance.gateway.aliases import Aliases
 from appliance.gateway.info import ModelInfo, of_remote
 from appliance.gateway.prefixes import Keeping, Prefixes
@@ -183,6 +183,7 @@ class Gateway:
             aliases=self.aliases.of(manifest.id),
             parameters=manifest.parameters,
             dimensions=manifest.dimensions,
+            vision=manifest.vision,
         )
 
     @contextmanager
@@ -300,10 +301,7 @@ class Gateway:
         if not texts:
             return []
         with self._connected(manifest, stopped, waits) as connection:
-            if manifest.engine != "llama":
-                answer = connection.json("/tokenize", {"texts": list(texts)}, stopped)
-                return [int(count) for count in answer["counts"]]
-            return [len(connection.json("/tokenize", {"content": text}, stopped)["tokens"]) for text in texts]
+            return counting.text_tokens(connection, manifest, texts, stopped)
 
     def count_prompt(self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None) -> int:
         """Tokens that the messages, and tools, of a chat's body have once they are in the model's own form.
@@ -311,10 +309,17 @@ class Gateway:
         Raises:
             WrongModelKindError: not a chat model.
             BadInputError: the engine refuses the messages.
+            NoVisionError, PictureError, …: see `pictures`.
         """
+        asked, seen = pictures.checked(schemas.harmless(body))
+        choice = tool_choice.read(asked)
         manifest = self._demand(model, "chat")
+        pictures.demand_sight(manifest, seen)
+        asked = calls.for_engine(choice, asked, manifest.engine)
         with self._connected(manifest, stopped) as connection:
-            return counting.prompt_tokens(connection, manifest, body, stopped)
+            if choice.mode == "required":
+                asked = calls.told(asked, manifest.engine, connection, stopped)
+            return counting.prompt_tokens(connection, manifest, asked, stopped)
 
     # -- chat
 
@@ -332,6 +337,7 @@ class Gateway:
             WrongModelKindError: not a chat model.
             ContextTooLongError: too much, also when the model's overflow policy has left out what it may.
             BadInputError: the engine refuses the request.
+            NoVisionError, PictureError, …: pictures that it can't be shown, see `pictures`.
             CancelledError: `stopped` said so while waiting.
             ModelFailedError, ModelQuarantinedError, BusyError, InferenceUnreachableError: no answer now.
         """
@@ -346,11 +352,14 @@ class Gateway:
     def _open(
         self, path: str, model: str, body: Mapping[str, Any], stopped: Stopped | None, waited: Waited | None
     ) -> RawStream:
-        asked = schemas.harmless(body)
+        asked, seen = pictures.checked(schemas.harmless(body))
+        choice = tool_choice.read(asked)
         far = self._elsewhere(model, "chat")
         if far and self.remote:
-            return self.remote.open(far, path, asked, self._who, stopped)
+            return self.remote.open(far, path, choice.applied(asked), self._who, stopped)
         manifest = self._demand(model, "chat")
+        pictures.demand_sight(manifest, seen)
+        asked = calls.for_engine(choice, asked, manifest.engine)
         waited = waited or Waited()
         lease = self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waited.told)
         waited.end()
@@ -360,15 +369,18 @@ class Gateway:
             lease.close()
             raise
         keeping = Keeping(lease, self._prefixes)
-        stream = RawStream(keeping, connection, stopped, waited)
+        stream = calls.stream(choice, keeping, connection, stopped, waited, manifest.name)
         try:
+            if choice.mode == "required":
+                asked = calls.told(asked, manifest.engine, connection, stopped)
             policy = self.load_settings.get(manifest.id).overflow
             room = self._context_now(manifest) if policy != "stop" else 0
             asked, stream.left_out = counting.fitted(connection, manifest, asked, policy, room, stopped)
             connection.send(path, {**asked, "stream": True})
             connection.begin(stopped)
-        except BaseException:
+        except BaseException as error:
             stream.close()
+            calls.blame(error, body)
             raise
         keeping.body = asked
         return stream

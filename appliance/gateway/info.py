@@ -32,6 +32,8 @@ class ModelInfo:
     """0 where it isn't known."""
     dimensions: int | None = None
     """Length of a vector; embedding models only."""
+    vision: bool = False
+    """Whether it sees pictures; not known of another machine's."""
 
 
 def of_remote(model: RemoteModel, state: str, aliases: tuple[str, ...]) -> ModelInfo:

@@ -26,7 +26,7 @@ from appliance.errors import (
     ModelFailedError,
     NotFoundError,
 )
-from appliance.gateway import egress, far
+from appliance.gateway import egress, far, pictures
 from appliance.gateway.destinations import Destination, Destinations, FarKind, FarModel
 from appliance.gateway.remote_stream import RemoteStream
 from appliance.inference.transport import ChildConnection, Stopped
@@ -113,7 +113,9 @@ class Remote:
             ModelFailedError, BusyError, ContextTooLongError, BadInputError: it can't answer, or not this.
         """
         asked = {name: value for name, value in body.items() if name in _PASSED}
-        call = _Call(self, model.destination, model.id, who, estimate([json.dumps(asked)])[0], model.context)
+        told, looking = pictures.guessed(asked.get("messages"))
+        tokens = estimate([json.dumps({**asked, "messages": told})])[0] + looking
+        call = _Call(self, model.destination, model.id, who, tokens, model.context)
         try:
             connection = call.connected(stopped)
             call.send(connection, path, {**asked, "model": model.name, "stream": True})

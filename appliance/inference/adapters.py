@@ -1,7 +1,5 @@
 """LoRA adapters of a model: small files beside its own, one of which can be loaded with it (see `load_settings`)."""
 
-import hashlib
-import os
 import threading
 from pathlib import Path
 from typing import Final
@@ -15,6 +13,7 @@ from appliance.errors import (
     ModelNotFoundError,
     WrongModelKindError,
 )
+from appliance.inference import bringing
 from appliance.inference import manifest as manifests
 from appliance.inference.catalog import Catalog
 from appliance.inference.examine import examine
@@ -84,23 +83,18 @@ class Adapters:
     @staticmethod
     def _copied(source: Source, target: Path, header: Header) -> ModelFile:
         """The file under its name, complete or not at all."""
-        part, digest, done = target.with_name(target.name + ".new"), hashlib.sha256(), 0
+        part = target.with_name(target.name + ".new")
+        part.unlink(missing_ok=True)  # of a run that was cut off
         try:
-            with durable.told_when_full(), part.open("wb") as file:
-                part.chmod(0o600)
-                while chunk := source.read(done):
-                    digest.update(chunk)
-                    file.write(chunk)
-                    done += len(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+            with durable.told_when_full():
+                stored = bringing.whole(bringing.brought(source, part))
             with part.open("rb") as copy:
-                if done != source.size or examine(copy.fileno(), source.name) != header:
+                if examine(copy.fileno(), source.name) != header:
                     raise ModelFileError("changed while it was read", name=source.name)
             part.rename(target)
         finally:
             part.unlink(missing_ok=True)
-        return ModelFile(sha256=digest.hexdigest(), size=done)
+        return stored
 
     def _write(self, known: Manifest, files: dict[str, ModelFile]) -> None:
         changed = known.model_copy(update={"files": files})

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import hmac
 import itertools
 import json
@@ -169,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _chat(self, body: dict[str, Any]) -> None:
         _demand_stream(body)
         pieces = self.engine.chat(body)
-        self._answer(body, pieces, _delta, [str(message.get("content") or "") for message in body["messages"]])
+        self._answer(body, pieces, _delta, [said(message) for message in body["messages"]])
 
     def _complete(self, body: dict[str, Any]) -> None:
         _demand_stream(body)
@@ -266,6 +267,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def address_string(self) -> str:
         return f"pid {os.getpid()}"
+
+
+def said(message: dict[str, Any]) -> str:
+    """What a message says; of each picture in it a word that is the same for the same one."""
+    content = message.get("content") or ""
+    if not isinstance(content, list):
+        return str(content)
+    return "\n".join(_said(part) for part in content)
+
+
+def _said(part: dict[str, Any]) -> str:
+    if part.get("type") != "image_url":
+        return str(part.get("text") or "")
+    return f"picture-{hashlib.sha256(str(part['image_url']['url']).encode()).hexdigest()[:8]}"
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class EngineSpec:
     """How vectors of tokens become one, where the graph leaves that to the engine."""
     slots: str = ""
     """Folder in memory for states of long prompts; none are kept where it is empty."""
+    projector: str = ""
+    """File in `folder` with which the model sees pictures; none where it is empty."""
 
     @property
     def file(self) -> Path:

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from appliance.config import REPOSITORY
 from appliance.errors import HakoError, ModelFileError, ModelFormatError, ModelVocabularyError
-from appliance.inference import formats, gguf, hf_config, onnx_fields, onnx_header, unigram
+from appliance.inference import formats, gguf, gguf_projector, hf_config, onnx_fields, onnx_header, unigram
 from appliance.inference.gguf import Header
 from appliance.inference.hf_config import Config, Pooling
 from appliance.inference.onnx_header import OnnxHeader
@@ -165,7 +165,7 @@ def _model(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
     form = formats.of(data[: formats.HEAD_BYTES])
     if form not in ("GGUF", ""):
         return {"format": form}, b""
-    return {"found": asdict(gguf.parse(data, size))}, b""
+    return {"found": asdict(gguf_projector.parse(data, size))}, b""
 
 
 def _onnx(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:

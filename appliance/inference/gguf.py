@@ -13,6 +13,7 @@ from mmap import mmap
 from typing import Any, Final, TypeAlias
 
 from appliance.inference.gguf_types import FILE_TYPES, SCALARS, TENSORS, TensorType
+from appliance.inference.projectors import Projector
 
 Data: TypeAlias = bytes | mmap
 
@@ -75,6 +76,8 @@ class Header:
     """Whether there is a matrix of its own for the words that come out; else the one of those that go in is used."""
     tensor_types: tuple[str, ...]
     """What the tensors are stored as, in alphabetical order."""
+    projector: Projector | None = None
+    """See `gguf_projector`, which reads it."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ A model's folder appears under its name complete, or not at all.
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -28,8 +27,9 @@ from appliance.errors import (
     ModelLegacyError,
     ModelUnsupportedError,
 )
-from appliance.inference import legacy
+from appliance.inference import bringing, legacy
 from appliance.inference import manifest as manifests
+from appliance.inference.bringing import Beside
 from appliance.inference.catalog import INCOMING, UNFINISHED, Catalog
 from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import examine
@@ -68,6 +68,8 @@ class Wish:
     """Share the file's bytes instead of copying them; same file system only."""
     engine: Literal["llama", "ctransformers"] = "llama"
     """The second one is for older models only, see `legacy`."""
+    projector: str = ""
+    """Absolute; the file with which the model sees pictures, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,11 @@ class Plan:
     name: str
     header: Header
     size: int
+    """Bytes of all its files."""
     size_class: SizeClass
     languages: tuple[str, ...]
     estimate: Estimate
+    projector: Beside | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ class Importer:
             ModelUnsupportedError: no model that can chat on this box.
             ModelLegacyError: none for the engine that was asked for.
             EngineMissingError: that engine is not installed.
+            ProjectorError, ProjectorWidthError: the projector is none, or another model's.
+            BadInputError: a projector for an engine that can't use one.
         """
         with source or opened(wish.path) as file:
             return self._plan(file, wish)
@@ -118,7 +124,7 @@ class Importer:
         Raises:
             DiskFullError: no room; nothing was written.
             ConflictError: the same file is being imported.
-            ModelPathError, ModelFileError, ModelUnsupportedError, ModelLegacyError, EngineMissingError: as `plan`.
+            HakoError: as `plan`.
         """
         source = source or opened(wish.path)
         try:
@@ -146,23 +152,28 @@ class Importer:
         header = examine(source.descriptor, source.name)
         _demand_chat(header, source.name)
         older = wish.engine == legacy.ENGINE
+        if older and wish.projector:
+            raise BadInputError("an engine that can't see", field="projector")
         if older:
             _demand_legacy(header, source.name)
+        beside = bringing.projector(wish.projector, header, source.name) if wish.projector else None
+        size = source.size + (beside.size if beside else 0)
         languages = wish.languages or tuple(code for code in header.languages if _LANGUAGE.fullmatch(code))
         return Plan(
             model=self.free_id(Path(source.name).stem),
             name=(wish.name or one_line(header.name) or source.name)[:200],
             header=header,
-            size=source.size,
+            size=size,
             size_class=_size_class(header.parameters, has_grammar=not older),
             languages=languages or (UNKNOWN_LANGUAGE,),
             estimate=estimate(
-                source.size,
+                size,
                 header.context,
                 self._settings.inference,
                 header=header,
                 parallel=legacy.PLACES if older else None,
             ),
+            projector=beside,
         )
 
     def free_id(self, stem: str) -> str:
@@ -189,7 +200,7 @@ class Incoming(Closing):
         self._source = source
         self._wish = wish
         self._entry = f"{plan.model}.gguf"
-        self._digest = ""
+        self._files: dict[str, ModelFile] = {}
         self._folder = models / (plan.model + INCOMING)
         try:
             self._folder.mkdir(mode=0o700)
@@ -205,17 +216,13 @@ class Incoming(Closing):
             BadInputError: `link`, where the file can't be shared.
             ModelFileError: the file changed meanwhile.
         """
-        target = self._folder / self._entry
+        target, shared = self._folder / self._entry, self._wish.path if self._wish.link else ""
         with told():
-            if self._wish.link:
-                self._share(target)
-                yield from self._read(lambda _chunk: None)
-                return
-            with target.open("xb") as file:
-                target.chmod(0o600)
-                yield from self._read(file.write)
-                file.flush()
-                os.fsync(file.fileno())
+            stored = self._files[self._entry] = yield from bringing.brought(self._source, target, shared)
+            if beside := self.plan.projector:
+                name = bringing.projector_file(self.plan.model)
+                parts = beside.brought(self._folder / name, shared=self._wish.link)
+                self._files[name] = yield from _after(stored.size, parts)
 
     def finish(self) -> Imported:
         """Check what has come, write the manifest, and put the model where it is seen.
@@ -224,8 +231,8 @@ class Incoming(Closing):
             ModelFileError: what came is not what was looked at.
         """
         for known in self._catalog.all().values():
-            same = any(file.sha256 == self._digest for file in known.files.values())
-            if same and known.engine == self._wish.engine:
+            there = {file.sha256 for file in known.files.values()}
+            if there.issuperset(file.sha256 for file in self._files.values()) and known.engine == self._wish.engine:
                 return Imported(known, is_new=False)
         with (self._folder / self._entry).open("rb") as stored:
             header = examine(stored.fileno(), self._source.name)
@@ -250,26 +257,6 @@ class Incoming(Closing):
             os.close(self._lock)
             self._lock = None
 
-    def _share(self, target: Path) -> None:
-        try:
-            os.link(self._wish.path, target, follow_symlinks=False)
-        except OSError as error:
-            raise BadInputError(f"hard link: {error.strerror}", field="link") from error
-        shared = target.stat()
-        if (shared.st_dev, shared.st_ino) != self._source.identity:
-            raise ModelFileError("another file by now", name=self._source.name)
-
-    def _read(self, write: Callable[[bytes], object]) -> Iterator[int]:
-        digest, done = hashlib.sha256(), 0
-        while chunk := self._source.read(done):
-            digest.update(chunk)
-            write(chunk)
-            done += len(chunk)
-            yield done
-        if done != self.plan.size:
-            raise ModelFileError("changed while it was read", name=self._source.name)
-        self._digest = digest.hexdigest()
-
     def _manifest(self) -> Manifest:
         plan, wish = self.plan, self._wish
         return Manifest(
@@ -277,7 +264,7 @@ class Incoming(Closing):
             name=plan.name,
             kind="chat",
             engine=wish.engine,
-            files={self._entry: ModelFile(sha256=self._digest, size=plan.size)},
+            files=self._files,
             entry=self._entry,
             licence=wish.licence,
             source=wish.source or self._source.name,
@@ -287,7 +274,18 @@ class Incoming(Closing):
             parameters=plan.header.parameters,
             dimensions=None,
             size_class=plan.size_class,
+            projector=next((name for name in self._files if name != self._entry), None),
         )
+
+
+def _after(before: int, parts: Generator[int, None, ModelFile]) -> Generator[int, None, ModelFile]:
+    """How many bytes are done, with those `before`."""
+    try:
+        while True:
+            yield before + next(parts)
+    except StopIteration as ended:
+        stored: ModelFile = ended.value
+        return stored
 
 
 def demand_room(models: Path, size: int) -> None:

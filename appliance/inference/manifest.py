@@ -10,6 +10,8 @@ from appliance.errors import ModelDamagedError
 FILE_NAME = "model.json"
 ADAPTER = ".lora.gguf"
 """How the names of adapters end."""
+PROJECTOR = "mmproj"
+"""How the names of projectors begin."""
 _LONGEST = 1 << 20
 
 ModelId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
@@ -63,6 +65,8 @@ class Manifest(BaseModel):
     passage_prefix: str = "passage: "
     pooling: Literal["mean", "cls"] = "mean"
     """How an embedding model's vectors of tokens become one, where the model leaves that to the engine."""
+    projector: FileName | None = None
+    """One of `files` beside the main one, with which the model sees pictures."""
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":
@@ -70,12 +74,25 @@ class Manifest(BaseModel):
             raise ValueError("entry is not one of files")
         if self.kind == "embedding" and self.dimensions is None:
             raise ValueError("an embedding model needs dimensions")
+        if self.projector is not None:
+            self._demand_projector(self.projector)
         return self
+
+    def _demand_projector(self, name: str) -> None:
+        if name not in self.files or name == self.entry or not name.startswith(PROJECTOR):
+            raise ValueError("projector is none of the files beside entry")
+        if self.kind != "chat" or self.engine not in ("llama", "scripted"):
+            raise ValueError("nothing that a projector helps")
 
     @property
     def adapters(self) -> tuple[str, ...]:
         """Files beside the model's own that change its answers when loaded with it, sorted."""
         return tuple(sorted(name for name in self.files if name.endswith(ADAPTER) and name != self.entry))
+
+    @property
+    def vision(self) -> bool:
+        """Whether it sees pictures."""
+        return self.projector is not None
 
     @property
     def size(self) -> int:

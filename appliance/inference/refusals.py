@@ -4,8 +4,9 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from appliance.errors import BadInputError, ContextTooLongError, HakoError, ModelFailedError
+from appliance.errors import BadInputError, ContextTooLongError, HakoError, ModelFailedError, PictureError
 
+_NO_PICTURE = "Failed to load image"
 _FIELDS = ("grammar", "schema", "tools", "tool_choice", "messages", "logprobs", "stop", "response_format")
 
 
@@ -24,6 +25,8 @@ def from_engine(error: dict[str, Any], model: str, status: int = HTTPStatus.INTE
     if error.get("type") == "exceed_context_size_error":
         tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
         return ContextTooLongError(message, tokens=int(tokens or 0), limit=int(limit or 0))
+    if _NO_PICTURE in message:
+        return PictureError(message, field="messages")
     if error.get("type") == "invalid_request_error" or status == HTTPStatus.BAD_REQUEST:
         lowered = message.lower()
         blamed = next((field for field in _FIELDS if field in lowered), "request")

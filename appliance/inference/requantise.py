@@ -125,6 +125,7 @@ class Requantising(Closing):
             languages=self.original.languages,
             name=f"{self.original.name[:180]} ({self._to})",
             link=True,
+            projector=str(self._source.with_name(self.original.projector)) if self.original.projector else "",
         )
         with self._file.open("rb") as made:
             os.fsync(made.fileno())

@@ -59,6 +59,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         adapter=wish.adapter if wish.adapter in manifest.adapters else "",
         adapter_scale=wish.adapter_scale,
         pooling=manifest.pooling,
+        projector=manifest.projector or "",
     )
     return Terms(
         spec=spec,

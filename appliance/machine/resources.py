@@ -13,6 +13,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def cpu_flags(source: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What the processor can do, as the kernel names it, e.g. `avx2`; nothing where it doesn't say."""
+    try:
+        lines = source.read_text("ascii", "replace").splitlines()
+    except OSError:
+        return frozenset()
+    named = (line.partition(":")[2] for line in lines if line.startswith(("flags", "Features")))
+    return frozenset(next(named, "").split())
+
+
+def has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether the driver of an NVIDIA GPU shows one."""
+    return any(devices.glob("nvidia[0-9]*"))
+
+
 def rss(pid: int) -> int:
     """Resident bytes of one process; 0 when it is gone."""
     try:

@@ -1,12 +1,14 @@
-"""The worker process: takes documents in, one job after the other; each is read in a throw-away sandboxed child."""
+"""The worker process: takes in documents, each read in a throw-away sandboxed child, and beside them bundles."""
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from appliance import logs
+from appliance.bundle.intake import Intake
 from appliance.config import Settings
-from appliance.errors import KeysUnreachableError, SealedError
+from appliance.errors import HakoError, KeysUnreachableError, SealedError
 from appliance.jobs.worker import Worker
 from appliance.knowledge.ingest import Ingest
 from appliance.knowledge.sandbox.reader import DocumentReader
@@ -33,10 +35,36 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
         if given_back:
             log.info("jobs_given_back", count=given_back)
         ingest = Ingest(stores.database, stores.blobs, reader, stores.gateway)
-        Worker(stores.queue, {Ingest.KIND: ingest}).run(stop)
+        with _beside(Worker(stores.queue, {Intake.KIND: stores.bundles.handler()}), stop):
+            Worker(stores.queue, {Ingest.KIND: ingest}).run(stop)
     finally:
         reader.close()
         stores.database.close()
+
+
+@contextmanager
+def _beside(worker: Worker, stop: threading.Event) -> Iterator[None]:
+    """A second worker, so that documents don't wait for gigabytes from a stick. The process ends with either."""
+
+    def work() -> None:
+        try:
+            worker.run(stop)
+        except BaseException:
+            log.exception("worker_crashed")
+            crashed.set()
+        finally:
+            stop.set()
+
+    crashed = threading.Event()
+    thread = threading.Thread(target=work, name="bundles")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if crashed.is_set():
+        raise HakoError("the worker for bundles crashed")
 
 
 def _when_unsealed(settings: Settings, stop: threading.Event) -> Stores | None:

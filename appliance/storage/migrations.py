@@ -144,7 +144,22 @@ create table presets (
 create index presets_of_owner on presets (owner_id);
 """
 
-STEPS: tuple[str, ...] = (FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS)
+# Whose bundles the box takes: one root is the current one. An earlier one is kept, so that coming back to it finds its
+# `serial`: that of the newest memory of this publisher, see `bundle.trust.state`. `bundles` are those that were taken.
+BUNDLES = """
+create table anchors (
+  fingerprint text primary key, root blob not null, serial integer not null default 0, set_by text not null,
+  set_at real not null, is_current integer not null check (is_current in (0, 1))
+) strict, without rowid;
+create unique index one_anchor on anchors (is_current) where is_current = 1;
+
+create table bundles (
+  digest text primary key, kind text not null, name text not null, version text not null, licence text not null,
+  size integer not null, fingerprint text not null, taken_by text not null, taken_at real not null
+) strict, without rowid;
+"""
+
+STEPS: tuple[str, ...] = (FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS, BUNDLES)
 
 
 def migrate(connection: apsw.Connection) -> int:

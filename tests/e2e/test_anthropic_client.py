@@ -98,6 +98,25 @@ def test_tools_and_their_results_are_taken(client: anthropic.Anthropic) -> None:
     assert {block.type for block in answer.content} <= {"text", "tool_use"}
 
 
+@pytest.mark.parametrize("wish", [{"type": "any"}, {"type": "tool", "name": "get_weather"}])
+def test_a_demanded_call_comes_whole_and_streamed_alike(client: anthropic.Anthropic, wish: dict[str, str]) -> None:
+    other = {"name": "get_time", "input_schema": {"type": "object", "properties": {}}}
+    tools = [TOOL, other] if wish["type"] == "tool" else [TOOL]
+    question = [{"role": "user", "content": "What is the weather in Paris?"}]
+    asked = {"model": CHAT, "messages": question, "tools": tools, "tool_choice": wish}
+    counted = client.messages.count_tokens(**asked).input_tokens
+    answer = client.messages.create(**asked, max_tokens=200, **SURE)
+    (block,) = answer.content
+    assert (answer.stop_reason, block.type, block.name) == ("tool_use", "tool_use", "get_weather")
+    assert isinstance(block.input["city"], str)
+    assert answer.usage.input_tokens == counted
+    with client.messages.stream(**asked, max_tokens=200, **SURE) as stream:
+        pieces = [event.partial_json for event in stream if event.type == "input_json"]
+        final = stream.get_final_message()
+    assert len(pieces) > 1
+    assert (final.stop_reason, final.content[0].input) == ("tool_use", block.input)
+
+
 def test_a_schema_is_kept(client: anthropic.Anthropic) -> None:
     question = [{"role": "user", "content": "The capital of Japan as JSON"}]
     answer = client.messages.parse(model=CHAT, messages=question, max_tokens=40, output_format=City, **SURE)

@@ -1,6 +1,6 @@
 """The unmodified `openai` client against a served box with the real starter models."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import openai
@@ -58,6 +58,53 @@ def test_a_schema_is_kept(client: openai.OpenAI) -> None:
         '{"city":"Tokyo"}',
         '{"city":"Osaka"}',
     )
+
+
+class Weather(BaseModel):
+    """The weather in a city."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    city: Literal["Tokyo", "Osaka"]
+    days: Literal[1, 2, 3]
+
+
+class Clock(BaseModel):
+    """The time in a city."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    city: str
+
+
+@pytest.mark.parametrize("wish", ["required", {"type": "function", "function": {"name": "Weather"}}])
+def test_a_demanded_call_comes_whole_and_streamed_alike(client: openai.OpenAI, wish: Any) -> None:
+    tools = [openai.pydantic_function_tool(tool) for tool in (Weather, Clock)]
+    tools = tools if isinstance(wish, dict) else tools[:1]
+    question = [{"role": "user", "content": "How is the weather in Osaka?"}]
+    asked = {"model": CHAT, "messages": question, "tools": tools, "tool_choice": wish, "temperature": 0}
+    (choice,) = client.chat.completions.parse(**asked).choices
+    (call,) = choice.message.tool_calls
+    assert (choice.finish_reason, call.function.name, choice.message.content) == ("tool_calls", "Weather", None)
+    assert isinstance(call.function.parsed_arguments, Weather)
+    with client.chat.completions.stream(**asked) as stream:
+        told = [event for event in stream if event.type == "tool_calls.function.arguments.delta"]
+        final = stream.get_final_completion().choices[0]
+    assert len(told) > 1
+    assert final.finish_reason == "tool_calls"
+    assert final.message.tool_calls[0].function.arguments == call.function.arguments
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(**asked | {"tool_choice": {"type": "function", "function": {"name": "Rain"}}})
+    assert refused.value.param == "tool_choice"
+
+
+def test_a_demanded_call_is_a_responses_only_item(client: openai.OpenAI) -> None:
+    tools = [openai.pydantic_function_tool(tool)["function"] | {"type": "function"} for tool in (Clock, Weather)]
+    wish = {"type": "function", "name": "Weather"}
+    answer = client.responses.create(model=CHAT, input="Is it warm?", tools=tools, tool_choice=wish)
+    (item,) = answer.output
+    assert (answer.status, item.type, item.name) == ("completed", "function_call", "Weather")
+    assert Weather.model_validate_json(item.arguments)
 
 
 def test_log_probabilities_come_back(client: openai.OpenAI) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,7 +14,7 @@ from appliance import config
 from appliance.errors import HakoError
 from appliance.inference import legacy
 from appliance.inference.client import InferenceClient
-from tests.simulators import gguf, hugging_face, spm
+from tests.simulators import gguf, hugging_face, spm, vision
 from tests.simulators.served import ServedBox
 
 
@@ -183,3 +184,36 @@ def test_folders_of_onnx_models_embed_and_rerank_and_hostile_ones_are_one_senten
     assert "HK-BOX-003" in served.hako("models", "import", str(chat), "--licence", "x", "--kind", "embedding").stderr
     for model in ("tiny-e5", "ranker"):
         done(served, "remove", model, "--yes")
+
+
+def test_a_model_brought_with_its_projector_answers_to_pictures_and_keeps_its_sight(
+    served: ServedBox, tmp_path: Path
+) -> None:
+    model = gguf.tiny_llama(tmp_path / "Seeing.gguf", llama__context_length=4096)
+    projector = vision.tiny_projector(tmp_path / "mmproj.gguf")
+    given = ("import", str(model), "--projector", str(projector), "--licence", "CC0-1.0", "--language", "en")
+    assert "Projector (lets it see pictures): mmproj.gguf" in done(served, *given, "--dry-run")
+    done(served, *given)
+    assert "mmproj-seeing.gguf" in done(served, "show", "seeing")
+    done(served, "requantise", "seeing", "--to", "q8_0")
+    key = {"Authorization": f"Bearer {served.api_key('eva')}"}
+
+    def asked(model: str, *pictures: bytes) -> dict[str, Any]:
+        body = {"model": model, "messages": [vision.seen("hello", *pictures)], "temperature": 0, "max_tokens": 12}
+        answer = httpx2.post(f"{served.url}/v1/chat/completions", json=body, headers=key, timeout=60)
+        return dict(answer.json())
+
+    def text(answer: dict[str, Any]) -> str:
+        return str(answer["choices"][0]["message"]["content"])
+
+    red, green = vision.png((220, 20, 20)), vision.png((20, 200, 20))
+    for name in ("seeing", "seeing-q8_0"):
+        blind, shown, other = asked(name), asked(name, red), asked(name, green)
+        assert shown["usage"]["prompt_tokens"] >= blind["usage"]["prompt_tokens"] + vision.TOKENS
+        assert text(shown) != text(other)
+    assert asked("talker", red)["error"]["hako_code"] == "HK-MOD-028"
+    wide = vision.tiny_projector(tmp_path / "mmproj-wide.gguf", width=64)
+    refused = served.hako("models", "import", str(model), "--projector", str(wide), "--licence", "x")
+    assert (refused.returncode, refused.stderr.strip().endswith("HK-MOD-027")) == (1, True)
+    for name in ("seeing", "seeing-q8_0"):
+        done(served, "remove", name, "--yes")

@@ -94,7 +94,8 @@ class TestBox:
         self._stop = threading.Event()
         self._reader = DocumentReader(self.settings.limits)
         ingest = Ingest(self.services.database, self.services.blobs, self._reader, self.services.gateway)
-        worker = Worker(self.services.queue, {Ingest.KIND: ingest})
+        bundles = self.services.bundles.handler()
+        worker = Worker(self.services.queue, {Ingest.KIND: ingest, bundles.KIND: bundles})
         self._worker = threading.Thread(target=worker.run, args=(self._stop, 0.02), daemon=True)
         self._worker.start()
 

@@ -89,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, body: dict[str, Any]) -> None:
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+        if isinstance(text, list):
+            text = " ".join(part.get("text", part["type"]) for part in text)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")

@@ -1,7 +1,7 @@
 """A chat model's own process, started as the supervisor does and asked without it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,19 @@ from appliance.inference.engine import EngineSpec
 from appliance.inference.spawn import Child
 from appliance.inference.transport import ChildConnection
 
+Connect = Callable[[], ChildConnection]
+
 
 @contextmanager
 def running(model: str, file: Path, **more: Any) -> Iterator[ChildConnection]:
-    """A connection to the process that runs the model in `file`, which ends with the block.
+    """A connection to the process that runs the model in `file`; see `serving`."""
+    with serving(model, file, **more) as connect, connect() as connection:
+        yield connection
+
+
+@contextmanager
+def serving(model: str, file: Path, **more: Any) -> Iterator[Connect]:
+    """New connections to the process that runs the model in `file`, which ends with the block.
 
     One thread and one answer at a time, unless `more` says otherwise.
     """
@@ -37,7 +46,6 @@ def running(model: str, file: Path, **more: Any) -> Iterator[ChildConnection]:
         child = Child(asked, lambda _child: None)
         try:
             child.wait_ready()
-            with ChildConnection(Path(asked.socket), asked.api_key, model) as connection:
-                yield connection
+            yield lambda: ChildConnection(Path(asked.socket), asked.api_key, model)
         finally:
             child.stop()

@@ -118,7 +118,7 @@ def test_system_blocks_and_what_clients_send_besides_are_fine(bob: Person) -> No
         ({"max_tokens": 0}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages.0.role"),
-        ({"messages": [{"role": "user", "content": [PICTURE]}]}, "messages"),
+        ({"messages": [{"role": "assistant", "content": [PICTURE]}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": 5}]}]}, "messages"),
@@ -129,8 +129,6 @@ def test_system_blocks_and_what_clients_send_besides_are_fine(bob: Person) -> No
         ({"temperature": -1}, "temperature"),
         ({"stop_sequences": [""]}, "stop_sequences.0"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0.type"),
-        ({"tools": [TOOL], "tool_choice": {"type": "any"}}, "tool_choice"),
-        ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "weather"}}, "tool_choice"),
         ({"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
         ({"output_config": {"format": {"type": "yaml"}}}, "output_config"),
     ],
@@ -202,7 +200,7 @@ def test_a_child_that_dies_in_a_stream_becomes_an_error_event(bob: Person, box: 
     assert ask(bob).status_code == 200
 
 
-# -- tools, which the scripted models never call
+# -- tools; calls that are demanded are in test_forced_calls.py
 
 
 def test_tools_and_their_results_become_the_engines_messages() -> None:

@@ -89,8 +89,9 @@ def test_neither_a_member_nor_a_key_of_an_operator_manages_models(
 
 def test_a_path_of_the_box_is_not_for_a_browser_even_an_operators(alice: Person, file: Path) -> None:
     for path in (str(file), "/etc/passwd", "/no/such/file"):
-        answer = alice.post("/models/import", json={"path": path, "licence": "x", "dry_run": True})
-        assert (answer.status_code, answer.get_json()["code"]) == (403, "HK-AUTH-003")
+        for place in ({"path": path}, {"media": "0" * 32, "projector": path}, {"upload": "0" * 32, "projector": path}):
+            answer = alice.post("/models/import", json={**place, "licence": "x", "dry_run": True})
+            assert (answer.status_code, answer.get_json()["code"]) == (403, "HK-AUTH-003")
 
 
 def test_an_imported_model_is_listed_explained_checked_and_removed(

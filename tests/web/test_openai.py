@@ -86,7 +86,11 @@ def test_what_clients_send_besides_is_ignored(bob: Person) -> None:
         ({"max_tokens": 10**12}, "max_tokens"),
         ({"max_tokens": -2}, "max_tokens"),
         ({"response_format": {"type": "yaml"}}, "response_format"),
-        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
+        ({"tools": [{"type": "function"}]}, "tools.0.function"),
+        ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools.0.function.name"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": "x"}}]},
+         "tools.0.function.parameters"),
         ({"messages": [{"role": "user", "content": [PICTURE]}]}, "messages"),
     ],
 )  # fmt: skip

@@ -111,7 +111,8 @@ def test_items_parts_and_what_clients_send_besides_are_fine(bob: Person) -> None
         ({"input": [{"type": "reasoning", "summary": []}]}, "input"),
         ({"input": [{"role": "wizard", "content": "x"}]}, "input.0.role"),
         ({"input": [{"role": ["user"], "content": "x"}]}, "input.0.role"),
-        ({"input": [{"role": "user", "content": [PICTURE]}]}, "input.0.content"),
+        ({"input": [{"role": "assistant", "content": [PICTURE]}]}, "input.0.content"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]}, "input.0.content"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]}, "input.0.content"),
         ({"input": [{"role": "user", "content": [7]}]}, "input.0.content"),
         ({"input": [{"role": "user", "content": "x"}, {"type": "item_reference", "id": "m"}]}, "input.1.type"),
@@ -123,8 +124,6 @@ def test_items_parts_and_what_clients_send_besides_are_fine(bob: Person) -> None
         ({"max_output_tokens": 10**12}, "max_output_tokens"),
         ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
         ({"tools": [{"type": "mcp", "server_url": "http://localhost", "server_label": "x"}]}, "tools.0.type"),
-        ({"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
-        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "weather"}}, "tool_choice"),
         ({"text": {"format": {"type": "yaml"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
         ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"type": "string", "pattern": "a*"}}}},
@@ -301,7 +300,7 @@ def test_a_failure_is_the_last_event_also_when_keeping_fails(error: HakoError, c
     assert error.code in told[-1]["response"]["error"]["message"]
 
 
-# -- functions, which the scripted models never call
+# -- functions; calls that are demanded are in test_forced_calls.py
 
 
 def test_functions_and_their_results_become_the_engines_messages() -> None:

@@ -16,7 +16,8 @@ api = Blueprint("help", __name__)
 
 FOLDER: Final = Path(__file__).parent.parent / "help"
 ORDER: Final = (
-    "start", "chat", "documents", "playground", "people", "security", "operate", "cli", "api", "fields", "developers",
+    "start", "chat", "documents", "playground", "people", "security", "operate", "bundles", "cli", "api", "fields",
+    "developers",
     "errors",
 )  # fmt: skip
 """As somebody new reads them; a page that isn't named here comes after these."""

@@ -8,14 +8,12 @@ import appliance
 from appliance.accounts.permissions import Permission
 from appliance.clock import iso
 from appliance.config import Settings
-from appliance.errors import WrongPasswordError
-from webui import routing, session, shapes
+from webui import reauth, routing, session, shapes
 from webui.routing import Call
 
 api = Blueprint("me", __name__)
 
 FORMATS = ("pdf", "docx", "md", "html", "txt", "csv")
-_TRIES, _PER_S = 5, 60.0
 
 
 class Change(shapes.Shape):
@@ -74,14 +72,8 @@ def change(call: Call, wish: Change) -> Response:
 @routing.route(api, "POST", "/me/password", permission=Permission.OWN_ACCOUNT, body=NewPassword)
 def change_password(call: Call, wish: NewPassword) -> Response:
     """Ends every session of the account and starts a new one here, so that a stolen one is worth nothing."""
-    services, bucket = call.services, f"password:{call.user_id}"
-    services.throttle.take(bucket, _TRIES, _PER_S)
-    try:
-        user = services.users.verify(call.who.name, wish.current)
-    except WrongPasswordError:
-        raise WrongPasswordError(tries_left=int(services.throttle.left(bucket, _TRIES, _PER_S))) from None
+    services, user = call.services, reauth.verified(call, wish.current)
     services.users.set_password(call.user_id, wish.new)
-    services.throttle.clear(bucket)
     services.sessions.end_all(call.user_id)
     services.audit.record(call.user_id, "password-changed", call.user_id)
     response = Response(status=204)

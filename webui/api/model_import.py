@@ -45,6 +45,8 @@ class Import(FolderPart):
     name: shapes.Name | None = None
     link: bool = False
     engine: Literal["llama", "ctransformers"] = "llama"
+    projector: Path | None = None
+    """The file with which the model sees pictures; of this machine, too."""
     dry_run: bool = False
 
     @model_validator(mode="after")
@@ -64,6 +66,7 @@ class Import(FolderPart):
             name=self.name or "",
             link=self.link or self.upload is not None,
             engine=self.engine,
+            projector=self.projector or "",
         )
 
 
@@ -114,14 +117,13 @@ def _begun(call: Call, body: Import) -> AnyIncoming:
 
 def _folder(call: Call, body: Import) -> FolderWish | None:
     """What is wished for a folder, if the body's path is one."""
-    if body.path is None:
-        return None
-    if call.who.via != "socket":
+    if (body.path or body.projector) is not None and call.who.via != "socket":
         raise ForbiddenError("a path of this machine is for who works on it")
-    if not is_folder(body.path):
+    if body.path is None or not is_folder(body.path):
         return None
-    if body.engine != "llama":
-        raise BadInputError("not for folders", field="engine")
+    for field, is_said in (("engine", body.engine != "llama"), ("projector", body.projector is not None)):
+        if is_said:
+            raise BadInputError("not for folders", field=field)
     return body.folder_wish(body.path, body.licence, body.source or "", body.languages, body.name or "", link=body.link)
 
 
@@ -183,5 +185,6 @@ def _describe(plan: Plan | FolderPlan) -> dict[str, Any]:
         "chat_template": header.template > 0,
         "size_bytes": plan.size,
         "size_class": plan.size_class,
+        "projector": plan.projector.name if plan.projector else None,
         "estimate": describe_estimate(plan.estimate),
     }

@@ -62,6 +62,7 @@ def describe(plan: FolderPlan) -> dict[str, Any]:
         "languages": list(plan.languages),
         "stated_licence": "",
         "chat_template": False,
+        "projector": None,
         "size_bytes": plan.size,
         "size_class": "small",
         "estimate": describe_estimate(plan.estimate),

@@ -89,13 +89,19 @@ def _defaults(call: Call) -> set[str]:
 def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
     """What the list says, and the files and the memory estimate."""
     if model.engine == "remote":  # its files are another machine's
-        return {**describe(model, is_default=model.id in _defaults(call)), "files": [], "estimate": None}
+        return {
+            **describe(model, is_default=model.id in _defaults(call)),
+            "files": [],
+            "projector": None,
+            "estimate": None,
+        }
     manifest = call.services.models.manifest(model.id)
     estimate = call.services.models.estimate(manifest, held=model.memory_bytes or 0)
     files = [{"name": name, "size": file.size, "sha256": file.sha256} for name, file in manifest.files.items()]
     return {
         **describe(model, is_default=model.id in _defaults(call)),
         "files": files,
+        "projector": manifest.projector,
         "estimate": None if estimate is None else describe_estimate(estimate),
     }
 
@@ -136,4 +142,5 @@ def describe(model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
         "provider": model.provider,
         "aliases": list(model.aliases),
         "parameters": model.parameters,
+        "vision": model.vision,
     }

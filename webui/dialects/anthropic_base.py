@@ -19,8 +19,9 @@ from webui.sse import Event
 
 def create(call: Call, body: MessagesBody, left: Left, held: ExitStack) -> Response:
     """Answer the last question, whole or as a stream that takes over what is `held`."""
-    turns = [Turn(message.role, message.text()) for message in body.as_chat()]
-    writer = base_run.ask(call, body.model, turns)
+    turns = [Turn.of(message.as_engine()) for message in body.as_chat()]
+    wish = body.tool_choice.as_engine() if body.tool_choice else None
+    writer = base_run.ask(call, body.model, turns, wish)
     held.callback(writer.stop)
     message = MessageWriter(body.model)
     if body.stream:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from flask import Response, g, request
 
-from appliance.errors import BusyError, ContextTooLongError, HakoError
+from appliance.errors import BadInputError, BusyError, ContextTooLongError, HakoError
 from webui import errors, locales
 from webui.locales import Language
 
@@ -18,6 +18,8 @@ _TYPES: Final = {
     429: "rate_limit_error",
 }
 _OWN_FAULT: Final = 500
+_FIELDS: Final = {"response_format": "output_config", "grammar": "output_config"}
+"""What an engine calls a field, and what the client called it."""
 
 
 def body(error: HakoError, status: int, language: Language) -> dict[str, Any]:
@@ -25,6 +27,9 @@ def body(error: HakoError, status: int, language: Language) -> dict[str, Any]:
     kind = _TYPES.get(status, "invalid_request_error" if status < _OWN_FAULT else "api_error")
     if isinstance(error, BusyError):
         kind = "overloaded_error"
+    if isinstance(error, BadInputError):
+        field = str(error.params.get("field", "")).replace(".function.parameters", ".input_schema")
+        error = BadInputError(error.detail, field=_FIELDS.get(field, field))
     # Frameworks look for these words, for there is no code beside the type.
     mark = f"{error.code}, prompt is too long" if isinstance(error, ContextTooLongError) else error.code
     message = f"{locales.sentence(error, language)} ({mark})"

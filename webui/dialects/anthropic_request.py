@@ -8,13 +8,15 @@ from pydantic import Field
 
 from appliance.errors import BadInputError
 from webui import shapes
+from webui.dialects import pictures
 from webui.dialects.openai_request import ChatMessage
+from webui.dialects.pictures import Part
 
 _PASSED: Final = ("temperature", "top_p", "top_k")
 _LARGEST_INT: Final = 2**31 - 1
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
 _BLOCKS: Final = {
-    "user": ("text", "tool_result"),
+    "user": ("text", "image", "tool_result"),
     "assistant": ("text", "tool_use", *_THOUGHTS),
     "system": ("text",),
 }
@@ -29,21 +31,25 @@ class InputMessage(shapes.Tolerant):
     content: str | Blocks
 
     def as_chat(self) -> list[ChatMessage]:
-        """In OpenAI's words, where the results of tools are messages of their own, before the text beside them.
+        """In OpenAI's words, where the results of tools are messages of their own, before what is beside them.
+
+        Pictures in a result come first in what is beside it: tools have no voice for them there.
 
         Raises:
-            BadInputError: a block that no model of this box can take, e.g. a picture.
+            BadInputError: a block that no model of this box can take.
         """
         if isinstance(self.content, str):
             return [ChatMessage(role=self.role, content=self.content)]
         for block in self.content:
             if block.get("type") not in _BLOCKS[self.role]:
                 raise BadInputError("content block", field="messages")
-        found = [_result(block) for block in self.content if block["type"] == "tool_result"]
-        texts = [block for block in self.content if block["type"] == "text"]
+        results = [block for block in self.content if block["type"] == "tool_result"]
+        found = [_result(block) for block in results]
+        parts = [_part(block) for result in results for block in _within(result) if block.get("type") == "image"]
+        parts += [_part(block) for block in self.content if block["type"] in ("text", "image")]
         calls = [_call(block) for block in self.content if block["type"] == "tool_use"]
-        if texts or calls or not found:
-            found.append(ChatMessage(role=self.role, content=_text(texts, "messages"), tool_calls=calls or None))
+        if parts or calls or not found:
+            found.append(ChatMessage(role=self.role, content=pictures.content(parts), tool_calls=calls or None))
         return found
 
 
@@ -62,10 +68,18 @@ class Tool(shapes.Tolerant):
 
 
 class ToolChoice(shapes.Tolerant):
-    """Whether tools may be called."""
+    """Whether tools may be called, or must."""
 
     type: Literal["auto", "none", "any", "tool"]
+    name: str | None = None
+    """Of the one that must, with `tool`."""
     disable_parallel_tool_use: bool | None = None
+
+    def as_engine(self) -> str | dict[str, Any]:
+        """As OpenAI says it."""
+        if self.type == "tool":
+            return {"type": "function", "function": {"name": self.name}}
+        return "required" if self.type == "any" else self.type
 
 
 class OutputConfig(shapes.Tolerant):
@@ -102,13 +116,11 @@ class PromptBody(shapes.Tolerant):
             BadInputError: something that no model of this box can do.
         """
         body: dict[str, Any] = {"messages": [message.as_engine() for message in self.as_chat()]}
-        if self.tool_choice and self.tool_choice.type not in ("auto", "none"):
-            raise BadInputError("forced tool call", field="tool_choice")
         if self.tools:
             body["tools"] = [tool.as_engine() for tool in self.tools]
-            if self.tool_choice:
-                body["tool_choice"] = self.tool_choice.type
-                body["parallel_tool_calls"] = not self.tool_choice.disable_parallel_tool_use
+        if self.tool_choice:
+            body["tool_choice"] = self.tool_choice.as_engine()
+            body["parallel_tool_calls"] = not self.tool_choice.disable_parallel_tool_use
         if self.output_config and self.output_config.format is not None:
             body["response_format"] = _response_format(self.output_config.format)
         return body
@@ -140,13 +152,36 @@ def _text(blocks: Sequence[dict[str, Any]], field: str) -> str:
     return "\n".join(block["text"] for block in blocks)
 
 
+def _part(block: dict[str, Any]) -> Part:
+    """A text or a picture; a file that Anthropic would keep doesn't exist here."""
+    if block.get("type") != "image":
+        return pictures.text(_text([block], "messages"))
+    source = block.get("source")
+    source = source if isinstance(source, dict) else {}
+    match source.get("type"):
+        case "base64":
+            return pictures.encoded(source.get("data"), "messages")
+        case "url":
+            return pictures.picture(source.get("url"))
+        case _:
+            raise BadInputError("picture", field="messages")
+
+
+def _within(result: dict[str, Any]) -> Blocks:
+    """The blocks of a tool's result, which may also be a text."""
+    content = result.get("content") or ""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        raise BadInputError("tool_result", field="messages")
+    return content
+
+
 def _result(block: dict[str, Any]) -> ChatMessage:
-    content, call = block.get("content") or "", block.get("tool_use_id")
-    if not isinstance(call, str) or not isinstance(content, str | list):
+    call = block.get("tool_use_id")
+    if not isinstance(call, str):
         raise BadInputError("tool_result", field="messages")
-    if isinstance(content, list) and not all(isinstance(part, dict) for part in content):
-        raise BadInputError("tool_result", field="messages")
-    text = content if isinstance(content, str) else _text(content, "messages")
+    text = _text([part for part in _within(block) if part.get("type") != "image"], "messages")
     return ChatMessage(role="tool", content=text, tool_call_id=call)
 
 

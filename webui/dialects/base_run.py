@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from appliance.apps import runs
 from appliance.apps.answering import Answer, Question
-from appliance.errors import BadInputError, CancelledError, ModelNotFoundError, by_code
+from appliance.errors import BadInputError, CancelledError, ModelNotFoundError, NoVisionError, by_code
+from appliance.gateway import pictures, tool_choice
 from appliance.knowledge.bases import Base
 from webui.routing import Call
 
@@ -21,6 +22,12 @@ class Turn:
 
     role: str
     text: str
+    pictures: int = 0
+
+    @classmethod
+    def of(cls, message: Mapping[str, Any]) -> "Turn":
+        """A message as the gateway takes it."""
+        return cls(message["role"], pictures.words(message), pictures.count([message]))
 
 
 @dataclass(frozen=True)
@@ -59,19 +66,27 @@ def find(call: Call, model: str) -> Base:
     raise ModelNotFoundError(name=model[:100])
 
 
-def ask(call: Call, model: str, turns: Sequence[Turn]) -> runs.Writer:
+def ask(call: Call, model: str, turns: Sequence[Turn], wish: object = None) -> runs.Writer:
     """Start answering the last question; what came before is history. Sampling parameters have no meaning here.
+
+    `wish` is the `tool_choice` in OpenAI's words: a base calls nothing.
 
     Raises:
         ModelNotFoundError: no such base.
-        BadInputError: the last message is no question.
+        BadInputError: the last message is no question, or a call is demanded.
+        NoVisionError: there are pictures, which no base has anything to say about.
     """
+    if tool_choice.demands_call(wish):
+        raise BadInputError("a base calls nothing", field="tool_choice")
+    base = find(call, model)
+    if any(turn.pictures for turn in turns):
+        raise NoVisionError(name=model[:100])
     if turns[-1].role != "user" or not turns[-1].text.strip():
         raise BadInputError("the last message is no question", field="messages")
     question = Question(
         text=turns[-1].text,
         model=call.gateway.model().id,
-        bases=[find(call, model)],
+        bases=[base],
         history=[
             {"role": turn.role, "content": turn.text} for turn in turns[:-1] if turn.role in ("user", "assistant")
         ],

@@ -99,7 +99,7 @@ TABLES: Final = (
         "/api/generate",
         ollama_request.GenerateBody,
         ignored=("keep_alive", "shift", "think", "truncate"),
-        refused=("context", "images", "raw", "suffix", "template"),
+        refused=("context", "raw", "suffix", "template"),
     ),
     Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
     Table(

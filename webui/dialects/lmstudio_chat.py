@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 
 from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError, WrongModelKindError
+from appliance.gateway import pictures
 from appliance.gateway.gateway import ModelInfo
 from webui import connection, routing, sse
 from webui.dialects import base_run, engine, lmstudio_errors, openai_base
@@ -49,6 +50,9 @@ def _begin(call: Call, body: ChatBody, left: Left, held: ExitStack) -> tuple[Rep
     if _is_loaded(call, model):
         # Before the first event, so that what the engine refuses is an answer's status and not an event.
         return reply, reply.events(_open(call, model, body, left, held))
+    _, seen = pictures.checked(body.as_engine())
+    if model.engine != "remote":
+        pictures.demand_sight(model, seen)  # before it is loaded for nothing
     return reply, _loaded_first(call, reply, model, body, left, held)
 
 

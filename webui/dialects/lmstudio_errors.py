@@ -9,6 +9,8 @@ from webui import errors
 from webui.locales import Language
 
 _OWN_FAULT: Final = 500
+_OUR_NAMES: Final = {"messages": "input"}
+"""How this API calls what an engine calls otherwise."""
 
 
 def body(error: HakoError, status: int, language: Language) -> dict[str, Any]:
@@ -17,7 +19,7 @@ def body(error: HakoError, status: int, language: Language) -> dict[str, Any]:
     if isinstance(error, ModelNotFoundError):
         kind = "model_not_found"
     told: dict[str, Any] = errors.openai_body(error, status, language)["error"]
-    return {"error": told | {"type": kind}}
+    return {"error": told | {"type": kind, "param": _OUR_NAMES.get(told["param"], told["param"])}}
 
 
 def answer(error: HakoError, status: int, language: Language) -> Response:

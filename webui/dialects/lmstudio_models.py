@@ -61,7 +61,7 @@ def _old_entry(model: ModelInfo, name: str) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "id": name,
         "object": "model",
-        "type": "embeddings" if model.kind == "embedding" else "llm",
+        "type": "embeddings" if model.kind == "embedding" else "vlm" if model.vision else "llm",
         "publisher": _PUBLISHER,
         "arch": model.engine,
         "compatibility_type": FORMATS.get(model.engine, model.engine),
@@ -92,7 +92,7 @@ def _of_model(model: ModelInfo, name: str) -> dict[str, Any]:
         "description": None,
     }
     if model.kind == "chat":
-        entry["capabilities"] = {"vision": False, "trained_for_tool_use": _takes_tools(model)}
+        entry["capabilities"] = {"vision": model.vision, "trained_for_tool_use": _takes_tools(model)}
     return entry
 
 

@@ -6,7 +6,9 @@ from pydantic import Field
 
 from appliance.errors import BadInputError
 from webui import shapes
+from webui.dialects import pictures
 from webui.dialects.base_run import Turn
+from webui.dialects.pictures import Part
 
 _PASSED: Final = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
 _LARGEST_INT: Final = 2**31 - 1
@@ -17,6 +19,13 @@ class Item(shapes.Tolerant):
 
     type: Literal["message", "text", "image"]
     content: shapes.Text | None = None
+    data_url: str | None = None
+
+    def part(self) -> Part:
+        """As the gateway takes it."""
+        if self.type == "image":
+            return pictures.encoded(self.data_url, "input")
+        return pictures.text(self.content or "")
 
 
 class ChatBody(shapes.Tolerant):
@@ -35,26 +44,24 @@ class ChatBody(shapes.Tolerant):
     integrations: list[Any] | None = None
     previous_response_id: str | None = None
 
-    def question(self) -> str:
-        """The words.
+    def question(self) -> dict[str, Any]:
+        """The message.
 
         Raises:
-            BadInputError: no words, a picture, a server's tools, or an earlier answer, none of which is kept.
+            BadInputError: nothing in it, a server's tools, or an earlier answer, none of which is kept.
         """
         for name in ("integrations", "previous_response_id"):
             if getattr(self, name):
                 raise BadInputError(name, field=name)
-        items = [] if isinstance(self.input, str) else self.input
-        if any(item.type == "image" for item in items):
-            raise BadInputError("image", field="input")
-        text = self.input if isinstance(self.input, str) else "\n".join(item.content or "" for item in items)
-        if not text.strip():
+        parts = [pictures.text(self.input)] if isinstance(self.input, str) else [item.part() for item in self.input]
+        content = pictures.content(parts)
+        if isinstance(content, str) and not content.strip():
             raise BadInputError("no words", field="input")
-        return text
+        return {"role": "user", "content": content}
 
     def turns(self) -> list[Turn]:
         """What a base is asked."""
-        return [Turn("user", self.question())]
+        return [Turn.of(self.question())]
 
     def as_engine(self) -> dict[str, Any]:
         """The body for the engine, which tells how far it has read where that is of use.
@@ -64,7 +71,7 @@ class ChatBody(shapes.Tolerant):
         """
         messages = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
         body: dict[str, Any] = {
-            "messages": [*messages, {"role": "user", "content": self.question()}],
+            "messages": [*messages, self.question()],
             "stream_options": {"include_usage": True},
         }
         body |= {name: value for name in _PASSED if (value := getattr(self, name)) is not None}

@@ -43,7 +43,8 @@ def chat(call: Call, body: ChatBody) -> Response:
         held.enter_context(routing.place(call))
         if base_run.is_base(body.model):
             figures = Figures(call.gateway.model())
-            writer = base_run.ask(call, body.model, [Turn(message.role, message.text()) for message in body.messages])
+            turns = [Turn.of(message.as_engine()) for message in body.messages]
+            writer = base_run.ask(call, body.model, turns, body.tool_choice)
             held.callback(writer.stop)
             return _answered(call, body, openai_base.chunks(writer, body.model, left), figures, held)
         figures = Figures(call.gateway.model(body.model))

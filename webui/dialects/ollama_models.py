@@ -134,7 +134,7 @@ def _of_model(model: ModelInfo, called: str = "") -> dict[str, Any]:
             "parent_model": "",
             "format": _FORMATS.get(model.engine, model.engine),
             "family": model.engine,
-            "families": [model.engine],
+            "families": [model.engine, "clip"] if model.vision else [model.engine],  # older clients look here
             "parameter_size": _size(model.parameters),
             "quantization_level": model.quantization,
         },
@@ -180,7 +180,8 @@ def _capabilities(model: ModelInfo) -> list[str]:
         return ["embedding"]
     if model.kind == "reranker":
         return []  # Ollama has no word for it
-    return ["completion"] if model.size_class == "tiny" else ["completion", "tools"]
+    found = ["completion"] if model.size_class == "tiny" else ["completion", "tools"]
+    return [*found, "vision"] if model.vision else found
 
 
 def _size(parameters: int) -> str:

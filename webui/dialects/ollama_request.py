@@ -10,7 +10,10 @@ from pydantic import Field, field_validator
 
 from appliance.errors import BadInputError
 from webui import shapes
+from webui.dialects import pictures
 from webui.dialects.base_run import Turn
+from webui.dialects.openai_request import FunctionTool
+from webui.dialects.pictures import Part
 
 _LARGEST_INT: Final = 2**31 - 1
 _NO_TIME: Final = re.compile(r"[+-]?0+(\.0+)?(ns|us|µs|ms|s|m|h)?")
@@ -84,9 +87,9 @@ class Asked(shapes.Tolerant, ABC):
         wish = self.keep_alive
         return _NO_TIME.fullmatch(wish.strip()) is not None if isinstance(wish, str) else wish == 0
 
-    @abstractmethod
     def turns(self) -> list[Turn]:
         """The conversation as a base takes it."""
+        return [Turn.of(message) for message in self.messages_for_engine()]
 
     @abstractmethod
     def messages_for_engine(self) -> list[dict[str, Any]]:
@@ -126,7 +129,7 @@ class Message(shapes.Tolerant):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
-    images: list[Any] | None = None
+    images: list[str] | None = None
     tool_calls: list[ToolCall] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
@@ -136,7 +139,7 @@ class ChatBody(Asked):
     """`/api/chat`."""
 
     messages: list[Message] = Field(default_factory=list, max_length=2000)
-    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
 
     @field_validator("messages", mode="before")
     @classmethod
@@ -147,18 +150,13 @@ class ChatBody(Asked):
     def is_load(self) -> bool:
         return not self.messages
 
-    def turns(self) -> list[Turn]:
-        _refuse_images(self.messages)
-        return [Turn(message.role, message.content or "") for message in self.messages]
-
     def messages_for_engine(self) -> list[dict[str, Any]]:
-        _refuse_images(self.messages)
         return _as_openai(self.messages)
 
     def as_engine(self) -> dict[str, Any]:
         body = super().as_engine()
         if self.tools:
-            body["tools"] = [{"type": "function", **tool} for tool in self.tools]
+            body["tools"] = [tool.as_engine() for tool in self.tools]
         return body
 
 
@@ -171,9 +169,9 @@ class GenerateBody(Asked):
     template: str | None = None
     raw: bool | None = None
     context: list[int] | None = None
-    images: list[Any] | None = None
+    images: list[str] | None = None
 
-    @field_validator("suffix", "template", "raw", "context", "images")
+    @field_validator("suffix", "template", "raw", "context")
     @classmethod
     def _not_here(cls, wish: object) -> object:
         """The box can't do any of these; left empty they say nothing."""
@@ -183,29 +181,27 @@ class GenerateBody(Asked):
 
     @property
     def is_load(self) -> bool:
-        return not self.prompt
-
-    def turns(self) -> list[Turn]:
-        return [Turn("user", self.prompt or "")]
+        return not self.prompt and not self.images
 
     def messages_for_engine(self) -> list[dict[str, Any]]:
         system = [{"role": "system", "content": self.system}] if self.system else []
-        return [*system, {"role": "user", "content": self.prompt or ""}]
+        return [*system, {"role": "user", "content": _content(self.prompt, self.images, "images")}]
 
 
-def _refuse_images(messages: Sequence[Message]) -> None:
-    """No model of this box can see."""
-    for at, message in enumerate(messages):
-        if message.images:
-            raise BadInputError("images", field=f"messages.{at}.images")
+def _content(words: str | None, images: Sequence[str] | None, field: str) -> str | list[Part]:
+    """The words, then the pictures."""
+    return pictures.content([pictures.text(words or ""), *(pictures.encoded(image, field) for image in images or ())])
 
 
 def _as_openai(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Messages with calls and results tied together by ids, which Ollama's clients may leave out."""
     found: list[dict[str, Any]] = []
     waiting: list[tuple[str, str]] = []
-    for message in messages:
-        entry: dict[str, Any] = {"role": message.role, "content": message.content or ""}
+    for at, message in enumerate(messages):
+        if message.images and message.role != "user":
+            raise BadInputError("a picture that nobody sent", field=f"messages.{at}.images")
+        content = _content(message.content, message.images, f"messages.{at}.images")
+        entry: dict[str, Any] = {"role": message.role, "content": content}
         if message.tool_calls:
             entry["tool_calls"] = []
             for call in message.tool_calls:

@@ -18,7 +18,8 @@ Left = Callable[[], bool]
 
 def complete(call: Call, body: ChatBody, left: Left, place: sse.Place) -> Response:
     """Answer the last question; what came before is history. Sampling parameters have no meaning here."""
-    writer = base_run.ask(call, body.model, [Turn(message.role, message.text()) for message in body.messages])
+    turns = [Turn.of(message.as_engine()) for message in body.messages]
+    writer = base_run.ask(call, body.model, turns, body.tool_choice)
     if body.stream:
         wanted = (chunk for chunk in chunks(writer, body.model, left) if _is_wanted(chunk, body))
         return sse.response(framed(wanted, call.language), writer.stop, place.close)

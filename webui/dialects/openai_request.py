@@ -6,11 +6,13 @@ from pydantic import Field, field_validator
 
 from appliance.errors import BadInputError
 from webui import shapes
+from webui.dialects import pictures
+from webui.dialects.pictures import Part
 
 _ROLES: Final = {"developer": "system", "function": "tool"}
 _PASSED: Final = (
     "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repeat_penalty",
-    "logprobs", "top_logprobs", "tools", "parallel_tool_calls",
+    "logprobs", "top_logprobs", "tool_choice", "parallel_tool_calls",
 )  # fmt: skip
 _LARGEST_INT: Final = 2**31 - 1
 _TOKEN_DIGITS: Final = 10
@@ -30,7 +32,7 @@ class StreamOptions(shapes.Tolerant):
 
 
 class ChatMessage(shapes.Tolerant):
-    """One message; `content` may be a text, a list of text parts, or null beside tool calls."""
+    """One message; `content` may be a text, a list of texts and pictures, or null beside tool calls."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = None
@@ -38,27 +40,46 @@ class ChatMessage(shapes.Tolerant):
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
 
-    def text(self) -> str:
-        """The words.
+    def as_engine(self) -> dict[str, Any]:
+        """As the engine's template takes it.
 
         Raises:
-            BadInputError: a part that is no text, e.g. a picture: no model of this box can see.
+            BadInputError: a part that is no text, and no picture that a person sends.
         """
-        if not isinstance(self.content, list):
-            return self.content or ""
-        for part in self.content:
-            if part.get("type") != "text" or not isinstance(part.get("text"), str):
-                raise BadInputError("content part", field="messages")
-        return "\n".join(part["text"] for part in self.content)
-
-    def as_engine(self) -> dict[str, Any]:
-        """As the engine's template takes it."""
-        message: dict[str, Any] = {"role": _ROLES.get(self.role, self.role), "content": self.text()}
+        message: dict[str, Any] = {"role": _ROLES.get(self.role, self.role), "content": self._content()}
         if self.tool_calls:
             message["tool_calls"] = self.tool_calls
         if self.tool_call_id:
             message["tool_call_id"] = self.tool_call_id
         return message
+
+    def _content(self) -> str | list[Part]:
+        if not isinstance(self.content, list):
+            return self.content or ""
+        found = pictures.content([pictures.read(part, "messages") for part in self.content])
+        if isinstance(found, list) and self.role != "user":
+            raise BadInputError("a picture that nobody sent", field="messages")
+        return found
+
+
+class Function(shapes.Tolerant):
+    """What a client can do for the model."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(shapes.Tolerant):
+    """A function of the client's own; tools of other kinds don't exist here."""
+
+    type: Literal["function"] = "function"
+    function: Function
+
+    def as_engine(self) -> dict[str, Any]:
+        """As the engine's template takes it."""
+        return {"type": self.type, "function": self.function.model_dump(exclude_none=True)}
 
 
 class ChatBody(shapes.Tolerant):
@@ -84,7 +105,7 @@ class ChatBody(shapes.Tolerant):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: dict[str, Any] | None = None
-    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
 
@@ -116,10 +137,8 @@ class ChatBody(shapes.Tolerant):
             body["logit_bias"] = [[int(token), bias] for token, bias in self.logit_bias.items() if _is_token(token)]
         if self.response_format is not None:
             body["response_format"] = _response_format(self.response_format)
-        if self.tool_choice is not None:
-            if self.tool_choice not in ("auto", "none"):
-                raise BadInputError("forced tool call", field="tool_choice")
-            body["tool_choice"] = self.tool_choice
+        if self.tools:
+            body["tools"] = [tool.as_engine() for tool in self.tools]
         return body
 
 

@@ -26,8 +26,8 @@ def create(
     call: Call, body: ResponsesBody, said: Sequence[Item], writer: ResponseWriter, left: Left, held: ExitStack
 ) -> Response:
     """Answer the last question, whole or as a stream that takes over what is `held`."""
-    turns = [Turn(message["role"], message["content"]) for message in body.as_chat(said)]
-    run = base_run.ask(call, body.model, turns)
+    turns = [Turn.of(message) for message in body.as_chat(said)]
+    run = base_run.ask(call, body.model, turns, body.tool_choice)
     held.callback(run.stop)
     told = _events(run, writer, left)
     if body.stream:

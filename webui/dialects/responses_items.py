@@ -5,12 +5,14 @@ from typing import Any, Final
 
 from appliance import clock
 from appliance.errors import BadInputError
+from webui.dialects import pictures
 
 Item = dict[str, Any]
 Message = dict[str, Any]
 
 _ROLES: Final = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _TEXTS: Final = ("input_text", "output_text", "text")
+_PICTURE: Final = "input_image"
 _CALL: Final = "function_call"
 _RESULT: Final = "function_call_output"
 _LONGEST_ID: Final = 200
@@ -20,7 +22,7 @@ def read(given: str | Sequence[Item]) -> list[Item]:
     """The items of a request, each with an id; thoughts of an earlier answer are left out.
 
     Raises:
-        BadInputError: an item that no model of this box can take, e.g. a picture; `field` says which one.
+        BadInputError: an item that no model of this box can take; `field` says which one.
     """
     if isinstance(given, str):
         return [_message({"role": "user", "content": given}, "input")]
@@ -43,8 +45,8 @@ def messages(items: Iterable[Item]) -> list[Message]:
     found: list[Message] = []
     for item in items:
         if item["type"] == "message":
-            text = "\n".join(part["text"] for part in item["content"])
-            found.append({"role": _ROLES[item["role"]], "content": text})
+            parts = [_shown(part) for part in item["content"]]
+            found.append({"role": _ROLES[item["role"]], "content": pictures.content(parts)})
         elif item["type"] == _CALL and item["status"] != "incomplete":
             if not found or found[-1]["role"] != "assistant":
                 found.append({"role": "assistant", "content": ""})
@@ -60,10 +62,36 @@ def _message(item: Item, where: str) -> Item:
     role = item.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise BadInputError("role", field=f"{where}.role")
-    content: Item = {"type": "input_text", "text": _text(item.get("content"), f"{where}.content")}
-    if role == "assistant":
-        content |= {"type": "output_text", "annotations": [], "logprobs": []}
-    return {"id": _id(item, "msg"), "type": "message", "role": role, "status": "completed", "content": [content]}
+    content = _content(item.get("content"), role, f"{where}.content")
+    return {"id": _id(item, "msg"), "type": "message", "role": role, "status": "completed", "content": content}
+
+
+def _content(given: Any, role: str, where: str) -> list[Item]:
+    """One text; with a person's pictures, texts and pictures in their order."""
+    if role == "user" and isinstance(given, list) and any(_is_picture(part) for part in given):
+        return [_seen(part, where) if _is_picture(part) else _said(_text([part], where)) for part in given]
+    said = _said(_text(given, where))
+    return [said | {"type": "output_text", "annotations": [], "logprobs": []} if role == "assistant" else said]
+
+
+def _said(text: str) -> Item:
+    return {"type": "input_text", "text": text}
+
+
+def _is_picture(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == _PICTURE
+
+
+def _seen(part: Item, where: str) -> Item:
+    url = part.get("image_url")
+    if not isinstance(url, str):  # a file that OpenAI would keep
+        raise BadInputError("picture", field=where)
+    return {"type": _PICTURE, "image_url": url, "detail": "auto"}
+
+
+def _shown(part: Item) -> pictures.Part:
+    """A kept part as a chat engine takes it."""
+    return pictures.picture(part["image_url"]) if _is_picture(part) else pictures.text(part["text"])
 
 
 def _call(item: Item, where: str) -> Item:

@@ -89,8 +89,6 @@ class ResponsesBody(shapes.Tolerant):
         for name in ("background", "conversation", "prompt"):
             if getattr(self, name):
                 raise BadInputError(name, field=name)
-        if self.tool_choice not in (None, "auto", "none"):
-            raise BadInputError("forced tool call", field="tool_choice")
 
     def items(self) -> list[Item]:
         """The items of `input`, each with an id.
@@ -155,6 +153,8 @@ def in_our_words(error: HakoError) -> HakoError:
     field = error.params.get("field")
     if isinstance(field, str) and field in _OUR_NAMES:
         error.params["field"] = _OUR_NAMES[field]
+    elif isinstance(field, str):
+        error.params["field"] = field.replace(".function.", ".")  # tools are flat here
     return error
 
 

@@ -48,6 +48,14 @@ class Medium(FetcherInterface, Closing):
         """
         return _pieces(self._open(path))
 
+    def has(self, path: str) -> bool:
+        """Whether an ordinary file lies there. Raises DownloadError where that can't be told."""
+        try:
+            os.close(self._open(path))
+        except DownloadHTTPError:
+            return False
+        return True
+
     def names(self, folder: str, most: int = 10_000) -> list[str]:
         """What lies directly in a folder of the medium, at most so many; nothing if it isn't one."""
         try:

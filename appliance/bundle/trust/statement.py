@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tuf.api import exceptions
-from tuf.api.metadata import Delegations, Key, Metadata, Root, TargetFile, Targets
+from tuf.api.metadata import Delegations, Key, Metadata, Root, Signed, TargetFile, Targets
 from tuf.ngclient import FetcherInterface, Updater
 
 from appliance.bundle.trust.state import TrustState
@@ -125,15 +125,33 @@ class Statement(Closing):
         """One key under two names would reach a threshold of two alone; python-tuf counts names."""
         trusted = self._updater._trusted_set  # noqa: SLF001
         for signed in trusted:
-            keys = _keys(signed)
-            if len({(key.scheme, str(key.keyval.get("public"))) for key in keys}) != len(keys):
-                raise BundleSignatureError("one key under two names", role=signed.type)
+            _demand_distinct(signed)
 
 
 def inspect_root(data: bytes) -> Root:
     """A root as it describes itself, unverified, for showing. Raises BundleInvalidError."""
     with _told():
         return Metadata[Root].from_bytes(data).signed
+
+
+def demand_sound_root(data: bytes) -> Root:
+    """A root that enough of its own keys have signed, each of them once.
+
+    Raises:
+        BundleInvalidError: no root.
+        BundleSignatureError: too few signatures, or one key under two names.
+    """
+    with _told():
+        metadata = Metadata[Root].from_bytes(data)
+        metadata.signed.verify_delegate(Root.type, metadata.signed_bytes, metadata.signatures)
+    _demand_distinct(metadata.signed)
+    return metadata.signed
+
+
+def _demand_distinct(signed: Signed) -> None:
+    keys = _keys(signed)
+    if len({(key.scheme, str(key.keyval.get("public"))) for key in keys}) != len(keys):
+        raise BundleSignatureError("one key under two names", role=signed.type)
 
 
 def _keys(signed: object) -> list[Key]:

@@ -1,6 +1,7 @@
 """GGUF chat models on llama.cpp's own server (xllamacpp): batching, prefix cache, grammar."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import xllamacpp
@@ -10,6 +11,9 @@ from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
 _BATCH = 64
 """Tokens computed between two looks at the connections. On a CPU 64 costs nothing against 2048 and lets a
 cancelled prompt stop within a second."""
+_BATCH_WITH_PICTURES = 512
+"""Some models (Gemma 3) read a picture as a whole, and one of theirs has 256 tokens."""
+_NO_PROGRAMS = "/nonexistent"
 
 _PING_SECONDS = 15
 
@@ -23,6 +27,7 @@ class LlamaEngine:
     def serve(self, spec: EngineSpec) -> Loaded:
         with contextlib.suppress(FileNotFoundError):
             Path(spec.socket).unlink()  # the native server refuses a stale one with a misleading message
+        os.environ["PATH"] = _NO_PROGRAMS  # it hands what it can't decode to ffmpeg, if it finds one
         try:
             self._server = xllamacpp.Server(_parameters(spec))
         except (RuntimeError, ValueError) as error:
@@ -39,7 +44,7 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     parameters.n_parallel = spec.parallel
     parameters.n_ctx = spec.context * spec.parallel
     parameters.kv_unified = False  # one long answer can't take another one's room
-    parameters.n_batch = parameters.n_ubatch = _BATCH
+    parameters.n_batch = parameters.n_ubatch = _BATCH_WITH_PICTURES if spec.projector else _BATCH
     parameters.cpuparams.n_threads = spec.threads
     parameters.cpuparams_batch.n_threads = spec.threads
     # One for each answer, and as many for what was cancelled and ends only after its batch; some for short requests.
@@ -53,6 +58,9 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     if spec.adapter:
         adapter = str(Path(spec.folder) / spec.adapter)
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, spec.adapter_scale)]
+    if spec.projector:
+        parameters.mmproj.path = str(Path(spec.folder) / spec.projector)
+        parameters.mmproj_use_gpu = False
     if spec.speculation == "ngram":
         # Of the ways that need no second model, one that leaves the answer as it is (`ngram_mod` changed it).
         parameters.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K]

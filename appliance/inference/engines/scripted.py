@@ -3,9 +3,11 @@
 A chat answers with the words of the last message, a completion with those of its prompt. Lines of the form
 `[[name value]]` in there steer it: `words 50` (so many words instead), `delay 20` (milliseconds between words),
 `think 500` (milliseconds before the first), `die 5` (kill -9 itself after so many words), `say …` (these words),
-`eat 300` (allocate so many MiB first). Embeddings are hashed character pairs: texts that share wording
-are near each other. A reranker counts how much of the query a document says; `delay` in the query is the time
-that each document takes. A script that begins with `refuse` or `die` does so while it is loaded; with `drift` the model
+`eat 300` (allocate so many MiB first). With a projector it also says a word for each picture of that message, the same
+for the same picture. Embeddings are hashed character pairs: texts that share wording are near each other. A reranker
+counts how much of the query a document says; `delay` in the query is the time that each document takes. An answer that
+has to follow a JSON schema is the smallest that does, unless an order says other words. A script that begins with
+`refuse` or `die` does so while it is loaded; with `drift` the model
 answers other than it should, as one with damaged weights does.
 """
 
@@ -26,6 +28,7 @@ import numpy as np
 from appliance.inference import child_http
 from appliance.inference.child_http import CallerGoneError, ContextExceededError, Stopped, UnsupportedError, Vectors
 from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
+from appliance.inference.engines.scripted_json import example
 
 _ORDER = re.compile(r"\[\[(words|delay|think|die|say|eat) ([^\]]*)\]\]")
 _TOKEN = re.compile(r"[a-z0-9]+|[぀-ヿ]|[一-鿿]|[^\s\w]", re.IGNORECASE)
@@ -63,8 +66,11 @@ class ScriptedEngine:
         messages = body["messages"]
         if not isinstance(messages, list) or not messages:
             raise ValueError("messages must be a list with something in it")
-        self._demand_room([str(message.get("content") or "") for message in messages])
-        return self._words(str(messages[-1].get("content") or ""))
+        if not self.spec.projector and any(isinstance(message.get("content"), list) for message in messages):
+            raise ValueError("messages must be texts: there is no projector")
+        self._demand_room([child_http.said(message) for message in messages])
+        form = (body.get("response_format") or {}).get("json_schema")
+        return self._words(child_http.said(messages[-1]), form["schema"] if form else None)
 
     def complete(self, prompt: str, body: dict[str, Any]) -> Iterator[str]:  # noqa: ARG002 - the contract's
         if self.spec.kind != "chat":
@@ -77,9 +83,12 @@ class ScriptedEngine:
         if tokens > self.spec.context:
             raise ContextExceededError(tokens, self.spec.context)
 
-    def _words(self, text: str) -> Iterator[str]:
+    def _words(self, text: str, schema: dict[str, Any] | None = None) -> Iterator[str]:
         orders = dict(_ORDER.findall(text))
-        said = orders.get("say", _ORDER.sub("", text)).strip() or "…"
+        said = _ORDER.sub("", text).strip()
+        if schema is not None:
+            said = json.dumps(example(schema, said), ensure_ascii=False)
+        said = orders.get("say", said).strip() or "…"
         words = said.split(" ")[:: -1 if self._drifts else 1]
         if "words" in orders:
             words = [f"word{i}" for i in range(int(orders["words"]))]
@@ -141,17 +150,21 @@ def _overlap(query: str, document: str) -> float:
     return 8 * len(asked & said) / max(len(asked), 1) - 4
 
 
-def install(models: Path, model: str, kind: str, script: bytes = b"answer", dimensions: int = 384) -> Path:
+def install(
+    models: Path, model: str, kind: str, script: bytes = b"answer", dimensions: int = 384, *, projector: bool = False
+) -> Path:
     """Put a scripted model into a store, as provisioning puts real ones; returns its folder."""
     folder = models / model
     folder.mkdir(parents=True)
-    (folder / "script").write_bytes(script)
+    names = ("script", *(("mmproj.script",) if projector else ()))
+    for name in names:
+        (folder / name).write_bytes(script)
     manifest = {
         "id": model,
         "name": f"Scripted {kind}",
         "kind": kind,
         "engine": "scripted",
-        "files": {"script": {"sha256": hashlib.sha256(script).hexdigest(), "size": len(script)}},
+        "files": {name: {"sha256": hashlib.sha256(script).hexdigest(), "size": len(script)} for name in names},
         "entry": "script",
         "licence": "Apache-2.0",
         "source": "built in",
@@ -159,6 +172,7 @@ def install(models: Path, model: str, kind: str, script: bytes = b"answer", dime
         "context": 4096 if kind == "chat" else 512,
         "dimensions": dimensions if kind == "embedding" else None,
         "size_class": "tiny",
+        "projector": names[1] if projector else None,
     }
     (folder / "model.json").write_text(json.dumps(manifest), "utf-8")
     return folder

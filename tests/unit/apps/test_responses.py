@@ -75,6 +75,24 @@ def test_of_one_person_the_oldest_go_first(kept: Responses, people: People, monk
     assert kept.get(people["bob"], "resp_bob").id == "resp_bob"
 
 
+def test_pictures_count_by_their_bytes_and_the_newest_always_stays(
+    kept: Responses, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, items = people["alice"], [{"type": "message", "content": "x" * 1000}]
+    put(kept, people["bob"], "resp_bob")
+    monkeypatch.setattr(responses, "KEEP_BYTES", 2500)
+    for number in (1, 2, 3):
+        kept.put(alice, f"resp_{number}", None, items, {"id": f"resp_{number}", "output": []})
+    with pytest.raises(NotFoundError):
+        kept.get(alice, "resp_1")
+    assert kept.get(alice, "resp_2").input == items
+    kept.put(alice, "resp_4", None, items * 5, {"id": "resp_4", "output": []})
+    assert kept.get(alice, "resp_4").input == items * 5
+    with pytest.raises(NotFoundError):
+        kept.get(alice, "resp_3")
+    assert kept.get(people["bob"], "resp_bob").id == "resp_bob"
+
+
 def test_what_is_too_old_is_not_found_and_is_erased(
     kept: Responses, people: People, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,11 @@ def test_a_clock_far_ahead_does_not_lock_the_box_out(publisher: Publisher, stick
         look(publisher, stick, clock=NOW + 5 * 365 * DAY)
 
 
+def test_what_has_expired_is_refused_by_a_box_that_never_saw_a_stick(publisher: Publisher, stick: Path):
+    with pytest.raises(BundleStaleError):
+        look(publisher, stick, clock=NOW + 5 * 365 * DAY)
+
+
 def test_an_index_that_was_changed_is_refused(publisher: Publisher, stick: Path):
     place = next((stick / "targets" / "models" / "tiny" / "1.0").iterdir())
     place.write_bytes(place.read_bytes().replace(b"MIT", b"BSD"))

@@ -1,8 +1,10 @@
 """The gateway's models of other machines: asked for through the real way out, recorded, never taken at their word."""
 
 import json
+import os
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from appliance.errors import (
     HakoError,
     ModelFailedError,
     ModelNotFoundError,
+    PictureAddressError,
     WrongModelKindError,
 )
 from appliance.gateway.credentials import Credentials
@@ -33,6 +36,7 @@ from appliance.gateway.remote import Remote, estimate
 from appliance.machine import peers
 from appliance.storage.audit import Audit
 from appliance.storage.database import Database
+from tests.simulators import vision
 from tests.simulators.far_server import FarServer
 
 KEY = "far-key-4711"
@@ -104,11 +108,47 @@ def test_a_chat_is_written_there_and_recorded_without_a_word_of_it(lab: Lab) -> 
     assert "green" not in json.dumps(lab.entries())
 
 
+def test_a_demanded_call_is_asked_for_in_the_words_that_every_server_knows(lab: Lab) -> None:
+    tools = [{"type": "function", "function": {"name": name, "parameters": {"type": "objekt"}}} for name in ("a", "b")]
+    named = {"type": "function", "function": {"name": "b"}}
+    for wish, asked in ((named, ("required", tools[1:])), ("none", ("none", tools)), (None, ("auto", tools))):
+        with lab.gateway.open("lab/talker", {**BODY, "tools": tools, "tool_choice": wish}) as stream:
+            list(stream)
+        sent = lab.far.seen[-1][3]
+        assert (sent["tool_choice"], sent["tools"]) == asked
+    with lab.gateway.open("lab/talker", {**BODY, "tool_choice": "auto", "parallel_tool_calls": False}) as stream:
+        list(stream)
+    assert not {"tools", "tool_choice", "parallel_tool_calls"} & lab.far.seen[-1][3].keys()
+    with pytest.raises(BadInputError):
+        lab.gateway.open("lab/talker", {**BODY, "tool_choice": named})
+
+
 def test_chunks_bear_the_name_that_was_asked_for(lab: Lab) -> None:
     with lab.gateway.open("lab/talker", BODY) as stream:
         events = b"".join(stream).decode().split("\n\n")
     assert json.loads(events[0][6:])["model"] == "lab/talker"
     assert events[-2:] == ["data: [DONE]", ""]
+
+
+def test_pictures_are_passed_on_and_no_bytes_of_them_counted_as_words(lab: Lab) -> None:
+    noise = zlib.compress(b"".join(b"\0" + os.urandom(3 * 200) for _ in range(200)))
+    shown = vision.seen("what is this", vision.png_of(200, 200, noise), vision.webp())
+    with lab.gateway.open("lab/talker", {"messages": [shown]}) as stream:
+        assert b"image_url" in b"".join(stream)
+    parts = lab.far.seen[0][3]["messages"][0]["content"]
+    assert parts[:2] == shown["content"][:2]
+    assert parts[2]["image_url"]["url"].startswith("data:image/webp;base64,")
+    lab.answers(400, b'{"error": "context length exceeded"}')
+    with pytest.raises(ContextTooLongError) as told:
+        lab.gateway.open("lab/talker", {"messages": [shown]})
+    assert 2000 < int(told.value.params["tokens"]) < 2500
+
+
+def test_no_other_machine_is_made_to_fetch_a_picture(lab: Lab) -> None:
+    part = {"type": "image_url", "image_url": {"url": "http://10.0.0.1/x.png"}}
+    with pytest.raises(PictureAddressError):
+        lab.gateway.open("lab/talker", {"messages": [{"role": "user", "content": [part]}]})
+    assert lab.far.seen == []
 
 
 def test_a_bare_prompt_goes_on_there_too(lab: Lab) -> None:

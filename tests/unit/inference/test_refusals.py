@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from appliance.errors import BadInputError, ContextTooLongError, ModelFailedError
+from appliance.errors import BadInputError, ContextTooLongError, ModelFailedError, PictureError
 from appliance.inference.refusals import from_engine, refusal
 
 
@@ -30,6 +30,12 @@ def test_a_bad_request_names_the_field(message: str, field: str) -> None:
     error = refusal(400, json.dumps(body).encode(), "talker")
     assert isinstance(error, BadInputError)
     assert error.params == {"field": field}
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, "invalid_request_error"), (500, "server_error")])
+def test_a_picture_that_the_engine_can_not_decode_is_told_as_that(status: int, kind: str) -> None:
+    body = {"error": {"type": kind, "message": "Failed to load image or audio file"}}
+    assert isinstance(refusal(status, json.dumps(body).encode(), "eye"), PictureError)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": "text"}', b'{"error": {"type": 5}}', b"\xff"])

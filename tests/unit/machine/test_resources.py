@@ -31,3 +31,19 @@ def test_pages_of_a_file_that_were_read_are_mapped(tmp_path: Path) -> None:
         assert sum(weights[:: mmap.PAGESIZE]) == 0
         assert resources.mapped(os.getpid()) - before > 12 * MIB
     assert resources.mapped(1 << 30) == 0
+
+
+def test_what_the_processor_can_do_is_read_as_the_kernel_says_it(tmp_path: Path) -> None:
+    said = tmp_path / "cpuinfo"
+    said.write_text("processor\t: 0\nflags\t\t: fpu avx2 fma\nprocessor\t: 1\nflags\t\t: fpu\n")
+    assert resources.cpu_flags(said) == {"fpu", "avx2", "fma"}
+    said.write_text("processor : 0\nFeatures : asimd sve\n")
+    assert resources.cpu_flags(said) == {"asimd", "sve"}
+    assert resources.cpu_flags(tmp_path / "none") == frozenset()
+
+
+def test_a_gpu_is_there_when_its_driver_shows_one(tmp_path: Path) -> None:
+    (tmp_path / "nvidiactl").touch()
+    assert not resources.has_gpu(tmp_path)
+    (tmp_path / "nvidia0").touch()
+    assert resources.has_gpu(tmp_path)

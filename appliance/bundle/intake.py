@@ -1,0 +1,76 @@
+"""The job that takes a bundle from a folder: read, copied, checked, placed. Repeating it goes on where it was."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from appliance import durable
+from appliance.bundle.inbox import Inbox
+from appliance.bundle.packs import Store
+from appliance.bundle.planning import Plan, Planner
+from appliance.bundle.reading import Offer, Reading
+from appliance.bundle.remembered import Remembered
+from appliance.bundle.staging import Staging
+from appliance.errors import CancelledError, ConflictError, HakoError, StoreDamagedError
+from appliance.jobs.queue import Job
+from appliance.jobs.worker import Report
+from appliance.storage.audit import Audit
+
+
+class Intake:
+    """The handler of `bundle` jobs. Payload: `folder`, `digest` of the index that was confirmed, `actor`."""
+
+    KIND: Final = "bundle"
+
+    def __init__(self, inbox: Inbox, planner: Planner, store: Store, remembered: Remembered, audit: Audit) -> None:
+        self._inbox, self._planner, self._store = inbox, planner, store
+        self._remembered, self._audit = remembered, audit
+
+    def run(self, job: Job, report: Report) -> None:
+        """Take the bundle in; progress in bytes.
+
+        Raises:
+            CancelledError: somebody cancelled it before anything was placed.
+            BundleUnreadableError: the medium is gone; what came is kept, and the next try goes on with it.
+            HakoError: any other reason of `Plan.refusals`, `Staging` or `Store.check`; nothing was placed.
+        """
+        digest, actor = str(job.payload["digest"]), str(job.payload["actor"])
+        with durable.told_when_full(), self._inbox.held():
+            if self._inbox.place(digest, actor) or self._inbox.has_taken(digest, job.created_at):
+                return
+            self._inbox.tidy(actor, keep=digest)
+            report("reading", 0, 0)
+            with self._remembered.reading(Path(str(job.payload["folder"]))) as (anchor, reading):
+                offer = reading.offer(digest)
+                plan = self._planner.plan(reading.medium, offer)
+                if plan.refusals:
+                    raise plan.refusals[0]
+                self._copy(reading, offer, plan, report)
+            report("placing", 0, len(plan.new))  # the last moment to cancel it
+            self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new)
+            self._inbox.place(digest, actor)
+
+    def closed(self, job: Job, error: HakoError | None) -> None:
+        """Record why it ended. What a cancelled one has brought is removed, unless it is being placed already."""
+        if error is None:
+            return
+        digest, actor = str(job.payload["digest"]), str(job.payload["actor"])
+        cancelled = isinstance(error, CancelledError)
+        with durable.told_when_full(), self._inbox.held():
+            with suppress(ConflictError, StoreDamagedError):
+                if self._inbox.place(digest, actor):
+                    return
+            if cancelled:
+                self._inbox.drop(digest)
+        action = "bundle-cancelled" if cancelled else "bundle-failed"
+        self._audit.record(actor, action, digest, **({} if cancelled else {"code": error.code}))
+
+    def _copy(self, reading: Reading, offer: Offer, plan: Plan, report: Report) -> None:
+        """Bring every file in and check it: digest, header. The medium is read once, and not needed afterwards."""
+        with Staging(self._inbox.folder, plan.wanted, offer.digest) as staging:
+            staging.demand_room()
+            for step in staging.bring(self._planner.sources(reading.medium, plan.wanted)):
+                report("copying", step.done, step.total)
+            files = staging.finish(lambda step: report("checking", step.done, step.total))
+            for model in plan.new:
+                self._store.check(model, files, offer.index.licence)

@@ -1,0 +1,180 @@
+"""What taking a bundle would do to this box, or why it can't be taken. Copies nothing."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError
+
+import appliance
+from appliance.bundle import packs, requirements, staging
+from appliance.bundle.index import File, Index
+from appliance.bundle.packs import PackedModel, State, Store
+from appliance.bundle.reading import Offer
+from appliance.bundle.requirements import Facts
+from appliance.bundle.staging import Source, checked, part_path
+from appliance.bundle.trust.medium import Medium
+from appliance.config import Settings
+from appliance.errors import (
+    BundleIncompleteError,
+    BundleKindError,
+    BundleUnreadableError,
+    BundleWrongBoxError,
+    ConflictError,
+    DiskFullError,
+    HakoError,
+)
+from appliance.inference.importing import demand_room
+from appliance.machine import resources
+
+_CHUNK: Final = 1 << 20
+INBOX: Final = ".taking"
+"""Below the models, so that what has come is put in place by a rename; no model can be called so."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes in bytes. `refusals` say why it can't be taken; without any it can."""
+
+    models: tuple[tuple[PackedModel, State], ...]
+    wanted: Index
+    """The bundle without the files of models that are there."""
+    to_copy: int
+    """What has still to come, of medium and box."""
+    from_box: int
+    """How much of that a thin bundle leaves out, because this box has it."""
+    free: int
+    refusals: tuple[HakoError, ...]
+    restarts: tuple[str, ...] = ()
+    """Parts of the box that have to be started again. Models are seen at once, so there are none yet."""
+
+    @property
+    def new(self) -> tuple[PackedModel, ...]:
+        """The models that it brings."""
+        return tuple(model for model, state in self.models if state == "new")
+
+
+class BoxParts:
+    """Parts of the bundle's files that models of this box have: a source for thin bundles."""
+
+    def __init__(self, index: Index, files: dict[str, Path]) -> None:
+        """`files`: those of the box by SHA-256. What they really hold is checked when it is read."""
+        self._places: dict[str, tuple[Path, int, int]] = {}
+        for file in index.files:
+            path = files.get(file.sha256)
+            offset = 0
+            for part in file.parts if path else ():
+                assert path is not None
+                self._places[part_path(part)] = (path, offset, part.size)
+                offset += part.size
+
+    def has(self, path: str) -> bool:
+        """Whether the box has this part."""
+        return path in self._places
+
+    def read(self, path: str) -> Iterator[bytes]:
+        """The bytes of a part, as `Medium.read`."""
+        if path not in self._places:
+            raise DownloadHTTPError("not on this box", 404)
+        return _pieces(*self._places[path])
+
+
+def _pieces(path: Path, offset: int, size: int) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while size and (piece := file.read(min(size, _CHUNK))):
+                size -= len(piece)
+                yield piece
+    except OSError as error:
+        raise DownloadError(f"store: {error.strerror}") from error
+
+
+class Planner:
+    """Knows the box."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings, self._store = settings, store
+
+    def sources(self, medium: Medium, index: Index) -> Sequence[Source]:
+        """Where parts come from: what the medium leaves out, the box may have."""
+        return medium, BoxParts(index, self._store.files())
+
+    def plan(self, medium: Medium, offer: Offer) -> Plan:
+        """What taking it would do. What is wrong with the bundle or the box is one of the refusals."""
+        index = offer.index
+        refusals: list[HakoError] = []
+        refusals += [BundleWrongBoxError(need=need) for need in requirements.unmet(index.requires, self.facts())]
+        models: tuple[tuple[PackedModel, State], ...] = ()
+        if index.kind == "models":
+            try:
+                found = packs.models_of(index, lambda file: self._small(medium, index, file))
+                models = tuple((model, self._store.state(model)) for model in found)
+            except HakoError as error:
+                refusals.append(error)
+        else:
+            refusals.append(BundleKindError(kind=index.kind))
+        refusals += [ConflictError(name=model.id) for model, state in models if state == "other"]
+        there = {file.path for model, state in models if state == "there" for file in model.files}
+        wanted = index.model_copy(update={"files": tuple(file for file in index.files if file.path not in there)})
+        return self._weighed(medium, offer.digest, models, wanted, refusals)
+
+    def _weighed(
+        self,
+        medium: Medium,
+        digest: str,
+        models: tuple[tuple[PackedModel, State], ...],
+        wanted: Index,
+        refusals: list[HakoError],
+    ) -> Plan:
+        free = self.free()
+        to_copy = staging.missing(self._settings.models / INBOX, wanted, digest)
+        from_box = 0
+        try:
+            from_box = self._left_out(medium, wanted) if models else 0
+            demand_room(self._settings.models, max(to_copy, wanted.requires.disk_bytes if to_copy else 0))
+        except (BundleIncompleteError, BundleUnreadableError, DiskFullError) as error:
+            refusals.append(error)
+        return Plan(models, wanted, to_copy, from_box, free, tuple(refusals))
+
+    def _left_out(self, medium: Medium, wanted: Index) -> int:
+        """Bytes of parts that only the box has. Raises BundleIncompleteError, BundleUnreadableError."""
+        box, left_out = BoxParts(wanted, self._store.files()), 0
+        for part in wanted.parts:
+            path = part_path(part)
+            try:
+                on_medium = medium.has(path)
+            except DownloadError as error:
+                raise BundleUnreadableError(str(error)[:200]) from error
+            if not on_medium and not box.has(path):
+                raise BundleIncompleteError(part.sha256, base=wanted.requires.base or "?")
+            left_out += 0 if on_medium else part.size
+        return left_out
+
+    def _small(self, medium: Medium, index: Index, file: File) -> bytes:
+        """The content of a small file, each part checked. Raises as `staging.checked`, BundleIncompleteError."""
+        content = b""
+        for part in file.parts:
+            found = (checked(source, part) for source in self.sources(medium, index))
+            pieces = next((pieces for pieces in found if pieces is not None), None)
+            if pieces is None:
+                raise BundleIncompleteError(part.sha256, base=index.requires.base or "?")
+            content += b"".join(pieces)
+        return content
+
+    def free(self) -> int:
+        """Bytes of room for models."""
+        self._settings.models.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return shutil.disk_usage(self._settings.models).free
+
+    def facts(self) -> Facts:
+        """This box."""
+        return Facts(
+            name=self._settings.name,
+            version=appliance.__version__,
+            memory=resources.total(),
+            cpu_flags=resources.cpu_flags(),
+            gpu=resources.has_gpu(),
+        )

@@ -1,0 +1,194 @@
+"""Bundles as an operator deals with them: whom to trust, what lies in a folder, taking it, what this box needs."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from appliance.bundle.inbox import Inbox
+from appliance.bundle.index import Index
+from appliance.bundle.intake import Intake
+from appliance.bundle.packs import Store
+from appliance.bundle.planning import INBOX, Plan, Planner
+from appliance.bundle.remembered import Remembered
+from appliance.bundle.request import HeldBundle, HeldModel, Request
+from appliance.bundle.trust import anchors
+from appliance.bundle.trust.anchors import Anchor, Anchors
+from appliance.config import Settings
+from appliance.errors import BadInputError, BundleInvalidError, BusyError, ConflictError
+from appliance.gateway.gateway import Gateway
+from appliance.inference.importing import Importer
+from appliance.jobs.queue import Job, Queue
+from appliance.storage.audit import Audit
+from appliance.storage.database import Database
+
+KEY: Final = "bundle"
+"""Of the only job: one bundle at a time."""
+_PATH_CHARS: Final = 4096
+
+
+@dataclass(frozen=True)
+class Found:
+    """A bundle in a folder, and what taking it would do."""
+
+    digest: str
+    index: Index
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Look:
+    """What lies in a folder. `issued` in seconds since the epoch: when the publisher last signed anything."""
+
+    anchor: Anchor
+    issued: float
+    clock_is_credible: bool
+    broken_chain: int | None
+    """Version of a newer root that can't be followed, because roots between are missing."""
+    bundles: tuple[Found, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A bundle that was taken; `at` in seconds since the epoch."""
+
+    digest: str
+    kind: str
+    name: str
+    version: str
+    licence: str
+    size: int
+    fingerprint: str
+    by: str
+    at: float
+
+
+class Bundles:
+    """Safe to share between threads; web asks, worker does."""
+
+    def __init__(
+        self, settings: Settings, database: Database, audit: Audit, queue: Queue, gateway: Gateway, key: bytes
+    ) -> None:
+        """`key`: seals what is learned of a publisher."""
+
+        def is_taken(name: str) -> bool:
+            return name in gateway.aliases.all()
+
+        self.anchors = Anchors(database)
+        self._database, self._audit, self._queue = database, audit, queue
+        self._remembered = Remembered(settings.data_dir / "trust", key, self.anchors)
+        self._store = Store(settings.models, Importer(settings, is_taken), is_taken)
+        self._planner = Planner(settings, self._store)
+        self._inbox = Inbox(settings.models / INBOX, self._store, database, audit)
+
+    def handler(self) -> Intake:
+        """What works off the jobs of this service."""
+        return Intake(self._inbox, self._planner, self._store, self._remembered, self._audit)
+
+    def trust(self, root: bytes, fingerprint: str, actor: str, replaces: str = "") -> Anchor:
+        """Trust this root from now on, and nobody else. Raises as `Anchors.put`."""
+        described = self.anchors.demand_fit(root, fingerprint, replaces)
+        self._audit.record(actor, "publisher-trusted", described.fingerprint, replaces=anchors.plain(replaces))
+        return self.anchors.put(root, fingerprint, by=actor, replaces=replaces)
+
+    def look(self, folder: str) -> Look:
+        """What lies in a folder of this machine; copies nothing, but remembers what the publisher said.
+
+        Raises:
+            BadInputError: not a path from the root on.
+            NoPublisherError, BusyError, TrustDamagedError: nothing can be judged now.
+            BundleUnreadableError, BundleSignatureError, BundleRollbackError, BundleStaleError, BundleDamagedError,
+            BundleInvalidError: refused as a whole.
+        """
+        with self._remembered.reading(_plain(folder)) as (anchor, reading):
+            bundles = tuple(
+                Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer)) for offer in reading.offers
+            )
+            return Look(anchor, reading.state.issued, reading.moment.clock_is_credible, reading.broken_chain, bundles)
+
+    def take(self, folder: str, digest: str, actor: str) -> Job:
+        """Have the bundle taken whose index has this digest: the one that was looked at and confirmed.
+
+        Raises:
+            ConflictError: another one is being taken.
+            BundleInvalidError: the folder holds no such bundle, or not any more.
+            HakoError: as `look`, or the plan's first refusal.
+        """
+        found = next((found for found in self.look(folder).bundles if found.digest == digest), None)
+        if found is None:
+            raise BundleInvalidError("not in this folder")
+        if found.plan.refusals:
+            raise found.plan.refusals[0]
+        self._demand_free(digest)
+        self._audit.record(actor, "bundle-started", digest, bundle=f"{found.index.name} {found.index.version}")
+        payload = {
+            "folder": str(_plain(folder)),
+            "digest": digest,
+            "actor": actor,
+            "name": found.index.name,
+            "version": found.index.version,
+        }
+        self._queue.enqueue(Intake.KIND, payload, key=KEY)
+        job = self.job()
+        if job is None or job.payload["digest"] != digest:  # somebody was quicker
+            raise ConflictError(name=str(job.payload["name"]) if job else found.index.name)
+        return job
+
+    def job(self) -> Job | None:
+        """The bundle that is being taken, or the last one that was, with how far it is or how it ended."""
+        return self._queue.by_key(KEY)
+
+    def cancel(self, actor: str) -> None:
+        """Stop taking, or give up what a pulled stick has left half taken; what came of it is removed.
+
+        A bundle that is being placed already is brought to its end.
+        """
+        running = (job := self.job()) is not None and job.state == "running"
+        self._queue.cancel(KEY)
+        if not running:
+            with suppress(BusyError), self._inbox.held():
+                self._inbox.tidy(actor)
+
+    def taken(self) -> list[Taken]:
+        """The bundles that this box has taken, newest first."""
+        rows: list[tuple[Any, ...]]
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "select digest, kind, name, version, licence, size, fingerprint, taken_by, taken_at from bundles"
+                " order by taken_at desc"
+            ).fetchall()
+        return [Taken(*row) for row in rows]
+
+    def request(self) -> Request:
+        """What this box has and is, for a publisher to make a bundle from."""
+        facts, anchor = self._planner.facts(), self.anchors.current()
+        models = (
+            HeldModel(id=model, files={name: (file.sha256, file.size) for name, file in manifest.files.items()})
+            for model, manifest in self._store.models().items()
+        )
+        taken = (
+            HeldBundle(kind=each.kind, name=each.name, version=each.version, digest=each.digest)
+            for each in self.taken()
+        )
+        return Request(
+            box=facts.name,
+            version=facts.version,
+            publisher=anchor.fingerprint if anchor else "",
+            memory_bytes=facts.memory,
+            free_bytes=self._planner.free(),
+            cpu_flags=tuple(sorted(facts.cpu_flags)),
+            gpu=facts.gpu,
+            models=tuple(models),
+            bundles=tuple(taken),
+        )
+
+    def _demand_free(self, digest: str) -> None:
+        job = self.job()
+        if job is not None and job.state in ("waiting", "running") and job.payload["digest"] != digest:
+            raise ConflictError(name=str(job.payload["name"]))
+
+
+def _plain(folder: str) -> Path:
+    if not folder.startswith("/") or "\0" in folder or ".." in folder.split("/") or len(folder) > _PATH_CHARS:
+        raise BadInputError(field="folder")
+    return Path(folder)

@@ -1,0 +1,145 @@
+"""A bundle from the publisher's command line to the box's: trusted, looked at, taken, cut off and gone on with."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from appliance.bundle.publish.repository import ROLE_NAMES
+from appliance.cli.main import main
+from tests.simulators.served import ServedBox
+from tests.simulators.sticks import packed
+
+
+@pytest.fixture
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedBox]:
+    """A box that trusts nobody yet."""
+    with ServedBox(tmp_path_factory.mktemp("b") / "v") as box:
+        yield box
+
+
+class Publisher:
+    """Types commands in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.repository = folder, folder / "repo"
+        self._secret = folder / "passphrase"
+        self._secret.touch(mode=0o600)
+        self._secret.write_text("correct horse battery\n")
+        self.hako("keygen", "carol", "--into", folder / "keys", "--passphrase-file", self._secret)
+        shares = [word for role in ROLE_NAMES for word in ("--key", f"{role}={folder}/keys/carol.pub.json")]
+        self.hako("ceremony", self.repository, *shares)
+        self._sign()
+
+    @property
+    def root(self) -> Path:
+        return self.repository / "metadata" / "1.root.json"
+
+    def hako(self, *words: str | Path) -> str:
+        ran = CliRunner(env={"LC_ALL": "en_GB.UTF-8"}).invoke(main, ["bundle", *map(str, words)])
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    def build(self, content: Path, name: str, *more: str | Path) -> str:
+        said = self.hako(
+            "build", self.repository, content, "--kind", "models", "--name", name, "--version", "1.0",
+            "--licence", "CC0-1.0", "--title-en", name.title(), *more,
+        )  # fmt: skip
+        self._sign()
+        return said
+
+    def _sign(self) -> None:
+        key = self.folder / "keys" / "carol.key.json"
+        self.hako("sign", self.repository, key, "--passphrase-file", self._secret)
+
+
+@pytest.fixture(scope="module")
+def publisher(tmp_path_factory: pytest.TempPathFactory) -> Publisher:
+    return Publisher(tmp_path_factory.mktemp("p"))
+
+
+def done(served: ServedBox, *words: str | Path) -> str:
+    ran = served.hako("bundle", *map(str, words))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+def test_from_the_publishers_terminal_to_the_boxs(served: ServedBox, publisher: Publisher, tmp_path: Path) -> None:
+    packed(tmp_path / "content", "brought", 4)
+    publisher.build(tmp_path / "content", "pack")
+    stick = tmp_path / "stick"
+    publisher.hako("write", publisher.repository, stick)
+
+    assert "No publisher is trusted yet." in done(served, "trust")
+    assert "HK-BND-011" in served.hako("bundle", "look", str(stick)).stderr
+    wrong = served.hako("bundle", "trust", str(publisher.root), "--fingerprint", "0" * 64)
+    assert "HK-BND-012" in wrong.stderr
+    fingerprint = "".join(re.findall(r"\b[0-9a-f]{8}\b", wrong.stdout))
+    done(served, "trust", publisher.root, "--fingerprint", fingerprint)
+    assert "".join(re.findall(r"\b[0-9a-f]{8}\b", done(served, "trust"))) == fingerprint
+
+    seen = done(served, "look", stick)
+    assert "pack 1.0" in seen
+    assert "comes in" in seen
+    assert "pack 1.0 is taken in." in done(served, "take", stick, "--yes")
+    with served.client() as client:
+        assert "".join(client.chat("brought", [{"role": "user", "content": "hello"}])) != ""
+    assert "is there already" in done(served, "look", stick)
+
+    # Thin: what the box has is left out, and comes from the box.
+    done(served, "request", "--out", tmp_path / "request.json")
+    request = json.loads((tmp_path / "request.json").read_text())
+    assert "brought" in [model["id"] for model in request["models"]]
+    assert request["bundles"][0]["name"] == "pack"
+    assert json.loads(done(served, "request"))["box"] == request["box"]
+    again = tmp_path / "again"
+    packed(again, "brought-2", 5)
+    weights = (tmp_path / "content" / "brought" / "brought.gguf").read_bytes()
+    (again / "brought-2" / "brought-2.gguf").write_bytes(weights)
+    said = json.loads((again / "brought-2" / "model.json").read_text())
+    held = json.loads((tmp_path / "content" / "brought" / "model.json").read_text())
+    said["files"] = {"brought-2.gguf": held["files"]["brought.gguf"]}
+    (again / "brought-2" / "model.json").write_text(json.dumps(said))
+    built = publisher.build(again, "pack-2", "--for", tmp_path / "request.json")
+    assert "already" in built
+    digest = re.findall(r"^[0-9a-f]{64}$", built, re.MULTILINE)[0]
+    thin = tmp_path / "thin"
+    publisher.hako("write", publisher.repository, thin, "--only", digest, "--for", tmp_path / "request.json")
+    assert sum(path.stat().st_size for path in thin.glob("parts/*/*")) < 2000
+    assert "come from files that this box has" in done(served, "look", thin)
+    assert "pack-2 1.0 is taken in." in done(served, "take", thin, "--yes", "--only", digest)
+    assert "brought-2" in served.hako("models", "list").stdout
+
+
+def test_what_can_not_be_taken_is_one_sentence(served: ServedBox, tmp_path: Path) -> None:
+    refused = served.hako("bundle", "look", str(tmp_path / "nowhere"))
+    assert (refused.returncode, len(refused.stderr.strip().splitlines())) == (1, 1)
+    assert served.hako("bundle", "take").returncode == 2
+    assert "Taking is stopped." in done(served, "take", "--cancel")
+
+
+def test_the_worker_takes_up_after_a_kill_what_it_was_taking(
+    served: ServedBox, publisher: Publisher, tmp_path: Path
+) -> None:
+    wrong = served.hako("bundle", "trust", str(publisher.root), "--fingerprint", "0" * 64)
+    fingerprint = "".join(re.findall(r"\b[0-9a-f]{8}\b", wrong.stdout))
+    done(served, "trust", publisher.root, "--fingerprint", fingerprint)
+    packed(tmp_path / "content", "survivor", 6)
+    digest = re.findall(r"^[0-9a-f]{64}$", publisher.build(tmp_path / "content", "later"), re.MULTILINE)[0]
+    stick = tmp_path / "stick"
+    publisher.hako("write", publisher.repository, stick, "--only", digest)
+    with served.client() as client:
+        client.post("/bundles/taking", {"folder": str(stick), "digest": digest})
+        os.kill(served.processes()["worker"], signal.SIGKILL)
+        end = time.monotonic() + 60
+        while (job := client.get("/bundles/taking")["job"])["state"] in ("waiting", "running"):
+            assert time.monotonic() < end, job
+            time.sleep(0.1)
+        assert (job["state"], job["error"]) == ("done", None)
+        assert "survivor" in [model["id"] for model in client.get("/models")["items"]]

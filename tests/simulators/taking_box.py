@@ -1,0 +1,64 @@
+"""A box that takes bundles, in this process: real database, real queue, real files."""
+
+from pathlib import Path
+
+from appliance.bundle.taking import Bundles
+from appliance.config import Settings
+from appliance.gateway.gateway import Gateway
+from appliance.inference.catalog import Catalog
+from appliance.jobs.queue import Job, Queue
+from appliance.jobs.worker import Worker
+from appliance.storage.audit import Audit
+from appliance.storage.database import Database
+from appliance.vault.digests import derive
+from tests.simulators.sticks import Sticks
+
+MASTER = bytes(range(32))
+
+
+class TakingBox:
+    """Everything of a box that bundles meet. `take` has the worker's part done at once."""
+
+    __test__ = False
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(data_dir=folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.database = Database(self.settings.database, derive(MASTER, "database"))
+        self.database.migrate()
+        self.audit = Audit(self.database, derive(MASTER, "audit"))
+        self.queue = Queue(self.database)
+        gateway = Gateway(self.settings)
+        self.bundles = Bundles(self.settings, self.database, self.audit, self.queue, gateway, derive(MASTER, "trust"))
+        handler = self.bundles.handler()
+        self.worker = Worker(self.queue, {handler.KIND: handler})
+
+    def trust(self, sticks: Sticks) -> None:
+        self.bundles.trust(sticks.publisher.anchor, sticks.fingerprint, "alice")
+
+    def take(self, stick: Path, digest: str) -> Job:
+        self.bundles.take(str(stick), digest, "alice")
+        return self.work()
+
+    def work(self) -> Job:
+        assert self.worker.step()
+        job = self.bundles.job()
+        assert job is not None
+        return job
+
+    @property
+    def models(self) -> list[str]:
+        return list(Catalog(self.settings.models).all())
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What lies in the store that is no model."""
+        inbox = self.settings.models / ".taking"
+        return [path.name for path in inbox.iterdir()] if inbox.exists() else []
+
+    @property
+    def trail(self) -> list[str]:
+        return [entry.action for entry in reversed(self.audit.entries())]
+
+    def close(self) -> None:
+        self.database.close()

@@ -1,0 +1,196 @@
+"""`/bundles`: whom the box trusts, what lies in a folder, taking a bundle from it, what this box needs."""
+
+from typing import Annotated, Any
+
+from flask import Blueprint
+from pydantic import StringConstraints
+
+from appliance.accounts.permissions import Permission
+from appliance.bundle.planning import Plan
+from appliance.bundle.request import Request
+from appliance.bundle.taking import Found, Look, Taken
+from appliance.bundle.trust import anchors
+from appliance.bundle.trust.anchors import Anchor, Described
+from appliance.clock import iso
+from appliance.errors import ForbiddenError
+from appliance.jobs.queue import Job
+from webui import reauth, routing, shapes
+from webui.api.runs import described, with_title
+from webui.routing import Call
+
+api = Blueprint("bundles", __name__)
+
+Folder = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Fingerprint = Annotated[str, StringConstraints(max_length=200)]
+
+
+class Trust(shapes.Shape):
+    """A publisher's root file as text. With `dry_run` it is only described, for the fingerprint to be compared."""
+
+    root: Annotated[str, StringConstraints(min_length=1, max_length=anchors.LONGEST)]
+    fingerprint: Fingerprint = ""
+    replaces: Fingerprint = ""
+    password: Annotated[str, StringConstraints(max_length=1024)] = ""
+    dry_run: bool = False
+
+
+class Place(shapes.Shape):
+    """A folder of this machine: a mounted stick, or a copy of one."""
+
+    folder: Folder
+
+
+class Take(Place):
+    """The bundle that was looked at, by the digest of its index."""
+
+    digest: Digest
+
+
+@routing.route(api, "GET", "/bundles", permission=Permission.BUNDLES_TAKE)
+def list_taken(call: Call) -> dict[str, Any]:
+    """The bundles that this box has taken, newest first."""
+    return {"items": [_taken(each) for each in call.services.bundles.taken()]}
+
+
+@routing.route(api, "GET", "/bundles/trust", permission=Permission.BUNDLES_TAKE)
+def show_trust(call: Call) -> dict[str, Any]:
+    """The publisher that counts, if there is one."""
+    anchor = call.services.bundles.anchors.current()
+    return {"publisher": _publisher(anchor) if anchor else None}
+
+
+@routing.route(api, "PUT", "/bundles/trust", permission=Permission.BUNDLES_TAKE, body=Trust)
+def put_trust(call: Call, wish: Trust) -> dict[str, Any]:
+    """Trust this publisher, and nobody else, from now on."""
+    root = wish.root.encode("utf-8", "replace")
+    if wish.dry_run:
+        return {"publisher": _root(anchors.describe(root))}
+    reauth.demand(call, wish.password)
+    anchor = call.services.bundles.trust(root, wish.fingerprint, call.who.name, wish.replaces)
+    return {"publisher": _publisher(anchor)}
+
+
+@routing.route(api, "POST", "/bundles/look", permission=Permission.BUNDLES_TAKE, body=Place)
+def look(call: Call, place: Place) -> dict[str, Any]:
+    """What lies in a folder, and what taking it would do. Copies nothing."""
+    _demand_terminal(call)
+    with routing.box().places.take(call.who.name):
+        return _look(call, call.services.bundles.look(place.folder))
+
+
+@routing.route(api, "POST", "/bundles/taking", permission=Permission.BUNDLES_TAKE, body=Take, status=202)
+def take(call: Call, wish: Take) -> dict[str, Any]:
+    """Begin to take a bundle, or go on with it."""
+    _demand_terminal(call)
+    with routing.box().places.take(call.who.name):
+        return {"job": _job(call, call.services.bundles.take(wish.folder, wish.digest, call.who.name))}
+
+
+@routing.route(api, "GET", "/bundles/taking", permission=Permission.BUNDLES_TAKE)
+def progress(call: Call) -> dict[str, Any]:
+    """How far it is, or how the last one ended."""
+    job = call.services.bundles.job()
+    return {"job": _job(call, job) if job else None}
+
+
+@routing.route(api, "DELETE", "/bundles/taking", permission=Permission.BUNDLES_TAKE)
+def cancel(call: Call) -> None:
+    """Stop taking, or give up what was left half taken."""
+    call.services.bundles.cancel(call.who.name)
+
+
+@routing.route(api, "GET", "/bundles/request", permission=Permission.BUNDLES_TAKE)
+def request(call: Call) -> Request:
+    """What this box has and is, for a publisher."""
+    return call.services.bundles.request()
+
+
+def _demand_terminal(call: Call) -> None:
+    if call.who.via != "socket":
+        raise ForbiddenError("a path of this machine is for who works on it")
+
+
+def _root(described: Described) -> dict[str, Any]:
+    return {
+        "fingerprint": described.fingerprint,
+        "version": described.version,
+        "expires": iso(described.expires),
+        "roles": {name: {"keys": keys, "threshold": least} for name, (keys, least) in described.roles.items()},
+    }
+
+
+def _publisher(anchor: Anchor) -> dict[str, Any]:
+    return {**_root(anchors.describe(anchor.root)), "set_by": anchor.set_by, "set_at": iso(anchor.set_at)}
+
+
+def _taken(taken: Taken) -> dict[str, Any]:
+    return {
+        "digest": taken.digest,
+        "kind": taken.kind,
+        "name": taken.name,
+        "version": taken.version,
+        "licence": taken.licence,
+        "size_bytes": taken.size,
+        "publisher": taken.fingerprint,
+        "taken_by": taken.by,
+        "taken_at": iso(taken.at),
+    }
+
+
+def _look(call: Call, seen: Look) -> dict[str, Any]:
+    return {
+        "publisher": seen.anchor.fingerprint,
+        "issued": iso(seen.issued),
+        "clock_is_credible": seen.clock_is_credible,
+        "broken_chain": seen.broken_chain,
+        "items": [_found(call, found) for found in seen.bundles],
+    }
+
+
+def _found(call: Call, found: Found) -> dict[str, Any]:
+    index = found.index
+    about = index.model_dump(include={"kind", "name", "version", "title", "notes", "licence", "provenance", "requires"})
+    return {
+        **about,
+        "digest": found.digest,
+        "size_bytes": index.size,
+        "issued": iso(float(index.issued)),
+        "irreversible": index.irreversible,
+        "plan": _plan(call, found.plan),
+    }
+
+
+def _plan(call: Call, plan: Plan) -> dict[str, Any]:
+    models = [
+        {
+            "id": model.id,
+            "name": model.manifest.name if model.manifest else model.id,
+            "size_bytes": model.size,
+            "state": state,
+        }
+        for model, state in plan.models
+    ]
+    return {
+        "models": models,
+        "to_copy_bytes": plan.to_copy,
+        "from_box_bytes": plan.from_box,
+        "free_bytes": plan.free,
+        "restarts": list(plan.restarts),
+        "refusals": [described(error, call.language) for error in plan.refusals],
+    }
+
+
+def _job(call: Call, job: Job) -> dict[str, Any]:
+    error = {"code": job.error_code, "params": job.error_params} if job.error_code else None
+    return {
+        "state": job.state,
+        "cancelling": job.cancel and job.state == "running",
+        "stage": job.stage,
+        "done": job.done,
+        "total": job.total,
+        "digest": job.payload["digest"],
+        "name": job.payload["name"],
+        "version": job.payload["version"],
+        "error": with_title(error, call.language) if error else None,
+    }
