@@ -9,7 +9,8 @@ BUILD  := .build
 VENV   := .venv
 PY     := $(VENV)/bin/python
 FLAVOUR ?= cpu
-RUN_LOCK := requirements/$(if $(filter gpu,$(FLAVOUR)),gpu,run).txt
+# cpu or gpu, or with the engine for chat models on onnxruntime: genai or genai-gpu
+RUN_LOCK := requirements/$(if $(filter cpu,$(FLAVOUR)),run,$(FLAVOUR)).txt
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 export PIP_CACHE_DIR ?= $(CURDIR)/$(BUILD)/cache/pip
 export npm_config_cache ?= $(CURDIR)/$(BUILD)/cache/npm
@@ -87,6 +88,9 @@ lock: ## Compile the hash-pinned requirements again
 	$(PYTHON) -m venv $(BUILD)/lock && $(BUILD)/lock/bin/pip install --quiet uv
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu -o requirements/run.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra gpu -c requirements/run.txt -o requirements/gpu.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu --extra genai -c requirements/run.txt -o requirements/genai.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra gpu --extra genai-gpu -c requirements/run.txt -c requirements/gpu.txt \
+	  -o requirements/genai-gpu.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/build.in -o requirements/build.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu requirements/dev.in -o requirements/dev.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/native.in -o requirements/native.txt

@@ -193,6 +193,11 @@ class Settings(_Section):
         return self.data_dir / "destinations.json"
 
     @property
+    def audit_checkpoints(self) -> Path:
+        """What the audit log was at its checkpoints, signed; outside of the database, so an older one is noticed."""
+        return self.data_dir / "audit" / "checkpoints"
+
+    @property
     def egress_socket(self) -> Path:
         return self.run_dir / "egress.sock"
 

@@ -113,6 +113,21 @@ class TooManyError(HakoError):
     code, status = "HK-BOX-015", 409
 
 
+# -- the audit log
+
+
+class AuditExportError(HakoError):
+    """A file that should be an export of an audit log is none, or is cut off. Params: `name`."""
+
+    code, status = "HK-AUD-001", 422
+
+
+class AuditBrokenError(HakoError):
+    """The audit log is not what it was: something was changed, taken out or put back. Params: `count` of findings."""
+
+    code, status = "HK-AUD-002", 500
+
+
 # -- the encrypted database
 
 
@@ -422,6 +437,18 @@ class EngineMissingError(HakoError):
     code, status = "HK-MOD-014", 503
 
 
+class ModelGenaiError(HakoError):
+    """A whole folder for onnxruntime-genai, but not of the plain kind that the box runs. Params: `name`."""
+
+    code, status = "HK-MOD-033", 422
+
+
+class GenaiMissingError(EngineMissingError):
+    """The engine for chat models on ONNX is an extra of the installation, and not there. Params: `name`."""
+
+    code, status = "HK-MOD-034", 503
+
+
 # -- machines outside of the box
 
 
@@ -537,6 +564,39 @@ class TooManyPicturesError(HakoError):
     """More pictures than one request may have. Params: `field`, `limit`."""
 
     code, status = "HK-MOD-032", 400
+
+
+# -- exporting a model on the publisher's side
+
+
+class ExportFolderError(HakoError):
+    """A Hugging Face folder lacks a file, or it is no ordinary one. Params: `name`, `file`."""
+
+    code, status = "HK-MOD-035", 422
+
+
+class ExportDamagedError(HakoError):
+    """A file of it is damaged, cut off or contradicts the others. Params: `name`."""
+
+    code, status = "HK-MOD-036", 422
+
+
+class ExportUnsupportedError(HakoError):
+    """A whole model, but not of a kind that can be exported. Params: `name`."""
+
+    code, status = "HK-MOD-037", 422
+
+
+class ExportUnlikeError(HakoError):
+    """What was exported computes something else than the original. Params: `name`, `cosine`."""
+
+    code, status = "HK-MOD-038", 422
+
+
+class ExporterMissingError(HakoError):
+    """This installation has no package that writes ONNX."""
+
+    code, status = "HK-MOD-039", 501
 
 
 # -- bundles that come by stick

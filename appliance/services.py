@@ -28,6 +28,7 @@ from appliance.knowledge.rerank import Reranker
 from appliance.knowledge.retrieve import Retriever
 from appliance.storage.audit import Audit
 from appliance.storage.blobs import BlobStore
+from appliance.storage.checkpoints import Witness
 from appliance.storage.database import Database
 from appliance.vault.client import KeysClient
 
@@ -57,7 +58,8 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     database = Database(settings.database, keys.derive("database"), settings.cipher)
     database.migrate()
     blobs = BlobStore(settings.blobs_dir, database, keys.derive("blobs"))
-    audit = Audit(database, keys.derive("audit"))
+    witness = Witness(settings.audit_checkpoints, keys.derive("audit-signing"))
+    audit = Audit(database, keys.derive("audit"), witness)
     destinations = Destinations(settings.destinations)
     remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
     queue, gateway = Queue(database), Gateway(settings, remote)
@@ -102,7 +104,7 @@ class Services:
 
 
 def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
-    """The services of the web process. Closes what a crash left open.
+    """The services of the web process. Looks at the audit log, and closes what a crash left open.
 
     Raises:
         SealedError: the vault gives no keys.
@@ -117,6 +119,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     chats, runs = Chats(database), Runs(database)
     documents = Documents(database, stores.blobs, stores.queue, bases)
     models = ModelStore(settings, stores.gateway)
+    stores.audit.begin()
     runs.recover()
     documents.sweep()
     stores.blobs.sweep()

@@ -95,6 +95,7 @@ class Box:
         services = self._services
         if services is not None:
             services.runs.close(_STORE_WITHIN_S)  # first: their readers see how they ended
+            services.audit.end()
         self.stopping.set()
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ class Permission(StrEnum):
     USERS_MANAGE = "users-manage"
     BOX_MANAGE = "box-manage"
     BUNDLES_TAKE = "bundles-take"
+    AUDIT_READ = "audit-read"
 
 
 _OF_ROLE: Final[dict[Role, frozenset[Permission]]] = {

@@ -1,6 +1,6 @@
 """Answer a question: search, decide whether the documents hold it, write, and tie every claim to its source."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -8,6 +8,7 @@ from appliance import clock
 from appliance.apps import prompts
 from appliance.apps.marks import Mark, MarkReader, Sentence, SentenceReader
 from appliance.apps.prompts import Message
+from appliance.apps.sampling import sampling
 from appliance.errors import CancelledError
 from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
 from appliance.gateway.stream import ChatStream
@@ -53,6 +54,10 @@ class Question:
     """Text of an answer to go on with after a length cut."""
     cited: Sequence[Citation] = ()
     """What that text refers to: its numbers stay."""
+    system: str = ""
+    """What the person wants of every answer. Where the box words an answer itself, it has no say."""
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of a chat request, by the names that presets give them."""
 
 
 @dataclass
@@ -253,15 +258,18 @@ class Answering:
     ) -> None:
         passages = [(hit.title or hit.document, hit.text) for hit in hits]
         begun = _begun(prompts.plain(prompts.unmarked(question.continued)))
-        bare = [*prompts.sourced(question.text, passages, language, ()), *begun]
+        bare = [*prompts.sourced(question.text, passages, language, (), question.system), *begun]
         count = self._counter(model, writing)
-        room = model.context - sum(count([str(message["content"]) for message in bare])) - _ANSWER_TOKENS
+        longest = max(_ANSWER_TOKENS, model.context // 2)
+        chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, temperature=0.2)
+        room = model.context - sum(count([str(message["content"]) for message in bare])) - chosen.max_tokens
         history = prompts.fit_history(question.history, room, count)
         request = ChatRequest(
             model=model.id,
-            messages=[*prompts.sourced(question.text, passages, language, history), *begun],
-            max_tokens=_ANSWER_TOKENS,
-            temperature=0.2,
+            messages=[*prompts.sourced(question.text, passages, language, history, question.system), *begun],
+            max_tokens=chosen.max_tokens,
+            temperature=chosen.temperature,
+            extra=chosen.extra,
         )
         reader = SentenceReader()
         for delta in self._deltas(request, writing):
@@ -274,12 +282,21 @@ class Answering:
             _match(last, hits, writing)
 
     def _chat(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
+        wish = [{"role": "system", "content": question.system}] if question.system.strip() else []
         own = [{"role": "user", "content": question.text}, *_begun(question.continued)]
         count = self._counter(model, writing)
-        limit = min(_ANSWER_TOKENS, model.context // 2)
-        room = model.context - sum(count([str(message["content"]) for message in own])) - limit
+        longest, schema = model.context // 2, not question.continued
+        chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, with_schema=schema)
+        used = sum(count([str(message["content"]) for message in [*wish, *own]]))
+        room = model.context - used - chosen.max_tokens
         history = prompts.fit_history(question.history, room, count)
-        request = ChatRequest(model=model.id, messages=[*history, *own], max_tokens=limit)
+        request = ChatRequest(
+            model=model.id,
+            messages=[*wish, *history, *own],
+            max_tokens=chosen.max_tokens,
+            temperature=chosen.temperature,
+            extra=chosen.extra,
+        )
         for delta in self._deltas(request, writing):
             writing.text(delta)
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
 
 import apsw
 
 from appliance import clock
+from appliance.apps.presets import Preset, Sampling
 from appliance.errors import ConflictError, NotFoundError
 from appliance.storage.database import Database
 
@@ -15,6 +16,21 @@ State = Literal["running", "done", "stopped", "failed"]
 
 _TITLE_CHARS = 40
 _LIST_LIMIT = 500
+
+
+@dataclass(frozen=True)
+class GivenPreset:
+    """What a chat took of a preset when it was chosen: neither a change nor the end of the preset reaches it."""
+
+    id: str
+    name: str
+    system: str
+    sampling: Sampling
+
+    @classmethod
+    def of(cls, preset: Preset) -> Self:
+        """As the preset is now."""
+        return cls(preset.id, preset.name, preset.system, preset.sampling)
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,7 @@ class Chat:
     base_ids: tuple[str, ...]
     created_at: float
     updated_at: float
+    preset: GivenPreset | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +76,17 @@ class Message:
         } | (empty | self.body if self.role == "assistant" else {})
 
 
-_CHAT = "id, user_id, title, model, base_ids, created_at, updated_at"
+_CHAT = "id, user_id, title, model, base_ids, created_at, updated_at, preset"
 _MESSAGE = "id, chat_id, parent_id, role, text, state, created_at, body"
 
 
 def _chat(row: tuple[Any, ...]) -> Chat:
-    return Chat(row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6])
+    preset = GivenPreset(**json.loads(row[7])) if row[7] else None
+    return Chat(row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), row[5], row[6], preset)
+
+
+def _stored(preset: GivenPreset | None) -> str | None:
+    return json.dumps(asdict(preset)) if preset else None
 
 
 def _message(row: tuple[Any, ...]) -> Message:
@@ -77,14 +99,14 @@ class Chats:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create(self, user_id: str, model: str, base_ids: Iterable[str]) -> Chat:
+    def create(self, user_id: str, model: str, base_ids: Iterable[str], preset: GivenPreset | None = None) -> Chat:
         """An empty chat; its title comes with the first question."""
         now = clock.now()
-        chat = Chat(clock.new_id("chat"), user_id, "", model, tuple(base_ids), now, now)
+        chat = Chat(clock.new_id("chat"), user_id, "", model, tuple(base_ids), now, now, preset)
         with self._database.write() as connection:
             connection.execute(
-                f"insert into chats ({_CHAT}) values (?, ?, ?, ?, ?, ?, ?)",
-                (chat.id, user_id, "", model, json.dumps(chat.base_ids), now, now),
+                f"insert into chats ({_CHAT}) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (chat.id, user_id, "", model, json.dumps(chat.base_ids), now, now, _stored(preset)),
             )
         return chat
 
@@ -129,6 +151,13 @@ class Chats:
                     chat_id,
                 ),
             )
+            return self._owned(connection, user_id, chat_id)
+
+    def give(self, user_id: str, chat_id: str, preset: GivenPreset | None) -> Chat:
+        """Let its next answers follow that preset, or none. Raises NotFoundError."""
+        with self._database.write() as connection:
+            self._owned(connection, user_id, chat_id)
+            connection.execute("update chats set preset = ? where id = ?", (_stored(preset), chat_id))
             return self._owned(connection, user_id, chat_id)
 
     def delete(self, user_id: str, chat_id: str) -> None:

@@ -102,6 +102,8 @@ class Conversations:
                 history=[_prompt(message) for message in path[:-1] if message.text],
                 continued=answer.text,
                 cited=[Citation(**citation) for citation in answer.body.get("citations", [])],
+                system=chat.preset.system if chat.preset else "",
+                sampling=chat.preset.sampling if chat.preset else {},
             ),
             chat=chat,
             answer=answer,

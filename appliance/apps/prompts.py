@@ -51,11 +51,16 @@ def tiny_grammar(facts: int) -> str:
 
 
 def sourced(
-    question: str, passages: Sequence[tuple[str, str]], language: str, history: Sequence[Message]
+    question: str, passages: Sequence[tuple[str, str]], language: str, history: Sequence[Message], wish: str = ""
 ) -> list[Message]:
-    """For a model that can read: whole passages as (title, text), then the conversation."""
+    """For a model that can read: whole passages as (title, text), then the conversation.
+
+    `wish` is what the person wants of every answer. It comes first, so that our own rules about sources have the last
+    word.
+    """
     sources = "\n\n".join(f"## {plain(title)}\n{plain(text)}" for title, text in passages)
-    system = f"{_SYSTEM[language]}\n\n<sources>\n{sources}\n</sources>"
+    first = f"{wish.strip()}\n\n" if wish.strip() else ""
+    system = f"{first}{_SYSTEM[language]}\n\n<sources>\n{sources}\n</sources>"
     return [{"role": "system", "content": system}, *history, {"role": "user", "content": question}]
 
 

@@ -17,7 +17,7 @@ from appliance.bundle.publish import cutting, keys
 from appliance.bundle.publish.repository import ROLE_NAMES, Repository, Share
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
-from appliance.cli import bundle_taking
+from appliance.cli import bundle_export, bundle_taking
 from appliance.cli.amounts import size
 from appliance.cli.context import demand_private, reports_errors, say
 from appliance.errors import BadInputError, BundleInvalidError
@@ -33,7 +33,13 @@ def group() -> None:
     """Make signed sticks, check them, and take them."""
 
 
-for _command in (bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.request):
+for _command in (
+    bundle_taking.trust,
+    bundle_taking.look,
+    bundle_taking.take,
+    bundle_taking.request,
+    bundle_export.export_onnx,
+):
     group.add_command(_command)
 
 

@@ -1,13 +1,14 @@
 """The running box over its admin socket: the same JSON API that the pages use, as its operator."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from appliance import errors
+from appliance import durable, errors
 from appliance.closing import Closing
 from appliance.config import Settings
 from appliance.errors import BoxNotRunningError, HakoError
@@ -47,6 +48,31 @@ class BoxClient(Closing):
     def delete(self, path: str) -> None:
         """DELETE."""
         self._send("DELETE", path)
+
+    def download(self, path: str, file: Path) -> None:
+        """GET into a file of mode 600, put in place whole.
+
+        Raises:
+            DiskFullError: no room; there is no file.
+        """
+        part = file.with_name(file.name + ".new")
+        try:
+            with durable.told_when_full(), self._http.stream("GET", "/api/v1" + path) as response:
+                if response.is_error:
+                    response.read()
+                    raise _error(response)
+                part.unlink(missing_ok=True)
+                descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+                with os.fdopen(descriptor, "wb") as target:
+                    for piece in response.iter_bytes():
+                        target.write(piece)
+                    target.flush()
+                    os.fsync(target.fileno())
+            part.rename(file)
+        except httpx2.TransportError as error:
+            raise BoxNotRunningError(str(error)) from error
+        finally:
+            part.unlink(missing_ok=True)
 
     def upload(self, path: str, file: Path) -> Any:
         """POST a file as the multipart field `file`, streamed."""

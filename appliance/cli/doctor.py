@@ -14,10 +14,10 @@ from appliance import __version__
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
-from appliance.errors import EngineMissingError, HakoError, KeysUnreachableError, ModelNotFoundError
+from appliance.errors import AuditBrokenError, HakoError, KeysUnreachableError, ModelNotFoundError
 from appliance.gateway.aliases import Aliases
 from appliance.gateway.destinations import Destinations
-from appliance.inference import flavour, legacy, manifest
+from appliance.inference import extras, flavour, genai, legacy, manifest
 from appliance.inference.catalog import Catalog
 from appliance.inference.verify import verify_files
 from appliance.vault.client import KeysClient
@@ -43,7 +43,7 @@ def doctor(terminal: Terminal) -> None:
         say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
     )
     worst = "ok"
-    for check in (_disk, _permissions, _flavour, _legacy, _models, _destinations, _vault, _box):
+    for check in (_disk, _permissions, _flavour, _legacy, _genai, _models, _destinations, _vault, _box):
         for seen in _safely(check, settings):
             click.echo(f"{_SIGNS[seen.state]} {seen.text}")
             worst = "error" if seen.state == "error" else worst
@@ -90,6 +90,16 @@ def _legacy(_settings: Settings) -> Iterator[_Seen]:
     yield _Seen("ok", say("cli.doctor.legacy", version=version) if version else say("cli.doctor.no_legacy"))
 
 
+def _genai(_settings: Settings) -> Iterator[_Seen]:
+    found = genai.installed()
+    if not found:
+        yield _Seen("ok", say("cli.doctor.no_genai"))
+    elif tuple(found) == flavour.installed():
+        yield _Seen("ok", say("cli.doctor.genai", version=genai.version(), flavour=flavour.installed()[0]))
+    else:
+        yield _Seen("error", say("cli.doctor.genai_mixed", flavours=" + ".join(found)))
+
+
 def _models(settings: Settings) -> Iterator[_Seen]:
     folders = sorted(settings.models.iterdir()) if settings.models.is_dir() else []
     if not folders:
@@ -97,8 +107,8 @@ def _models(settings: Settings) -> Iterator[_Seen]:
     for folder in folders:
         found = manifest.read(folder)
         verify_files(folder, found)
-        if found.engine == legacy.ENGINE and not legacy.version():
-            raise EngineMissingError(legacy.ENGINE, name=found.name)
+        if missing := extras.missing(found.engine, found.name):
+            raise missing
         yield _Seen("ok", say("cli.doctor.model", name=found.id))
     catalog = Catalog(settings.models)
     ranker = Aliases(settings.model_aliases, catalog).resolve(settings.inference.reranker_model)
@@ -134,6 +144,12 @@ def _box(settings: Settings) -> Iterator[_Seen]:
             failed = item["state"] in ("failed", "quarantined")
             text = f"{item['id']}: {say('cli.models.' + item['state'])} ({item['provider'] or '–'})"
             yield _Seen("error" if failed else "ok", text)
+        log = client.get("/audit/verify")
+        if log["sound"]:
+            yield _Seen("ok", say("cli.doctor.audit", number=log["newest"]["number"] if log["newest"] else 0))
+        else:
+            raised = AuditBrokenError(count=sum(not found["accepted"] for found in log["findings"]))
+            yield _Seen("error", f"{locales.sentence(raised, language())}  {raised.code}")
         gap = client.get("/state")["gap"]["state"]
         state: Literal["ok", "warning", "unknown"] = {"closed": "ok", "open": "warning"}.get(gap, "unknown")  # type: ignore[assignment]
         yield _Seen(state, say(f"cli.doctor.gap.{gap}"))

@@ -5,6 +5,7 @@ import secrets
 
 import click
 
+from appliance.cli import audit
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.config import Settings
 from appliance.errors import ConflictError, PrivateFileError
@@ -71,8 +72,9 @@ def passphrase(terminal: Terminal) -> None:
 
 
 def _tell_setup_link(terminal: Terminal, settings: Settings) -> None:
-    """A box without accounts wants its first operator: print where to make one."""
+    """A box without accounts wants its first operator: print where to make one. A broken audit log comes first."""
     with terminal.client() as client:
+        audit.warn(client)
         link = client.post("/setup-link", {})["path"]
     if link:
         click.echo(say("cli.serve.setup", url=settings.web.url + link))

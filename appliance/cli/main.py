@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from appliance import __version__
-from appliance.cli import ask, bundle, chat, destinations, doctor, init, kb, models, serve, users
+from appliance.cli import ask, audit, bundle, chat, destinations, doctor, init, kb, models, serve, users
 from appliance.cli.context import Terminal, say
 
 
@@ -42,6 +42,7 @@ for command in (
     destinations.group,
     bundle.group,
     users.user,
+    audit.group,
     doctor.doctor,
 ):
     main.add_command(command)

@@ -13,7 +13,7 @@ import click
 
 from appliance import __version__, clock, config, logs
 from appliance.bundle import provision
-from appliance.cli import ask, init
+from appliance.cli import ask, audit, init
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
@@ -139,6 +139,7 @@ def _welcome(settings: Settings, stop: _Signals, *, seconds: float, question: bo
         return
     with BoxClient(settings, language()) as client:
         click.echo(say("cli.serve.up", url=url, seconds=f"{seconds:.1f}"))
+        audit.warn(client)
         if question and settings.development and settings.samples and _wait_for_samples(client, stop):
             _first_questions(client)
         link = client.post("/setup-link", {})["path"]

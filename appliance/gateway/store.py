@@ -1,6 +1,5 @@
 """The models of the box as its operator handles them: import, memory estimate, check of the digests, removal."""
 
-import os
 import shutil
 import threading
 from typing import Any, Final
@@ -15,18 +14,18 @@ from appliance.errors import (
     ModelNotFoundError,
 )
 from appliance.gateway.gateway import Gateway
-from appliance.inference import golden, legacy
+from appliance.inference import extras, golden
 from appliance.inference.adapters import Adapters
 from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
 from appliance.inference.estimate import Estimate, estimate
-from appliance.inference.examine import examine
-from appliance.inference.gguf import Header
+from appliance.inference.genai_importing import GenaiImporter, GenaiPlan, IncomingGenai, is_genai
+from appliance.inference.headers import Headers
 from appliance.inference.importing import Importer, Incoming, Plan, Wish
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from appliance.inference.media import Media
-from appliance.inference.onnx_importing import FolderImporter, FolderPlan, FolderWish, IncomingFolder
+from appliance.inference.onnx_importing import FolderImporter, FolderPlan, FolderWish, IncomingOnnx
 from appliance.inference.requantise import Requantiser, Requantising
 from appliance.inference.source import Source
 from appliance.inference.uploads import UPLOADS, ModelUploads
@@ -48,11 +47,12 @@ class ModelStore:
         self._client = InferenceClient(settings.inference_socket)
         self._importer = Importer(settings, lambda name: name in _NO_NAMES or name in gateway.aliases.all())
         self._folders = FolderImporter(settings, self._importer)
+        self._chats = GenaiImporter(settings, self._importer)
         self._requantiser = Requantiser(settings, self._importer)
         self._adapters = Adapters(settings.models)
         self.uploads = ModelUploads(settings.models / UPLOADS)
         self.media = Media(settings.storage.media)
-        self._headers: dict[str, Header] = {}
+        self._headers = Headers(self._catalog)
         self._removing = threading.Lock()
 
     def plan(self, wish: Wish, source: Source | None = None) -> Plan:
@@ -63,13 +63,13 @@ class ModelStore:
         """Start an import; see Importer.begin."""
         return self._importer.begin(wish, source)
 
-    def plan_folder(self, wish: FolderWish) -> FolderPlan:
-        """What an import of an ONNX model's folder would bring; see FolderImporter.plan."""
-        return self._folders.plan(wish)
+    def plan_folder(self, wish: FolderWish) -> FolderPlan | GenaiPlan:
+        """What an import of an ONNX model's folder would bring; see FolderImporter.plan and GenaiImporter.plan."""
+        return self._chats.plan(wish) if is_genai(wish.path) else self._folders.plan(wish)
 
-    def begin_folder(self, wish: FolderWish) -> IncomingFolder:
-        """Start such an import; see FolderImporter.begin."""
-        return self._folders.begin(wish)
+    def begin_folder(self, wish: FolderWish) -> IncomingOnnx | IncomingGenai:
+        """Start such an import; see FolderImporter.begin and GenaiImporter.begin."""
+        return self._chats.begin(wish) if is_genai(wish.path) else self._folders.begin(wish)
 
     def requantise(self, model: str, to: str) -> Requantising:
         """Start to make a smaller model out of one that is there; see Requantiser.begin."""
@@ -104,14 +104,12 @@ class ModelStore:
         """
         inference = self._settings.inference
         wish = wish or self._gateway.load_settings.get(manifest.id)
-        if manifest.engine not in ("llama", legacy.ENGINE):
-            return estimate(manifest.size, manifest.context, inference, held=held)
         try:
-            header = self._header(manifest)
+            header = self._headers.of(manifest)
         except HakoError as error:
             log.warning("model_not_estimated", model=manifest.id, code=error.code, detail=error.detail)
             return None
-        places = legacy.PLACES if manifest.engine == legacy.ENGINE else None
+        places = extras.places(manifest.engine)
         return estimate(
             manifest.size, manifest.context, inference, header=header, held=held, parallel=places, wish=wish
         )
@@ -177,14 +175,3 @@ class ModelStore:
             self._client.unload(model)
         except (ModelNotFoundError, ModelDamagedError):
             return  # it was never loaded
-
-    def _header(self, manifest: Manifest) -> Header:
-        digest = manifest.files[manifest.entry].sha256
-        known = self._headers.get(digest)
-        if known is None:
-            descriptor = os.open(self._catalog.folder(manifest.id) / manifest.entry, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                known = self._headers[digest] = examine(descriptor, manifest.name)
-            finally:
-                os.close(descriptor)
-        return known

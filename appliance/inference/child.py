@@ -17,6 +17,7 @@ from appliance.inference.engine import Engine, EngineLoadError, EngineSpec
 
 _ENGINES = {
     "ctransformers": ("appliance.inference.engines.ctransformers", "CtransformersEngine"),
+    "genai": ("appliance.inference.engines.genai", "GenaiEngine"),
     "llama": ("appliance.inference.engines.llama", "LlamaEngine"),
     "onnx": ("appliance.inference.engines.onnx", "OnnxEngine"),
     "scripted": ("appliance.inference.engines.scripted", "ScriptedEngine"),

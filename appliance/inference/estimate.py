@@ -1,10 +1,9 @@
 """How much memory a model would take, before it is loaded: weights, cache and scratch against what is free."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from appliance.config import Inference
-from appliance.inference.gguf import Header
 from appliance.inference.load_settings import LoadSettings
 from appliance.machine import resources
 
@@ -13,6 +12,14 @@ SCRATCH_BYTES: Final = 256 << 20
 
 _RESERVE_BYTES, _RESERVE_SHARE = 1 << 30, 8
 """The box's own processes need the smaller of these: so many bytes, or this part of all memory."""
+
+
+class Cached(Protocol):
+    """What is known of a model that keeps what it has read."""
+
+    @property
+    def cache_bytes_per_token(self) -> int: ...
+
 
 Verdict = Literal["fits", "tight", "too_big"]
 
@@ -50,7 +57,7 @@ def estimate(
     context: int,
     settings: Inference,
     *,
-    header: Header | None = None,
+    header: Cached | None = None,
     held: int = 0,
     parallel: int | None = None,
     wish: LoadSettings = LoadSettings(),  # noqa: B008 - frozen

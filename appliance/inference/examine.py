@@ -18,7 +18,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from appliance.config import REPOSITORY
 from appliance.errors import HakoError, ModelFileError, ModelFormatError, ModelVocabularyError
-from appliance.inference import formats, gguf, gguf_projector, hf_config, onnx_fields, onnx_header, unigram
+from appliance.inference import (
+    formats,
+    genai_config,
+    gguf,
+    gguf_projector,
+    hf_config,
+    hf_tokenizer,
+    json_reader,
+    onnx_fields,
+    onnx_header,
+    unigram,
+)
+from appliance.inference.genai_config import GenaiConfig
 from appliance.inference.gguf import Header
 from appliance.inference.hf_config import Config, Pooling
 from appliance.inference.onnx_header import OnnxHeader
@@ -27,7 +39,7 @@ from appliance.machine import jail
 
 T = TypeVar("T")
 
-_What = Literal["model", "onnx", "tokenizer", "config", "pooling"]
+_What = Literal["model", "onnx", "tokenizer", "config", "pooling", "genai", "tokens", "words"]
 
 _SECONDS: Final = 60.0
 _MEMORY_BYTES: Final = 1 << 30
@@ -76,6 +88,33 @@ def examine_pooling(descriptor: int, name: str) -> Pooling | None:
         ModelFileError, HakoError: as `examine`.
     """
     return _found("pooling", _POOLING, descriptor, name)
+
+
+def examine_genai(descriptor: int, name: str) -> GenaiConfig:
+    """What a `genai_config.json` says.
+
+    Raises:
+        ModelFileError, HakoError: as `examine`; also for settings that the box doesn't follow.
+    """
+    return _found("genai", TypeAdapter(GenaiConfig), descriptor, name)
+
+
+def examine_tokens(descriptor: int, name: str) -> int:
+    """How many tokens a chat model's `tokenizer.json` makes.
+
+    Raises:
+        ModelFileError, HakoError: as `examine`.
+    """
+    return _found("tokens", TypeAdapter(int), descriptor, name)
+
+
+def examine_words(descriptor: int, name: str) -> bool:
+    """Whether there is a chat template in a `tokenizer_config.json`.
+
+    Raises:
+        ModelFileError, HakoError: as `examine`.
+    """
+    return _found("words", TypeAdapter(bool), descriptor, name)
 
 
 def examine_tokenizer(descriptor: int, name: str) -> Vocabulary:
@@ -153,7 +192,7 @@ def _answer(what: _What) -> tuple[dict[str, object], bytes]:
     jail.enter(jail.Limits(memory_bytes=_MEMORY_BYTES + len(data), cpu_seconds=_CPU_SECONDS))
     try:
         return _READERS[what](data, size)
-    except (gguf.GgufError, onnx_fields.OnnxError, hf_config.ConfigError, unigram.VocabularyError) as refused:
+    except _REFUSALS as refused:
         return {"refused": str(refused)}, b""
     except unigram.UnknownVocabularyError as unknown:
         return {"unknown": str(unknown)}, b""
@@ -194,12 +233,35 @@ def _pooling(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
     return {"found": hf_config.pooling(data[:size])}, b""
 
 
+def _genai(data: mmap.mmap, _size: int) -> tuple[dict[str, object], bytes]:
+    return {"found": asdict(genai_config.parse(data[: genai_config.FILE_BYTES + 1]))}, b""
+
+
+def _tokens(data: mmap.mmap, _size: int) -> tuple[dict[str, object], bytes]:
+    return {"found": hf_tokenizer.size(data[: hf_tokenizer.VOCABULARY_BYTES + 1])}, b""
+
+
+def _words(data: mmap.mmap, _size: int) -> tuple[dict[str, object], bytes]:
+    return {"found": bool(hf_tokenizer.words(data[: hf_tokenizer.CONFIG_BYTES + 1]).template)}, b""
+
+
+_REFUSALS: Final = (
+    gguf.GgufError,
+    onnx_fields.OnnxError,
+    hf_config.ConfigError,
+    unigram.VocabularyError,
+    json_reader.DoubtfulError,
+)
+
 _READERS: Final[dict[_What, Callable[[mmap.mmap, int], tuple[dict[str, object], bytes]]]] = {
     "model": _model,
     "onnx": _onnx,
     "tokenizer": _tokenizer,
     "config": _config,
     "pooling": _pooling,
+    "genai": _genai,
+    "tokens": _tokens,
+    "words": _words,
 }
 
 

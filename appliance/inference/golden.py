@@ -27,16 +27,20 @@ log = logs.get(__name__)
 
 FILE_NAME: Final = "golden.json"
 REFERENCE: Final = "reference.json"
-_LONGEST: Final = 4 << 20
+LONGEST: Final = 4 << 20
+"""Bytes of either file."""
 _MOST_RECORDS: Final = 8
 _REFERENCE_COSINE: Final = 0.99
 """Between a vector of an int8 model and that of its original; another CPU costs a little more."""
 
-_DISTRIBUTIONS: Final = {
-    "llama": ("xllamacpp",),
-    "onnx": ("onnxruntime", "onnxruntime-gpu"),
-    "ctransformers": ("ctransformers",),
+_ONNX: Final = ("onnxruntime", "onnxruntime-gpu")
+_DISTRIBUTIONS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "llama": (("xllamacpp",),),
+    "onnx": (_ONNX,),
+    "ctransformers": (("ctransformers",),),
+    "genai": (("onnxruntime-genai", "onnxruntime-genai-cuda"), _ONNX),
 }
+"""What each engine computes with; one of the names in each group."""
 
 
 class _Part(BaseModel):
@@ -131,14 +135,18 @@ def surroundings(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> Surrou
 
 
 def _build(engine: str) -> str:
-    for name in _DISTRIBUTIONS.get(engine, ()):
+    return ", ".join(filter(None, map(_installed, _DISTRIBUTIONS.get(engine, ())))) or engine
+
+
+def _installed(names: Iterable[str]) -> str:
+    for name in names:
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue
         native = sorted(f"{f} {f.hash.value}" for f in distribution.files or () if f.hash and ".so" in f.name)
         return f"{name} {distribution.version} {_digest(native)}"
-    return engine
+    return ""
 
 
 def _digest(lines: Iterable[str]) -> str:
@@ -193,7 +201,7 @@ def _reference(folder: Path, manifest: Manifest) -> _Reference | None:
 def _content(path: Path, manifest: Manifest) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(_LONGEST)
+            return file.read(LONGEST)
     except FileNotFoundError:
         return b""
     except OSError as error:

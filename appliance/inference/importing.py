@@ -164,7 +164,7 @@ class Importer:
             name=(wish.name or one_line(header.name) or source.name)[:200],
             header=header,
             size=size,
-            size_class=_size_class(header.parameters, has_grammar=not older),
+            size_class=size_class_of(header.parameters, has_grammar=not older),
             languages=languages or (UNKNOWN_LANGUAGE,),
             estimate=estimate(
                 size,
@@ -308,7 +308,7 @@ def _demand_legacy(header: Header, name: str) -> None:
         raise EngineMissingError(legacy.ENGINE, name=name)
 
 
-def _size_class(parameters: int, *, has_grammar: bool) -> SizeClass:
+def size_class_of(parameters: int, *, has_grammar: bool) -> SizeClass:
     """Answers of tiny models are held together by a grammar; where there is none they go the way of small ones."""
     named: SizeClass = next((name for below, name in _SIZES if parameters < below), "large")
     return "small" if named == "tiny" and not has_grammar else named

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from appliance import durable, logs
 from appliance.config import Inference
 from appliance.errors import BadInputError
-from appliance.inference import legacy
+from appliance.inference import genai, legacy
 from appliance.inference.catalog import Catalog
 from appliance.inference.engine import Speculation
 from appliance.inference.manifest import Manifest
@@ -22,8 +22,11 @@ Overflow = Literal["stop", "middle", "rolling"]
 
 _OF_CHATS: Final = ("context", "speculation", "template", "overflow", "adapter", "adapter_scale")
 """Settings that mean nothing for a model that doesn't chat."""
-_NOT_LEGACY: Final = ("parallel", "speculation", "template", "adapter", "adapter_scale")
-"""Settings that the engine for older models can't follow."""
+_VAIN: Final[dict[str, tuple[str, ...]]] = {
+    legacy.ENGINE: ("parallel", "speculation", "template", "adapter", "adapter_scale"),
+    genai.ENGINE: ("parallel", "speculation", "adapter", "adapter_scale"),
+}
+"""Settings that an engine can't follow."""
 
 
 class LoadSettings(BaseModel):
@@ -68,7 +71,7 @@ class LoadSettings(BaseModel):
         """
         wanted = self.model_dump(exclude_defaults=True)
         vain: tuple[str, ...] = () if manifest.kind == "chat" else _OF_CHATS
-        vain += _NOT_LEGACY if manifest.engine == legacy.ENGINE else ()
+        vain += _VAIN.get(manifest.engine, ())
         for name in vain:
             if name in wanted:
                 raise BadInputError(f"{name}: nothing that this model follows", field=name)

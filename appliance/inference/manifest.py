@@ -42,7 +42,7 @@ class Manifest(BaseModel):
     id: ModelId
     name: str = Field(min_length=1, max_length=200)
     kind: ModelKind
-    engine: Literal["llama", "onnx", "ctransformers", "scripted"]
+    engine: Literal["llama", "onnx", "ctransformers", "genai", "scripted"]
     files: dict[FileName, ModelFile] = Field(min_length=1)
     entry: FileName
     """The main file, one of `files`: what the engine is pointed at."""

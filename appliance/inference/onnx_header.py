@@ -35,7 +35,7 @@ FILE_BYTES: Final = (2 << 30) - 1
 """No protobuf may be longer; what is larger keeps its weights in files beside it."""
 
 _DEPTH_MAX = 8
-_NODES_MAX, _TENSORS_MAX, _VALUES_MAX, _OPERATORS_MAX, _OPSETS_MAX = 200_000, 65_536, 32, 256, 64
+_NODES_MAX, _TENSORS_MAX, _VALUES_MAX, _OPERATORS_MAX, _OPSETS_MAX = 200_000, 65_536, 1100, 256, 64
 _EXTERNAL_MAX = 16
 _DIMENSIONS_MAX = 16
 _SIDE_MAX, _ELEMENTS_MAX, _FILE_MAX = 1 << 40, 1 << 45, 1 << 50

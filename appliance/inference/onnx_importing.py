@@ -1,46 +1,35 @@
 """Brings an ONNX model's folder of this machine into the store: examined, copied or linked, digested.
 
 It takes what publishers' export tools write: `model.onnx`, `tokenizer.json`, `config.json`, and where they are there
-the files that the weights were put into and `1_Pooling/config.json`. A model's folder appears under its name complete,
-or not at all.
+the files that the weights were put into, `1_Pooling/config.json` and `reference.json`. A model's folder appears under
+its name complete, or not at all.
 """
 
-import contextlib
-import hashlib
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance import durable
-from appliance.closing import Closing
 from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
-    ConflictError,
-    ModelFileError,
     ModelKindUnclearError,
     ModelRoleError,
     ModelVocabularyError,
 )
-from appliance.inference import manifest as manifests
-from appliance.inference import onnx_roles
-from appliance.inference.catalog import INCOMING, Catalog
+from appliance.inference import golden, onnx_roles
+from appliance.inference.catalog import Catalog
 from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import examine_config, examine_onnx, examine_pooling, examine_tokenizer
 from appliance.inference.hf_config import Config, Pooling
 from appliance.inference.importing import (
     UNKNOWN_LANGUAGE,
-    Imported,
     Importer,
     demand_room,
-    locked,
-    told,
 )
-from appliance.inference.manifest import Manifest, ModelFile
+from appliance.inference.incoming_folder import IncomingFolder
+from appliance.inference.manifest import Manifest
 from appliance.inference.model_folder import CONFIG, TOKENIZER, ModelFolder
 from appliance.inference.onnx_header import OnnxHeader
 from appliance.inference.onnx_roles import Kind, Role
@@ -54,7 +43,6 @@ VOCABULARY: Final = "sentencepiece.model"
 
 _E5: Final = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])")
 _E5_PREFIXES: Final = ("query: ", "passage: ")
-_SMALL: Final = (TOKENIZER, CONFIG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +65,12 @@ class FolderWish:
     query_prefix: str | None = None
     """Those of the E5 family if left out and the name says that it is of it, or none."""
     passage_prefix: str | None = None
+
+    def demand_no_vectors(self) -> None:
+        """Raises BadInputError if something is said that has no meaning for a chat model."""
+        for field in ("kind", "pooling", "query_prefix", "passage_prefix"):
+            if getattr(self, field) is not None:
+                raise BadInputError("not for a chat model", field=field)
 
 
 @dataclass(frozen=True)
@@ -120,7 +114,7 @@ class FolderImporter:
         with ModelFolder(wish.path) as folder:
             return self._plan(folder, wish)
 
-    def begin(self, wish: FolderWish) -> "IncomingFolder":
+    def begin(self, wish: FolderWish) -> "IncomingOnnx":
         """Make the folder that the model will be in; nothing is copied yet.
 
         Raises:
@@ -135,14 +129,14 @@ class FolderImporter:
             models = self._settings.models
             models.mkdir(mode=0o700, parents=True, exist_ok=True)
             demand_room(models, len(plan.vocabulary.model) + (0 if wish.link else plan.size))
-            return IncomingFolder(self._catalog, models, folder, wish, plan)
+            return IncomingOnnx(self._catalog, models, folder, wish, plan)
         except BaseException:
             folder.close()
             raise
 
     def _plan(self, folder: ModelFolder, wish: FolderWish) -> FolderPlan:
         header = examine_onnx(folder.graph.descriptor, folder.graph.name)
-        folder.open_beside(header)
+        folder.open_weights(header)
         config = examine_config(folder.config.descriptor, CONFIG)
         role = _role(header, config, wish.kind, folder.name)
         pooling = _pooling(folder, wish, role)
@@ -167,125 +161,32 @@ class FolderImporter:
         )
 
 
-class IncomingFolder(Closing):
-    """One import under way: `copy` to the end, then `finish`; closing it earlier leaves nothing behind."""
+class IncomingOnnx(IncomingFolder[ModelFolder, FolderPlan]):
+    """An embedding model's or a reranker's; see IncomingFolder."""
+
+    small = unread = (TOKENIZER, CONFIG)
 
     def __init__(self, catalog: Catalog, models: Path, source: ModelFolder, wish: FolderWish, plan: FolderPlan) -> None:
-        self.plan = plan
-        self._catalog = catalog
-        self._models = models
-        self._source = source
+        super().__init__(catalog, models, source, plan, link=wish.link)
         self._wish = wish
-        self._files: dict[str, ModelFile] = {}
-        self._folder = models / (plan.model + INCOMING)
-        try:
-            self._folder.mkdir(mode=0o700)
-        except FileExistsError:
-            raise ConflictError(name=plan.model) from None
-        self._lock = locked(self._folder)
-
-    def copy(self) -> Iterator[int]:
-        """Bring the bytes in and digest them; yields how many are done.
-
-        Raises:
-            DiskFullError: no room any more.
-            BadInputError: `link`, where a file can't be shared.
-            ModelFileError: a file changed meanwhile.
-        """
-        done = 0
-        with told():
-            for name, source in self._parts():
-                for read in self._bring(name, source):
-                    yield done + read
-                done += source.size
-            self._write(VOCABULARY, self.plan.vocabulary.model)
-            digest = hashlib.sha256(self.plan.vocabulary.model).hexdigest()
-            self._files[VOCABULARY] = ModelFile(sha256=digest, size=len(self.plan.vocabulary.model))
-
-    def finish(self) -> Imported:
-        """Check what has come, write the manifest, and put the model where it is seen.
-
-        Raises:
-            ModelFileError: what came is not what was looked at.
-        """
-        manifest = self._manifest()
-        for known in self._catalog.all().values():
-            if _same(known, manifest):
-                return Imported(known, is_new=False)
-        self._check()
-        with told():
-            self._write(manifests.FILE_NAME, (manifest.model_dump_json(indent=1) + "\n").encode())
-            durable.sync(self._folder)
-            self._folder.rename(self._models / manifest.id)
-            durable.sync(self._models)
-        return Imported(manifest, is_new=True)
-
-    def close(self) -> None:
-        """Let go of the files, and remove what is not finished."""
-        self._source.close()
-        if self._lock is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = None
 
     def _parts(self) -> Iterator[tuple[str, Source]]:
-        """Every file with the name that it has in the store."""
         yield ENTRY, self._source.graph
         yield from self._source.beside.items()
         yield TOKENIZER, self._source.tokenizer
         yield CONFIG, self._source.config
 
-    def _bring(self, name: str, source: Source) -> Iterator[int]:
-        target = self._folder / name
-        if self._wish.link and name not in _SMALL:
-            self._share(source, target)
-            yield from self._read(name, source, lambda _chunk: None)
-            return
-        with target.open("xb") as file:
-            target.chmod(0o600)
-            yield from self._read(name, source, file.write)
-            file.flush()
-            os.fsync(file.fileno())
+    def _made(self) -> dict[str, bytes]:
+        return {VOCABULARY: self.plan.vocabulary.model}
 
-    def _share(self, source: Source, target: Path) -> None:
-        try:
-            os.link(source.name, target, src_dir_fd=self._source.descriptor, follow_symlinks=False)
-        except OSError as error:
-            raise BadInputError(f"hard link: {error.strerror}", field="link") from error
-        shared = target.stat()
-        if (shared.st_dev, shared.st_ino) != source.identity:
-            raise ModelFileError("another file by now", name=source.name)
+    def _beside(self) -> dict[str, bytes]:
+        # As that of a starter model: it may come later, and be renewed.
+        return {golden.REFERENCE: self._source.reference.read(0)} if self._source.reference else {}
 
-    def _read(self, name: str, source: Source, write: Callable[[bytes], object]) -> Iterator[int]:
-        digest, done = hashlib.sha256(), 0
-        while chunk := source.read(done):
-            digest.update(chunk)
-            write(chunk)
-            done += len(chunk)
-            yield done
-        if done != source.size:
-            raise ModelFileError("changed while it was read", name=source.name)
-        self._files[name] = ModelFile(sha256=digest.hexdigest(), size=done)
-
-    def _write(self, name: str, data: bytes) -> None:
-        path = self._folder / name
-        with path.open("xb") as file:
-            path.chmod(0o600)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-    def _check(self) -> None:
-        """What lies in the store says what was planned for."""
-        looked: tuple[tuple[str, Callable[[int, str], object], object], ...] = (
-            (ENTRY, examine_onnx, self.plan.header),
-            (TOKENIZER, examine_tokenizer, self.plan.vocabulary),
-            (CONFIG, examine_config, self.plan.config),
-        )
-        for name, look, expected in looked:
-            with (self._folder / name).open("rb") as stored:
-                if look(stored.fileno(), name) != expected:
-                    raise ModelFileError("changed while it was read", name=name)
+    def _looked(self) -> Iterator[tuple[str, Callable[[int, str], object], object]]:
+        yield ENTRY, examine_onnx, self.plan.header
+        yield TOKENIZER, examine_tokenizer, self.plan.vocabulary
+        yield CONFIG, examine_config, self.plan.config
 
     def _manifest(self) -> Manifest:
         plan, wish = self.plan, self._wish
@@ -309,13 +210,6 @@ class IncomingFolder(Closing):
         )
 
 
-def is_folder(path: str) -> bool:
-    """Whether there is a folder, not a link to one."""
-    with contextlib.suppress(OSError, ValueError):
-        return not os.path.islink(path) and os.path.isdir(path)  # noqa: PTH112, PTH114 - a text, maybe with a NUL in it
-    return False
-
-
 def _role(header: OnnxHeader, config: Config, wish: Kind | None, name: str) -> Role:
     try:
         return onnx_roles.role(header, config, wish)
@@ -333,14 +227,3 @@ def _pooling(folder: ModelFolder, wish: FolderWish, role: Role) -> Pooling:
     if found is None and not role.pooled:
         raise ModelRoleError("another pooling", name=folder.name)
     return found or "mean"
-
-
-def _same(known: Manifest, fresh: Manifest) -> bool:
-    """The same bytes for the engine, used in the same way."""
-
-    def used(manifest: Manifest) -> object:
-        digests = {name: file.sha256 for name, file in manifest.files.items() if name not in (*_SMALL, "NOTICE")}
-        ways = (manifest.kind, manifest.engine, manifest.pooling, manifest.query_prefix, manifest.passage_prefix)
-        return digests, ways
-
-    return used(known) == used(fresh)

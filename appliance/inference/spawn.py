@@ -17,18 +17,20 @@ from appliance.config import REPOSITORY
 from appliance.errors import (
     AdapterError,
     ChatTemplateError,
-    EngineMissingError,
     HakoError,
     ModelDamagedError,
     ModelFailedError,
 )
-from appliance.inference import legacy
+from appliance.inference import extras, flavour, genai
 from appliance.inference.engine import EngineSpec, Loaded
 
 log = logs.get(__name__)
 
+_ON_ONNX = ("onnx", genai.ENGINE)
+"""Engines of which the box has a flavour for GPUs."""
 _LOAD_SECONDS = 600.0
 _TERMINATE_SECONDS = 2.0
+_LAST_WORDS_SECONDS = 2.0
 _HEALTH_SECONDS = 5.0
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: child\r\nConnection: close\r\n\r\n"
 
@@ -106,12 +108,22 @@ class Child:
         report = json.loads(line) if line.endswith(b"\n") else {}
         if "loaded" not in report:
             raise self._failure(report)
-        self.loaded = Loaded(**report["loaded"])
-        return self.loaded
+        loaded = Loaded(**report["loaded"])
+        self._tell_of_fallback(loaded)
+        self.loaded = loaded
+        return loaded
+
+    def _tell_of_fallback(self, loaded: Loaded) -> None:
+        """The box was installed for a GPU, and the model runs without: slow, and nobody would know why."""
+        wanted = self.spec.provider != "cpu" and self.spec.engine in _ON_ONNX
+        if wanted and loaded.provider == "cpu" and "gpu" in flavour.installed():
+            log.warning("runs_on_cpu", model=self.spec.model, detail=self.last_words())
 
     def _failure(self, report: dict[str, object]) -> HakoError:
-        if self.spec.engine == legacy.ENGINE and not legacy.version():
-            return EngineMissingError(legacy.ENGINE, name=self.spec.model)
+        if missing := extras.missing(self.spec.engine, self.spec.model):
+            return missing
+        if "refused" in report:
+            self._drainer.join(_LAST_WORDS_SECONDS)  # it ends by itself now; why it refused may come after that it did
         if "refused" in report and self.spec.template and "chat template" in self.last_words():
             return ChatTemplateError("the engine's own reader refuses it", line=1)
         if "refused" in report and self.spec.adapter and "lora" in self.last_words():

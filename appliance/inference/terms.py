@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.config import Settings
-from appliance.inference import legacy
+from appliance.inference import extras
 from appliance.inference.engine import EngineSpec
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
@@ -48,7 +48,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         socket="",
         api_key="",
         threads=wish.threads or inference.threads or max(1, resources.cores() - 1),
-        parallel=legacy.PLACES if manifest.engine == legacy.ENGINE else wish.parallel_of(inference),
+        parallel=extras.places(manifest.engine) or wish.parallel_of(inference),
         context=wish.context_of(manifest.context, inference) if chat else manifest.context,
         dimensions=manifest.dimensions or 0,
         provider=inference.provider,

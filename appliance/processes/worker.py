@@ -39,7 +39,16 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
             Worker(stores.queue, {Ingest.KIND: ingest}).run(stop)
     finally:
         reader.close()
+        _confirm(stores)
         stores.database.close()
+
+
+def _confirm(stores: Stores) -> None:
+    """The web process has ended before this one, so what happened since is confirmed here."""
+    try:
+        stores.audit.checkpoint()
+    except HakoError as error:
+        log.warning("audit_not_confirmed", code=error.code)
 
 
 @contextmanager

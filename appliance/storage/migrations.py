@@ -159,7 +159,38 @@ create table bundles (
 ) strict, without rowid;
 """
 
-STEPS: tuple[str, ...] = (FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS, BUNDLES)
+# Entries are only ever appended. `replace` would delete without a word to a trigger, so numbers must grow as well.
+# `line` is the signed checkpoint as it is in the file beside the database.
+AUDIT_CHECKPOINTS = """
+create table audit_checkpoints (
+  serial integer primary key, number integer not null, hash blob not null, at integer not null, line text not null
+) strict;
+
+create trigger audit_no_update before update on audit
+begin select raise(abort, 'the audit log is append-only'); end;
+create trigger audit_no_delete before delete on audit
+begin select raise(abort, 'the audit log is append-only'); end;
+create trigger audit_in_order before insert on audit
+when new.number is not (select coalesce(max(number), 0) + 1 from audit)
+begin select raise(abort, 'the audit log is append-only'); end;
+
+create trigger audit_checkpoints_no_update before update on audit_checkpoints
+begin select raise(abort, 'the audit log is append-only'); end;
+create trigger audit_checkpoints_no_delete before delete on audit_checkpoints
+begin select raise(abort, 'the audit log is append-only'); end;
+create trigger audit_checkpoints_in_order before insert on audit_checkpoints
+when new.serial <= (select coalesce(max(serial), 0) from audit_checkpoints)
+begin select raise(abort, 'the audit log is append-only'); end;
+"""
+
+# The preset that a chat was given, as it was then, as JSON; null without one.
+CHAT_PRESETS = """
+alter table chats add column preset text;
+"""
+
+STEPS: tuple[str, ...] = (
+    FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS, BUNDLES, AUDIT_CHECKPOINTS, CHAT_PRESETS,
+)  # fmt: skip
 
 
 def migrate(connection: apsw.Connection) -> int:

@@ -14,7 +14,7 @@ from appliance.vault.tries import Doors
 
 log = logs.get(__name__)
 
-_LABELS = {name: f"hako/v1/{name}" for name in ("database", "blobs", "tokens", "audit", "trust")}
+_LABELS = {name: f"hako/v1/{name}" for name in ("database", "blobs", "tokens", "audit", "audit-signing", "trust")}
 
 
 class Keeper:

@@ -1,8 +1,9 @@
-"""A publisher's signing key (Ed25519): made, sealed under a passphrase, opened again, used."""
+"""Signing keys (Ed25519): a publisher's, sealed under a passphrase and opened again; and whether a signature holds."""
 
 from typing import Annotated
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import Field, ValidationError
 
 from appliance.errors import EnvelopeError, VaultDamagedError, WrongPassphraseError
@@ -41,6 +42,15 @@ class SigningKey:
         check_strength(passphrase)
         slot = PassphraseSlot.sealing(self._seed, passphrase, self.public, cost or Cost())
         return _Sealed(**slot.model_dump(), public=self.public.hex()).model_dump_json()
+
+
+def is_signed(public: bytes, data: bytes, signature: bytes) -> bool:
+    """Whether the holder of the key behind `public`, 32 bytes, has signed just this."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 class _Sealed(PassphraseSlot):

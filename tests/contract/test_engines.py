@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from appliance.config import REPOSITORY
 from appliance.errors import BadInputError, ContextTooLongError, HakoError, ModelDamagedError, ModelFailedError
-from appliance.inference import legacy, manifest
+from appliance.inference import genai, legacy, manifest
 from appliance.inference.engine import EngineSpec, Loaded
 from appliance.inference.engines import scripted
 from appliance.inference.spawn import Child
 from appliance.inference.transport import ChildConnection
+from tests.simulators import genai as genai_folders
 from tests.simulators import spm
 from tests.simulators.cross_encoder import CrossEncoder
 from tests.simulators.waiting import eventually
@@ -40,6 +41,9 @@ LONG = 400
 
 REAL = pytest.mark.models
 OLDER = pytest.mark.skipif(not legacy.version(), reason="the extra `legacy` is not installed")
+ON_ONNX = pytest.mark.skipif(not genai.version(), reason="the extra `genai` is not installed")
+ONE_BY_ONE = (legacy.ENGINE, genai.ENGINE)
+"""Engines that write one answer at a time; here with tiny models, which are quick."""
 
 
 @dataclass
@@ -119,6 +123,8 @@ def specify(engine: str, kind: Any, around: Path, **changes: Any) -> EngineSpec:
         folder = scripted.install(around, f"scripted-{kind}", kind)
     elif engine == legacy.ENGINE:
         folder = spm.install(around)
+    elif engine == genai.ENGINE:
+        folder = genai_folders.install(around)
     else:
         folder = BUILT / ("multilingual-e5-small" if engine == "onnx" else "smollm2-135m-instruct")
         if not folder.is_dir():
@@ -129,7 +135,7 @@ def specify(engine: str, kind: Any, around: Path, **changes: Any) -> EngineSpec:
     values: dict[str, Any] = {
         "model": found.id, "kind": kind, "engine": engine, "folder": str(folder), "entry": found.entry,
         "socket": str(around / "m.sock"), "api_key": KEY, "threads": 1, "context": CONTEXT,
-        "parallel": legacy.PLACES if engine == legacy.ENGINE else PARALLEL,
+        "parallel": 1 if engine in ONE_BY_ONE else PARALLEL,
         "dimensions": found.dimensions or 0, "provider": "cpu", "memory_bytes": 8 << 30,
     }  # fmt: skip
     return EngineSpec(**{**values, **changes})
@@ -155,7 +161,13 @@ def start(engine: str, kind: str) -> Iterator[Running]:
 
 
 @pytest.fixture(
-    scope="module", params=["scripted", pytest.param("llama", marks=REAL), pytest.param(legacy.ENGINE, marks=OLDER)]
+    scope="module",
+    params=[
+        "scripted",
+        pytest.param("llama", marks=REAL),
+        pytest.param(legacy.ENGINE, marks=OLDER),
+        pytest.param(genai.ENGINE, marks=ON_ONNX),
+    ],
 )
 def chat_engine(request: pytest.FixtureRequest) -> Iterator[Running]:
     yield from start(request.param, "chat")
@@ -179,6 +191,7 @@ def reranker(request: pytest.FixtureRequest) -> Iterator[Running]:
         ("scripted", "reranker"),
         pytest.param(("llama", "chat"), marks=REAL),
         pytest.param((legacy.ENGINE, "chat"), marks=OLDER),
+        pytest.param((genai.ENGINE, "chat"), marks=ON_ONNX),
         pytest.param(("onnx", "embedding"), marks=REAL),
         pytest.param(("onnx", "reranker"), marks=REAL),
     ],
@@ -252,7 +265,7 @@ def test_a_bare_text_goes_on_and_each_piece_tells_the_counts(chat_engine: Runnin
 
 def test_an_answer_comes_while_it_is_written(chat_engine: Running) -> None:
     with chat_engine.connect() as connection:
-        few = {} if chat_engine.spec.engine == legacy.ENGINE else {"max_tokens": 40}  # a tiny model is too quick
+        few = {} if chat_engine.spec.engine in ONE_BY_ONE else {"max_tokens": 40}  # a tiny model is too quick
         connection.send("/v1/chat/completions", chat_engine.long_body() | few)
         connection.begin()
         moments = [time.monotonic() for _ in connection.chunks()]

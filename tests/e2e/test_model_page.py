@@ -1,15 +1,35 @@
 """The page of a model and the overview of what all serve, in headless Chromium on a real box, in both languages."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import Visitor, add_person
+from tests.simulators import gguf
 from tests.simulators.served import ServedBox
 from webui.locales import Language
 
 pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(400)]
 
 CHAT = "smollm2-135m-instruct"
+
+
+@pytest.fixture
+def tiny(served: ServedBox, language: Language, tmp_path: Path) -> Iterator[str]:
+    """A model of a few weights with an adapter of its own; it and what was made of it are removed afterwards."""
+    name = f"tiny-{language}"
+    file = gguf.tiny_llama(tmp_path / f"{name}.gguf", llama__context_length=4096)
+    lora = gguf.tiny_lora(tmp_path / "style.gguf")
+    with served.client() as client:
+        client.post("/models/import", {"path": str(file), "licence": "CC0-1.0"})
+        client.post(f"/models/{name}/adapters", {"path": str(lora)})
+    yield name
+    with served.client() as client:
+        for model in client.get("/models")["items"]:
+            if model["id"].startswith(name):
+                client.delete(f"/models/{model['id']}")
 
 
 def test_an_operator_measures_a_model_and_compares_it_with_the_others(alice: Visitor) -> None:
@@ -78,6 +98,75 @@ def test_an_operator_gives_a_model_another_name_checks_its_files_and_takes_the_n
     alice.button("model.verify", files).click()
     alice.see(files.locator(".note-ok"))
     expect(alice.button("operate.remove")).to_have_attribute("aria-disabled", "true")  # a default model stays
+    alice.look()
+
+
+def test_an_operator_puts_an_adapter_to_use_and_erases_it(alice: Visitor, tiny: str) -> None:
+    page, lora = alice.page, "style.lora.gguf"
+    alice.go(f"/operate/models/{tiny}")
+    adapters = page.get_by_role("region", name=alice.say("model.adapters"))
+    alice.see(adapters.get_by_text(alice.say("model.adapter_unused"), exact=True))
+    alice.see(adapters.get_by_text(f"hako models adapter add {tiny} "))
+    loading = page.get_by_role("form", name=alice.say("operate.part_loading"))
+    alice.field("operate.set_adapter", loading).select_option(label=lora)
+    strength = alice.field("operate.set_adapter_scale", loading)
+    expect(strength).to_have_value("1")
+    strength.fill("9")
+    strength.blur()
+    alice.see(alice.say("operate.set_adapter_range", most=4))
+    strength.fill("0.5")
+    alice.button("ui.save", loading).click()
+    alice.see(adapters.get_by_text(alice.say("model.adapter_used", scale="0.5"), exact=True))
+    alice.look()
+    with alice.box.client() as client:
+        settings = client.get(f"/models/{tiny}/settings")["settings"]
+        assert (settings["adapter"], settings["adapter_scale"]) == (lora, 0.5)
+    alice.button("model.adapter_remove", adapters, name=lora).click()
+    alice.see(alice.dialog.get_by_text(alice.say("model.adapter_remove_used")))
+    alice.button("operate.remove", alice.dialog).click()
+    alice.see(alice.say("model.adapters_none"))
+    expect(alice.field("operate.set_adapter", loading)).to_have_count(0)
+    with alice.box.client() as client:
+        assert client.get(f"/models/{tiny}/settings")["settings"]["adapter"] == ""
+
+
+def test_an_operator_makes_a_smaller_model_and_sees_what_that_changed(alice: Visitor, tiny: str) -> None:
+    page = alice.page
+    alice.go(f"/operate/models/{tiny}")
+    smaller = page.get_by_role("region", name=alice.say("model.smaller"))
+    alice.field("model.smaller_form", smaller).select_option("Q8_0")
+    alice.see(smaller.get_by_text(f"{tiny}-q8_0", exact=True))
+    alice.see(smaller.get_by_role("region", name=alice.say("operate.estimate")))
+    alice.look()
+    alice.button("model.smaller_act", smaller).click()
+    alice.see(smaller.locator(".note-ok"))
+    expect(smaller.locator("tbody tr")).to_have_count(3)
+    with alice.box.client() as client:
+        assert client.get(f"/models/{tiny}")["quantization"] != "Q8_0"  # the original is still there
+        assert client.get(f"/models/{tiny}-q8_0/bench")["figures"]["read_per_s"] > 0
+    alice.look()
+    alice.link("model.smaller_open", smaller).click()
+    expect(page).to_have_url(f"{alice.box.url}/operate/models/{tiny}-q8_0")
+    alice.field("model.smaller_form").select_option("Q4_0")
+    alice.see(page.get_by_text(f"{tiny}-q8_0-q4_0", exact=True))
+
+
+def test_a_form_that_is_there_already_is_refused_before_it_begins(alice: Visitor, tiny: str) -> None:
+    alice.expects(409)
+    with alice.box.client() as client:
+        client.post(f"/models/{tiny}/requantise", {"to": "Q8_0", "measure": False})
+    alice.go(f"/operate/models/{tiny}")
+    smaller = alice.page.get_by_role("region", name=alice.say("model.smaller"))
+    alice.field("model.smaller_form", smaller).select_option("Q8_0")
+    alice.see(smaller.get_by_text("HK-BOX-009"))
+    expect(alice.button("model.smaller_act", smaller)).to_have_attribute("aria-disabled", "true")
+
+
+def test_an_operator_sees_that_no_reranker_is_used_and_how_one_comes(alice: Visitor) -> None:
+    alice.go("/operate/models", "table")
+    ranking = alice.page.get_by_role("region", name=alice.say("operate.rerank"))
+    alice.see(ranking.get_by_text(alice.say("operate.rerank_none")))
+    alice.see(ranking.get_by_text(alice.say("operate.rerank_bring")))
     alice.look()
 
 

@@ -199,7 +199,9 @@ def test_twenty_people_are_all_served_and_one_with_many_requests_holds_up_nobody
     assert sorted(served) == sorted(people)
     second = [place for place, who in enumerate(served) if who == "alice"][1]
     assert second > 15  # after everybody's first; threads that were let go together may note it in another order
-    assert client.status()[name]["answered"] == 32
+    assert eventually(
+        lambda: client.status()[name]["answered"] == 32
+    )  # the last one gives its place back a moment later
 
 
 def test_a_holder_that_is_killed_gives_its_place_back(

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 
 from appliance import config
 from appliance.errors import HakoError
-from appliance.inference import legacy
+from appliance.inference import genai, legacy
 from appliance.inference.client import InferenceClient
+from appliance.inference.engines.xlmr import Tokenizer
+from tests.simulators import genai as genai_folders
 from tests.simulators import gguf, hugging_face, spm, vision
+from tests.simulators.encoder import Encoder
 from tests.simulators.served import ServedBox
 
 
@@ -93,6 +97,26 @@ def test_the_engine_for_older_models_answers_and_its_death_is_its_own(served: Se
     )
     assert refused.stderr.strip().endswith("HK-MOD-013")
     assert "ctransformers" in served.hako("doctor").stdout
+
+
+@pytest.mark.skipif(not genai.version(), reason="the extra `genai` is not installed")
+def test_a_chat_model_on_onnx_is_brought_as_a_folder_and_answers(served: ServedBox, tmp_path: Path) -> None:
+    folder = genai_folders.talker(tmp_path / "On ONNX", beside=True)
+    looked = done(served, "import", str(folder), "--licence", "CC0-1.0", "--dry-run")
+    assert "Architecture: llama" in looked
+    assert "imported" in done(served, "import", str(folder), "--licence", "CC0-1.0", "--language", "en")
+    with served.client() as client:
+        asked = [{"role": "user", "content": "Where?"}]
+        assert "".join(client.chat("on-onnx", asked)).strip() == genai_folders.SAID.strip()
+        seen = client.get("/models/on-onnx")
+        assert (seen["engine"], seen["estimate"]["parallel"], seen["provider"]) == (genai.ENGINE, 1, "cpu")
+        refused = served.hako("models", "set", "on-onnx", "--speculation", "ngram")
+    assert refused.returncode == 1
+    assert "genai" in served.hako("doctor").stdout
+    done(served, "remove", "on-onnx", "--yes")
+    (folder / "model.onnx").write_bytes(b"MZ")
+    broken = served.hako("models", "import", str(folder), "--licence", "x")
+    assert broken.stderr.strip().endswith("HK-MOD-009")
 
 
 def test_a_default_model_is_not_removed(served: ServedBox) -> None:
@@ -216,4 +240,33 @@ def test_a_model_brought_with_its_projector_answers_to_pictures_and_keeps_its_si
     refused = served.hako("models", "import", str(model), "--projector", str(wide), "--licence", "x")
     assert (refused.returncode, refused.stderr.strip().endswith("HK-MOD-027")) == (1, True)
     for name in ("seeing", "seeing-q8_0"):
+        done(served, "remove", name, "--yes")
+
+
+def test_an_exported_hugging_face_folder_embeds_and_reranks_as_the_original_does(
+    served: ServedBox, tmp_path: Path
+) -> None:
+    embedder, reranker = Encoder(), Encoder(labels=1, seed=5)
+    for network, name, quantise in ((embedder, "exported", "int8"), (reranker, "judge", "none")):
+        folder, out = network.write(tmp_path / f"{name}.hf"), str(tmp_path / name)
+        ran = served.hako("bundle", "export-onnx", str(folder), out, "--licence", "MIT", "--quantise", quantise)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert f"Model “{name}” was imported." in done(served, "import", out, "--licence", "MIT")
+    tokenizer = Tokenizer(tmp_path / "judge" / "sentencepiece.model")
+    key = {"Authorization": f"Bearer {served.api_key('cleo')}"}
+
+    texts = ["a東京", "b c が ab"]
+    body: dict[str, object] = {"model": "exported", "input": texts}
+    data = httpx2.post(f"{served.url}/v1/embeddings", json=body, headers=key, timeout=60).json()["data"]
+    for entry, ids in zip(data, tokenizer.encode(texts), strict=True):
+        assert float(np.dot(entry["embedding"], embedder.embed(ids))) > 0.99
+
+    documents = ["a東京", "b", "c が"]
+    body = {"model": "judge", "query": "a東京", "documents": documents}
+    results = httpx2.post(f"{served.url}/v1/rerank", json=body, headers=key, timeout=60).json()["results"]
+    asked, *read = tokenizer.pieces(["a東京", *documents])
+    for result in results:
+        logit = float(reranker.score(tokenizer.pair(asked, read[result["index"]], 512))[0])
+        assert abs(result["relevance_score"] - 1 / (1 + np.exp(-logit))) < 1e-4
+    for name in ("exported", "judge"):
         done(served, "remove", name, "--yes")

@@ -9,6 +9,7 @@ from appliance.inference.catalog import Catalog
 from appliance.jobs.queue import Job, Queue
 from appliance.jobs.worker import Worker
 from appliance.storage.audit import Audit
+from appliance.storage.checkpoints import Witness
 from appliance.storage.database import Database
 from appliance.vault.digests import derive
 from tests.simulators.sticks import Sticks
@@ -26,7 +27,8 @@ class TakingBox:
         folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(self.settings.database, derive(MASTER, "database"))
         self.database.migrate()
-        self.audit = Audit(self.database, derive(MASTER, "audit"))
+        witness = Witness(self.settings.audit_checkpoints, derive(MASTER, "audit-signing"))
+        self.audit = Audit(self.database, derive(MASTER, "audit"), witness)
         self.queue = Queue(self.database)
         gateway = Gateway(self.settings)
         self.bundles = Bundles(self.settings, self.database, self.audit, self.queue, gateway, derive(MASTER, "trust"))

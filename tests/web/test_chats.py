@@ -178,3 +178,47 @@ def test_a_question_without_words_is_refused(bob: Person, text: str) -> None:
 def test_an_unknown_model_is_refused(bob: Person) -> None:
     assert bob.post("/chats", json={"model": "../../etc/passwd"}).status_code == 404
     assert bob.post("/chats", json={"model": "embedder"}).get_json()["code"] == "HK-MOD-008"
+
+
+PRESET = {"name": "Brief", "system": "Be brief.", "sampling": {"max_tokens": 3, "temperature": 0.1}}
+
+
+def test_a_chat_follows_a_preset_and_says_what_is_in_force(bob: Person) -> None:
+    preset = bob.post("/presets", json=PRESET).get_json()["id"]
+    chat = bob.post("/chats", json={"preset_id": preset}).get_json()
+    in_force = {"id": preset, **PRESET, "state": "same"}
+    assert chat["preset"] == in_force
+    answer = finished(bob, chat["id"], ask(bob, chat["id"], "[[words 9]] go"))
+    assert (answer["text"], answer["stats"]["finish"]) == ("word0 word1 word2", "length")
+    assert "> Be brief." in bob.get(f"/chats/{chat['id']}/export").get_data(as_text=True)
+    assert bob.patch(f"/chats/{chat['id']}", json={"title": "Mine"}).get_json()["preset"] == in_force
+    assert bob.patch(f"/chats/{chat['id']}", json={"preset_id": None}).get_json()["preset"] is None
+    free = finished(bob, chat["id"], ask(bob, chat["id"], "[[words 9]] go"))
+    assert free["stats"]["tokens"] == 9
+    bob.delete(f"/presets/{preset}")
+
+
+def test_a_preset_that_is_changed_or_deleted_later_leaves_the_chat_as_it_was(bob: Person) -> None:
+    preset = bob.post("/presets", json=PRESET).get_json()["id"]
+    chat = new_chat(bob)
+    bob.patch(f"/chats/{chat}", json={"preset_id": preset})
+    bob.patch(f"/presets/{preset}", json={"system": "Be long.", "sampling": {}})
+    assert bob.get(f"/chats/{chat}").get_json()["preset"] == {"id": preset, **PRESET, "state": "changed"}
+    bob.delete(f"/presets/{preset}")
+    assert bob.get(f"/chats/{chat}").get_json()["preset"] == {"id": preset, **PRESET, "state": "gone"}
+    assert finished(bob, chat, ask(bob, chat, "[[words 9]] go"))["text"] == "word0 word1 word2"
+
+
+def test_a_preset_of_somebody_else_is_not_there_but_a_shared_one(alice: Person, bob: Person, mallory: Person) -> None:
+    own = bob.post("/presets", json=PRESET).get_json()["id"]
+    assert mallory.post("/chats", json={"preset_id": own}).status_code == 404
+    chat = mallory.post("/chats", json={}).get_json()["id"]
+    assert mallory.patch(f"/chats/{chat}", json={"title": "x", "preset_id": own}).status_code == 404
+    seen = mallory.get(f"/chats/{chat}").get_json()
+    assert (seen["preset"], seen["title"]) == (None, "")
+    shared = alice.post("/presets", json={**PRESET, "shared": True}).get_json()["id"]
+    assert mallory.patch(f"/chats/{chat}", json={"preset_id": shared}).get_json()["preset"]["name"] == "Brief"
+    alice.patch(f"/presets/{shared}", json={"shared": False})  # it is Alice's own now
+    assert mallory.get(f"/chats/{chat}").get_json()["preset"]["state"] == "gone"
+    for person, preset in ((bob, own), (alice, shared)):
+        person.delete(f"/presets/{preset}")

@@ -55,6 +55,23 @@ def test_a_smaller_model_is_made_followed_and_both_are_measured(alice: Person, b
     assert seen["source"].startswith("rq sha256:")
 
 
+def test_what_it_would_come_to_is_told_and_nothing_is_made(alice: Person, box: TestBox, tiny: str) -> None:
+    answer = alice.post(f"/models/{tiny}/requantise?dry=1", json={"to": "Q8_0"})
+    assert answer.status_code == 200
+    plan = answer.get_json()
+    assert [path.name for path in box.settings.models.glob("rq*")] == [tiny]
+    made = alice.post(f"/models/{tiny}/requantise", json={"to": "Q8_0", "measure": False}).get_json()
+    assert (plan["model"], plan["size_bytes"]) == (made["model"], made["size_bytes"])
+    assert plan["estimate"]["weights_bytes"] == plan["size_bytes"] < plan["original_size_bytes"]
+    assert plan["estimate"] == {
+        **alice.get(f"/models/{made['model']}").get_json()["estimate"],
+        "available_bytes": plan["estimate"]["available_bytes"],
+        "verdict": plan["estimate"]["verdict"],
+    }
+    again = alice.post(f"/models/{tiny}/requantise?dry=1", json={"to": "Q8_0"})
+    assert (again.status_code, again.get_json()["code"]) == (409, "HK-BOX-009")
+
+
 def test_it_comes_as_one_answer_too_and_unmeasured_if_so_wished(alice: Person, tiny: str) -> None:
     answer = alice.post(f"/models/{tiny}/requantise", json={"to": "Q4_0", "measure": False})
     assert answer.status_code == 201
@@ -92,7 +109,8 @@ def test_what_can_not_be_made_is_refused_before_it_begins(alice: Person, tiny: s
 
 
 def test_nobody_else_makes_models(mallory: Person, box: TestBox, tiny: str) -> None:
-    assert mallory.post(f"/models/{tiny}/requantise", json={"to": "Q8_0"}).status_code == 403
+    for query in ("", "?dry=1"):
+        assert mallory.post(f"/models/{tiny}/requantise{query}", json={"to": "Q8_0"}).status_code == 403
     assert not (box.settings.models / "rq-q8_0").exists()
 
 

@@ -21,13 +21,13 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def operator(box: TestBox, alice: Person) -> Iterator[Person]:
     """Gone at the end: other tests want Alice to be the only one."""
-    person = box.person("erin", "operator")
+    person = box.person("imogen", "operator")
     yield person
     assert alice.delete(f"/users/{person.id}").status_code == 204
 
 
 @pytest.fixture
-def erin(operator: Person) -> Iterator[Person]:
+def imogen(operator: Person) -> Iterator[Person]:
     """Another operator, with no uploads of her own before and after."""
     yield operator
     for item in operator.get("/models/uploads").get_json()["items"]:
@@ -67,82 +67,82 @@ def remove(person: Person, model: str) -> None:
 
 
 def test_a_file_that_comes_in_pieces_becomes_a_model_without_a_second_copy(
-    box: TestBox, erin: Person, file: Path
+    box: TestBox, imogen: Person, file: Path
 ) -> None:
     content = file.read_bytes()
     half = len(content) // 2
-    upload_id = begun(erin, "../Somewhere/Uploaded.gguf", len(content))
-    first = sent(erin, upload_id, 0, content[:half]).get_json()
+    upload_id = begun(imogen, "../Somewhere/Uploaded.gguf", len(content))
+    first = sent(imogen, upload_id, 0, content[:half]).get_json()
     assert (first["received"], first["name"], first["piece_bytes"]) == (half, "Uploaded.gguf", PIECE_BYTES)
     wish = {"upload": upload_id, "licence": "CC0-1.0"}
-    assert erin.post("/models/import", json={**wish, "dry_run": True}).status_code == 409
-    assert sent(erin, upload_id, 0, content[half:]).status_code == 409  # not where it left off
-    there = erin.get(f"/models/uploads/{upload_id}").get_json()["received"]
-    assert sent(erin, upload_id, there, content[half:]).get_json()["received"] == len(content)
+    assert imogen.post("/models/import", json={**wish, "dry_run": True}).status_code == 409
+    assert sent(imogen, upload_id, 0, content[half:]).status_code == 409  # not where it left off
+    there = imogen.get(f"/models/uploads/{upload_id}").get_json()["received"]
+    assert sent(imogen, upload_id, there, content[half:]).get_json()["received"] == len(content)
 
-    plan = erin.post("/models/import", json={**wish, "dry_run": True}).get_json()["plan"]
+    plan = imogen.post("/models/import", json={**wish, "dry_run": True}).get_json()["plan"]
     assert (plan["model"], plan["architecture"], plan["size_bytes"]) == ("uploaded", "llama", len(content))
     kept = box.settings.models / ".uploads" / upload_id / "file.gguf"
     bytes_of_it = kept.stat().st_ino
-    answer = erin.post("/models/import", json={**wish, "name": "Uploaded", "languages": ["en"]})
+    answer = imogen.post("/models/import", json={**wish, "name": "Uploaded", "languages": ["en"]})
     assert (answer.status_code, answer.get_json()["model"]) == (201, "uploaded")
     assert (box.settings.models / "uploaded" / "uploaded.gguf").stat().st_ino == bytes_of_it
     assert not kept.parent.exists()
-    assert erin.get("/models/uploads").get_json() == {"items": []}
-    assert erin.get("/models/uploaded").get_json()["source"] == "Uploaded.gguf"
+    assert imogen.get("/models/uploads").get_json() == {"items": []}
+    assert imogen.get("/models/uploaded").get_json()["source"] == "Uploaded.gguf"
     assert ("model-imported", "uploaded") in {(entry.action, entry.target) for entry in box.services.audit.entries(5)}
 
-    again = erin.post("/models/import", json={"upload": uploaded(erin, file), "licence": "CC0-1.0"})
+    again = imogen.post("/models/import", json={"upload": uploaded(imogen, file), "licence": "CC0-1.0"})
     assert (again.status_code, again.get_json()["already_there"]) == (200, True)
-    assert erin.get("/models/uploads").get_json() == {"items": []}
-    remove(erin, "uploaded")
+    assert imogen.get("/models/uploads").get_json() == {"items": []}
+    remove(imogen, "uploaded")
 
 
-def test_a_model_does_not_get_a_name_by_which_the_api_means_something_else(erin: Person, file: Path) -> None:
+def test_a_model_does_not_get_a_name_by_which_the_api_means_something_else(imogen: Person, file: Path) -> None:
     for name in ("media", "uploads", "running", "aliases", "import"):
-        upload_id = uploaded(erin, file.rename(file.with_name(f"{name}.gguf")))
-        plan = erin.post("/models/import", json={"upload": upload_id, "licence": "x", "dry_run": True}).get_json()
+        upload_id = uploaded(imogen, file.rename(file.with_name(f"{name}.gguf")))
+        plan = imogen.post("/models/import", json={"upload": upload_id, "licence": "x", "dry_run": True}).get_json()
         assert plan["plan"]["model"] == f"{name}-2"
         file = file.with_name(f"{name}.gguf")
 
 
-def test_an_import_that_is_refused_keeps_the_upload(erin: Person, box: TestBox) -> None:
-    upload_id = begun(erin, "no-model.gguf", 9)
-    sent(erin, upload_id, 0, b"no model!")
-    answer = erin.post("/models/import", json={"upload": upload_id, "licence": "x"})
+def test_an_import_that_is_refused_keeps_the_upload(imogen: Person, box: TestBox) -> None:
+    upload_id = begun(imogen, "no-model.gguf", 9)
+    sent(imogen, upload_id, 0, b"no model!")
+    answer = imogen.post("/models/import", json={"upload": upload_id, "licence": "x"})
     assert (answer.status_code, answer.get_json()["code"]) == (422, "HK-MOD-009")
     assert answer.get_json()["params"] == {"name": "no-model.gguf"}
-    assert erin.get(f"/models/uploads/{upload_id}").get_json()["received"] == 9
-    assert erin.delete(f"/models/uploads/{upload_id}").status_code == 204
-    assert erin.get(f"/models/uploads/{upload_id}").status_code == 404
+    assert imogen.get(f"/models/uploads/{upload_id}").get_json()["received"] == 9
+    assert imogen.delete(f"/models/uploads/{upload_id}").status_code == 204
+    assert imogen.get(f"/models/uploads/{upload_id}").status_code == 404
     assert not list(box.settings.models.glob("*.incoming"))
 
 
-def test_a_model_on_a_stick_is_listed_looked_at_and_imported(erin: Person, stick: Path) -> None:
-    [item] = erin.get("/models/media").get_json()["items"]
+def test_a_model_on_a_stick_is_listed_looked_at_and_imported(imogen: Person, stick: Path) -> None:
+    [item] = imogen.get("/models/media").get_json()["items"]
     assert (item["name"], item["folder"], item["size_bytes"]) == (
         "On Stick.gguf",
         str(stick.parent),
         stick.stat().st_size,
     )
     wish = {"media": item["id"], "licence": "CC0-1.0"}
-    assert erin.post("/models/import", json={**wish, "dry_run": True}).get_json()["plan"]["model"] == "on-stick"
-    followed = erin.post("/models/import", json=wish, headers={"Accept": "text/event-stream"}).get_data(as_text=True)
+    assert imogen.post("/models/import", json={**wish, "dry_run": True}).get_json()["plan"]["model"] == "on-stick"
+    followed = imogen.post("/models/import", json=wish, headers={"Accept": "text/event-stream"}).get_data(as_text=True)
     events = [part for part in followed.split("\n\n") if part.startswith("event: ")]
     assert [part.split("\n")[0] for part in (events[0], events[-1])] == ["event: plan", "event: done"]
     assert json.loads(events[-1].split("data: ", 1)[1])["model"] == "on-stick"
     assert stick.exists()
-    remove(erin, "on-stick")
+    remove(imogen, "on-stick")
 
 
-def test_a_file_that_was_pulled_out_or_changed_is_not_found(erin: Person, stick: Path) -> None:
-    [item] = erin.get("/models/media").get_json()["items"]
+def test_a_file_that_was_pulled_out_or_changed_is_not_found(imogen: Person, stick: Path) -> None:
+    [item] = imogen.get("/models/media").get_json()["items"]
     wish = {"media": item["id"], "licence": "CC0-1.0"}
     stick.write_bytes(b"GGUF and something else")
-    assert erin.post("/models/import", json=wish).status_code == 404
+    assert imogen.post("/models/import", json=wish).status_code == 404
     stick.unlink()
-    assert erin.post("/models/import", json=wish).status_code == 404
-    assert erin.get("/models/media").get_json() == {"items": [], "folders": [str(stick.parent.parent)]}
+    assert imogen.post("/models/import", json=wish).status_code == 404
+    assert imogen.get("/models/media").get_json() == {"items": [], "folders": [str(stick.parent.parent)]}
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,10 @@ def test_a_file_that_was_pulled_out_or_changed_is_not_found(erin: Person, stick:
         ("link", {"licence": "x", "media": "0" * 32, "link": True}),
     ],
 )
-def test_a_wish_that_names_no_place_or_two_or_a_path_is_refused(erin: Person, field: str, body: dict[str, Any]) -> None:
-    answer = erin.post("/models/import", json=body)
+def test_a_wish_that_names_no_place_or_two_or_a_path_is_refused(
+    imogen: Person, field: str, body: dict[str, Any]
+) -> None:
+    answer = imogen.post("/models/import", json=body)
     assert (answer.status_code, answer.get_json()["params"]) == (400, {"field": field})
 
 
@@ -173,29 +175,29 @@ def test_a_wish_that_names_no_place_or_two_or_a_path_is_refused(erin: Person, fi
         ("path", {"name": "a.gguf", "size": 1, "path": "/etc"}),
     ],
 )
-def test_an_upload_that_can_not_be_is_refused(erin: Person, field: str, body: dict[str, Any]) -> None:
-    answer = erin.post("/models/uploads", json=body)
+def test_an_upload_that_can_not_be_is_refused(imogen: Person, field: str, body: dict[str, Any]) -> None:
+    answer = imogen.post("/models/uploads", json=body)
     assert (answer.status_code, answer.get_json()["params"]) == (400, {"field": field})
 
 
-def test_a_piece_is_bounded_and_in_its_place(erin: Person, box: TestBox) -> None:
-    upload_id = begun(erin, "a.gguf", PIECE_BYTES * 2)
-    assert sent(erin, upload_id, 0, bytes(PIECE_BYTES + 1)).status_code == 413
+def test_a_piece_is_bounded_and_in_its_place(imogen: Person, box: TestBox) -> None:
+    upload_id = begun(imogen, "a.gguf", PIECE_BYTES * 2)
+    assert sent(imogen, upload_id, 0, bytes(PIECE_BYTES + 1)).status_code == 413
     for at in ("", "-1", "x", str(1 << 60)):
-        assert erin.put(f"/models/uploads/{upload_id}?at={at}", data=b"x").status_code == 400
-    assert erin.put(f"/models/uploads/{upload_id}", data=b"x").status_code == 400
-    assert sent(erin, upload_id, 1, b"x").status_code == 409
-    assert sent(erin, upload_id, 0, b"x").get_json()["received"] == 1
-    small = begun(erin, "b.gguf", 2)
-    assert sent(erin, small, 0, b"xyz").status_code == 400
-    assert erin.get(f"/models/uploads/{small}").get_json()["received"] == 0
+        assert imogen.put(f"/models/uploads/{upload_id}?at={at}", data=b"x").status_code == 400
+    assert imogen.put(f"/models/uploads/{upload_id}", data=b"x").status_code == 400
+    assert sent(imogen, upload_id, 1, b"x").status_code == 409
+    assert sent(imogen, upload_id, 0, b"x").get_json()["received"] == 1
+    small = begun(imogen, "b.gguf", 2)
+    assert sent(imogen, small, 0, b"xyz").status_code == 400
+    assert imogen.get(f"/models/uploads/{small}").get_json()["received"] == 0
     assert box.box.readers.taken == 0
 
 
 def test_one_operators_upload_is_not_there_for_another_nor_for_the_terminal(
-    box: TestBox, alice: Person, erin: Person, file: Path
+    box: TestBox, alice: Person, imogen: Person, file: Path
 ) -> None:
-    upload_id = uploaded(erin, file)
+    upload_id = uploaded(imogen, file)
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     client = box.app.test_client()
 
@@ -211,7 +213,7 @@ def test_one_operators_upload_is_not_there_for_another_nor_for_the_terminal(
             wish = {"upload": upload_id, "licence": "x"}
             for more in ({}, {"dry_run": True}):
                 assert send("models/import", method="POST", json={**wish, **more}).status_code == 404
-    assert erin.get(f"/models/uploads/{upload_id}").status_code == 200
+    assert imogen.get(f"/models/uploads/{upload_id}").status_code == 200
 
 
 ROUTES = [
@@ -228,11 +230,11 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path", "options"), ROUTES)
 def test_neither_a_member_nor_a_key_of_an_operator_brings_a_file(
-    box: TestBox, erin: Person, mallory: Person, method: str, path: str, options: dict[str, Any]
+    box: TestBox, imogen: Person, mallory: Person, method: str, path: str, options: dict[str, Any]
 ) -> None:
-    path = path.replace("UPLOAD", begun(erin, "hers.gguf", 5))
+    path = path.replace("UPLOAD", begun(imogen, "hers.gguf", 5))
     assert mallory.open(path, method=method, **options).status_code == 403
-    secret = erin.post("/me/keys", json={"name": "models"}).get_json()
+    secret = imogen.post("/me/keys", json={"name": "models"}).get_json()
     with_key = {"Authorization": f"Bearer {secret['key']}"}
     answer = box.app.test_client().open("/api/v1" + path, method=method, headers=with_key, **options)
     assert answer.status_code == 403

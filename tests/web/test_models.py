@@ -300,5 +300,26 @@ def test_an_altered_file_is_found_and_its_model_can_be_removed(alice: Person, bo
 def test_a_model_whose_header_is_damaged_is_shown_without_an_estimate(alice: Person, box: TestBox, tiny: str) -> None:
     path = box.settings.models / tiny / f"{tiny}.gguf"
     path.write_bytes(bytes(path.stat().st_size))
-    box.services.models._headers.clear()  # as after a restart
+    box.services.models._headers._known.clear()  # as after a restart
     assert alice.get(f"/models/{tiny}").get_json()["estimate"] is None
+
+
+def named(box: TestBox, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The settings file names a reranker."""
+    inference = box.settings.inference.model_copy(update={"reranker_model": name})
+    monkeypatch.setattr(box.box, "settings", box.settings.model_copy(update={"inference": inference}))
+
+
+def test_an_operator_sees_which_reranker_searches_use(
+    box: TestBox, alice: Person, mallory: Person, spare: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert alice.get("/models/reranking").get_json() == {"setting": "", "model": None}
+    box.services.gateway.aliases.put("the-ranker", "ranker")
+    named(box, monkeypatch, "the-ranker")
+    assert alice.get("/models/reranking").get_json() == {"setting": "the-ranker", "model": "ranker"}
+    named(box, monkeypatch, spare)  # a chat model can't do it
+    assert alice.get("/models/reranking").get_json() == {"setting": spare, "model": None}
+    named(box, monkeypatch, "none")
+    assert alice.get("/models/reranking").get_json() == {"setting": "none", "model": None}
+    assert mallory.get("/models/reranking").status_code == 403
+    box.services.gateway.aliases.delete("the-ranker")

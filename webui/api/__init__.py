@@ -4,6 +4,7 @@ from flask import Blueprint
 
 from webui.api import (
     ask,
+    audit,
     bases,
     bundles,
     chats,
@@ -37,7 +38,7 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, bases, bundles, chats, destinations, documents, help_pages, keys, me, model_adapters, model_bench,
+        ask, audit, bases, bundles, chats, destinations, documents, help_pages, keys, me, model_adapters, model_bench,
         model_import, model_requantise, model_settings, model_uploads, models, openapi, presets, runs, search, setup,
         state, uploads, users, vault,
     )  # fmt: skip

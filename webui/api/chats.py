@@ -7,10 +7,10 @@ from flask import Blueprint, Response
 from pydantic import AfterValidator, Field
 
 from appliance.accounts.permissions import Permission
-from appliance.apps.chats import Chat, Message
+from appliance.apps.chats import Chat, GivenPreset, Message
 from appliance.apps.conversations import demand_readable, readable
 from appliance.clock import iso
-from appliance.errors import WrongModelKindError
+from appliance.errors import NotFoundError, WrongModelKindError
 from webui import locales, routing, shapes
 from webui.api.documents import download
 from webui.api.runs import with_title
@@ -36,18 +36,20 @@ class Find(shapes.Shape):
 
 
 class NewChat(shapes.Shape):
-    """The model and the bases that its questions use."""
+    """The model and the bases that its questions use, and a preset whose words and parameters its answers follow."""
 
     model: shapes.ModelId | None = None
     base_ids: BaseIds = ()
+    preset_id: shapes.Identifier | None = None
 
 
 class Change(shapes.Shape):
-    """What the owner may change of a chat."""
+    """What the owner may change of a chat. A `preset_id` of null takes the preset away."""
 
     title: shapes.Name | None = None
     model: shapes.ModelId | None = None
     base_ids: BaseIds | None = None
+    preset_id: shapes.Identifier | None = None
 
 
 class NewQuestion(shapes.Shape):
@@ -66,7 +68,8 @@ def list_chats(call: Call, query: Find) -> dict[str, Any]:
 @routing.route(api, "POST", "/chats", permission=Permission.CONVERSATIONS, body=NewChat, status=201)
 def create(call: Call, wish: NewChat) -> dict[str, Any]:
     demand_readable(call.services.bases, call.who, wish.base_ids)
-    chat = call.services.chats.create(call.user_id, _chat_model(call, wish.model), wish.base_ids)
+    preset = _given(call, wish.preset_id)
+    chat = call.services.chats.create(call.user_id, _chat_model(call, wish.model), wish.base_ids, preset)
     return _describe(call, chat, [])
 
 
@@ -80,6 +83,7 @@ def show(call: Call, chat_id: str) -> dict[str, Any]:
 def change(call: Call, wish: Change, chat_id: str) -> dict[str, Any]:
     if wish.base_ids is not None:
         demand_readable(call.services.bases, call.who, wish.base_ids)
+    preset = _given(call, wish.preset_id)
     chat = call.services.chats.update(
         call.user_id,
         chat_id,
@@ -87,6 +91,8 @@ def change(call: Call, wish: Change, chat_id: str) -> dict[str, Any]:
         model=None if wish.model is None else _chat_model(call, wish.model),
         base_ids=wish.base_ids,
     )
+    if "preset_id" in wish.model_fields_set:
+        chat = call.services.chats.give(call.user_id, chat_id, preset)
     return _describe(call, chat, call.services.chats.messages(call.user_id, chat_id))
 
 
@@ -133,6 +139,24 @@ def _chat_model(call: Call, wish: str | None) -> str:
     return model.id
 
 
+def _given(call: Call, preset_id: str | None) -> GivenPreset | None:
+    """Raises NotFoundError: not there for this person."""
+    return None if preset_id is None else GivenPreset.of(call.services.presets.get(call.who, preset_id))
+
+
+def _described(call: Call, given: GivenPreset | None) -> dict[str, Any] | None:
+    """What is in force; `state` says whether the preset it came from is still the same, was changed or is gone."""
+    if given is None:
+        return None
+    try:
+        now = GivenPreset.of(call.services.presets.get(call.who, given.id))
+    except NotFoundError:
+        state = "gone"
+    else:
+        state = "same" if now == given else "changed"
+    return {"id": given.id, "name": given.name, "system": given.system, "sampling": given.sampling, "state": state}
+
+
 def _started(call: Call, question: Message, answer: Message, run_id: str) -> dict[str, Any]:
     call.services.audit.record(call.who.name, "asked", question.chat_id)
     return {
@@ -150,6 +174,7 @@ def _describe(call: Call, chat: Chat, messages: Sequence[Message]) -> dict[str, 
         "title": chat.title,
         "model": chat.model,
         "base_ids": [base.id for base in readable(call.services.bases, call.who, chat.base_ids)],
+        "preset": _described(call, chat.preset),
         "messages": [
             _message(message, runs.of_message(message.id) if message.state == "running" else None, call.language)
             for message in messages
@@ -166,6 +191,10 @@ def _message(message: Message, run_id: str | None, language: Language) -> dict[s
 
 def _markdown(chat: Chat, messages: Sequence[Message], language: Language) -> str:
     parts = [f"# {chat.title or locales.t('chat.untitled', language)}"]
+    if chat.preset:
+        words = chat.preset.system.strip().splitlines()
+        named = locales.t("export.preset", language, name=chat.preset.name)
+        parts.append("\n".join([named, *(["", *(f"> {line}" for line in words)] if words else [])]))
     for message in messages:
         who = locales.t(f"export.{message.role}", language)
         parts.append(f"## {who}\n\n{message.text}")

@@ -10,8 +10,10 @@ from pydantic import Field, StringConstraints, model_validator
 from appliance.accounts.permissions import Permission
 from appliance.clock import monotonic
 from appliance.errors import BadInputError, ForbiddenError, HakoError
+from appliance.inference.genai_importing import GenaiPlan
 from appliance.inference.importing import Imported, Plan, Wish
-from appliance.inference.onnx_importing import FolderPlan, FolderWish, is_folder
+from appliance.inference.incoming_folder import is_folder
+from appliance.inference.onnx_importing import FolderPlan, FolderWish
 from appliance.inference.source import Source
 from webui import connection, routing, shapes, sse
 from webui.api import model_import_folder
@@ -101,7 +103,7 @@ def bring(call: Call, body: Import) -> Response:
         return routing.answer(result, 200 if result["already_there"] else 201)
 
 
-def _planned(call: Call, body: Import) -> Plan | FolderPlan:
+def _planned(call: Call, body: Import) -> Plan | FolderPlan | GenaiPlan:
     models = call.services.models
     if folder := _folder(call, body):
         return models.plan_folder(folder)
@@ -167,9 +169,11 @@ def _finish(call: Call, body: Import, incoming: AnyIncoming) -> dict[str, Any]:
     return {"model": manifest.id, "name": manifest.name, "already_there": not imported.is_new}
 
 
-def _describe(plan: Plan | FolderPlan) -> dict[str, Any]:
+def _describe(plan: Plan | FolderPlan | GenaiPlan) -> dict[str, Any]:
     if isinstance(plan, FolderPlan):
         return model_import_folder.describe(plan)
+    if isinstance(plan, GenaiPlan):
+        return model_import_folder.describe_chat(plan)
     header = plan.header
     return {
         "model": plan.model,

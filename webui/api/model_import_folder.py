@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, StringConstraints
 
 from appliance.errors import BadInputError
+from appliance.inference.genai_importing import GenaiPlan, IncomingGenai
 from appliance.inference.importing import Incoming
-from appliance.inference.onnx_importing import FolderPlan, FolderWish, IncomingFolder
+from appliance.inference.onnx_importing import FolderPlan, FolderWish, IncomingOnnx
 from webui import shapes
 from webui.api.models import describe_estimate
 
-AnyIncoming = Incoming | IncomingFolder
+AnyIncoming = Incoming | IncomingOnnx | IncomingGenai
 
 Prefix = Annotated[str, StringConstraints(max_length=200), AfterValidator(shapes.one_line)]
 
@@ -45,6 +46,28 @@ class FolderPart(shapes.Shape):
             query_prefix=self.query_prefix,
             passage_prefix=self.passage_prefix,
         )
+
+
+def describe_chat(plan: GenaiPlan) -> dict[str, Any]:
+    """As that of a GGUF file's plan, with the operators beside it."""
+    return {
+        "model": plan.model,
+        "name": plan.name,
+        "kind": "chat",
+        "architecture": plan.config.architecture,
+        "vocabulary": "tokenizer.json",
+        "parameters": plan.header.parameters,
+        "quantization": plan.header.quantization,
+        "context": plan.config.context,
+        "languages": list(plan.languages),
+        "stated_licence": "",
+        "chat_template": plan.has_template,
+        "projector": None,
+        "size_bytes": plan.size,
+        "size_class": plan.size_class,
+        "estimate": describe_estimate(plan.estimate),
+        "operators": dict(plan.header.operators),
+    }
 
 
 def describe(plan: FolderPlan) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`/models/<id>/requantise`: a smaller model out of one that is there, and what that changes on this box."""
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from flask import Blueprint, Response, request
@@ -11,9 +11,11 @@ from appliance.accounts.permissions import Permission
 from appliance.clock import monotonic
 from appliance.errors import HakoError
 from appliance.gateway.figures import Figures, change
+from appliance.inference.load_settings import LoadSettings
 from appliance.inference.requantise import Requantising
 from webui import connection, routing, shapes, sse
 from webui.api.model_bench import patiently
+from webui.api.models import describe_estimate
 from webui.api.runs import described
 from webui.routing import Call
 
@@ -29,9 +31,24 @@ class Requantise(shapes.Shape):
     measure: bool = True
 
 
-@routing.route(api, "POST", "/models/<model_id>/requantise", permission=Permission.MODELS_MANAGE, body=Requantise)
-def requantise(call: Call, body: Requantise, model_id: str) -> Response:
+class Trial(shapes.Shape):
+    """With `dry=1` nothing is made: only what it would come to is wanted."""
+
+    dry: bool = False
+
+
+@routing.route(
+    api,
+    "POST",
+    "/models/<model_id>/requantise",
+    permission=Permission.MODELS_MANAGE,
+    body=Requantise,
+    query=Trial,
+)
+def requantise(call: Call, body: Requantise, trial: Trial, model_id: str) -> Response:
     """Whole, or with `Accept: text/event-stream` with its progress. Who leaves before the end cancels it."""
+    if trial.dry:
+        return routing.answer(_planned(call, body.to, model_id))
     left = connection.watcher(request.environ)
     place = routing.place(call)
     try:
@@ -47,6 +64,20 @@ def requantise(call: Call, body: Requantise, model_id: str) -> Response:
         return routing.answer(dict(last.data), 201)
 
 
+def _planned(call: Call, to: str, model_id: str) -> dict[str, Any]:
+    """The size that the new file would have to the byte, and its memory; refused as the making itself would be."""
+    with routing.place(call), call.services.models.requantise(model_id, to) as making:
+        expected = call.services.models.estimate(making.original, 0, LoadSettings())
+        return {
+            **_plan(making),
+            "estimate": None if expected is None else describe_estimate(replace(expected, weights=making.size)),
+        }
+
+
+def _plan(making: Requantising) -> dict[str, Any]:
+    return {"model": making.name, "size_bytes": making.size, "original_size_bytes": making.original.size}
+
+
 def _told(call: Call, events: Iterator[sse.Event | None]) -> Iterator[sse.Event | None]:
     try:
         yield from events
@@ -56,8 +87,7 @@ def _told(call: Call, events: Iterator[sse.Event | None]) -> Iterator[sse.Event 
 
 def _steps(call: Call, making: Requantising, *, measure: bool, left: Callable[[], bool]) -> Iterator[sse.Event | None]:
     """All that happens, `done` last."""
-    plan = {"model": making.name, "size_bytes": making.size, "original_size_bytes": making.original.size}
-    yield sse.Event("plan", plan)
+    yield sse.Event("plan", _plan(making))
     due, told = 0.0, ""
     for stage, done, total in making.run():
         now = monotonic()

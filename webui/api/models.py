@@ -26,6 +26,15 @@ def list_models(call: Call) -> dict[str, Any]:
     return {"items": [describe(model, is_default=model.id in defaults) for model in models]}
 
 
+@routing.route(api, "GET", "/models/reranking", permission=Permission.MODELS_MANAGE)
+def reranking(call: Call) -> dict[str, Any]:
+    """Which reranker the searches of the box use: what the settings name, and the model that this is."""
+    setting = routing.box().settings.inference.reranker_model
+    wanted = call.services.gateway.aliases.resolve(setting)
+    model = next((model.id for model in call.gateway.models() if (model.id, model.kind) == (wanted, "reranker")), None)
+    return {"setting": setting, "model": model}
+
+
 @routing.route(api, "GET", "/models/<path:model_id>", permission=Permission.MODELS_MANAGE)
 def show(call: Call, model_id: str) -> dict[str, Any]:
     """One model with its files and what it takes of this box's memory."""

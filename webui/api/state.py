@@ -15,7 +15,10 @@ api = Blueprint("state", __name__)
 
 
 def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
-    """What anybody may see; the destinations, and whether the recovery key was written down, for who is signed in."""
+    """What anybody may see; for who is signed in the destinations, and whether the recovery key was written down.
+
+    Operators see as well whether the last look at the audit log found it whole.
+    """
     gap = box.gap.look()
     named = Destinations(box.settings.destinations).all().values()
     state: dict[str, Any] = {
@@ -28,6 +31,9 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
     }
     if who is not None:
         state["recovery_confirmed"] = _recovery_confirmed(box)
+        if who.is_operator and box.is_open:
+            report = box.services().audit.report
+            state["audit"] = "broken" if report and not report.is_sound else "sound"
         state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
     return state
 

@@ -10,7 +10,10 @@ from appliance.errors import ForbiddenError, KeyScopeError
 OPERATOR = User("usr_a", "alice", "Alice", "operator", "en", "system", 0.0, disabled=False)
 MEMBER = User("usr_b", "bob", "Bob", "member", "ja", "system", 0.0, disabled=False)
 OF_KEYS = {Permission.CHAT, Permission.CONVERSATIONS, Permission.BASES_READ, Permission.BASES_WRITE}
-MANAGING = {Permission.MODELS_MANAGE, Permission.USERS_MANAGE, Permission.BOX_MANAGE, Permission.BUNDLES_TAKE}
+MANAGING = {
+    Permission.MODELS_MANAGE, Permission.USERS_MANAGE, Permission.BOX_MANAGE, Permission.BUNDLES_TAKE,
+    Permission.AUDIT_READ,
+}  # fmt: skip
 
 
 def test_an_operator_in_a_browser_may_do_everything() -> None:

@@ -197,6 +197,54 @@ def test_a_document_can_not_speak_with_an_engines_control_signs(hostile: str) ->
         assert hostile not in prompt
 
 
+WISH = {"temperature": 0.9, "top_k": 5, "max_tokens": 50, "json_schema": {"type": "string"}}
+
+
+def talk(writer: Writer, **more: Any) -> ChatRequest:
+    """A question without documents; returns what the model was asked."""
+    answering = Answering(writer, Library("none"), lambda _language, key: key)  # type: ignore[arg-type]
+    answering.answer(Question(text="Hello?", model="m", **more), Sink())
+    return writer.requests[-1]
+
+
+def test_a_chat_follows_a_wish_and_its_parameters() -> None:
+    asked = talk(Writer(LARGER, "Hi."), system="Be brief.", sampling=WISH)
+    assert asked.messages[0] == {"role": "system", "content": "Be brief."}
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "string"}}}
+    assert asked.extra == {"top_k": 5, "response_format": form}
+    assert (asked.max_tokens, asked.temperature) == (50, 0.9)
+    plain = talk(Writer(LARGER, "Hi."))
+    assert ([message["role"] for message in plain.messages], plain.extra, plain.temperature) == (["user"], {}, 0.7)
+
+
+def test_a_wish_takes_its_part_of_the_context_and_no_answer_gets_all_of_it() -> None:
+    history = [{"role": "user", "content": "word " * 1500}, {"role": "assistant", "content": "Yes."}]
+    assert len(talk(Writer(LARGER, "Hi."), history=history).messages) == 3
+    long = talk(Writer(LARGER, "Hi."), history=history, system="rule " * 1500, sampling={"max_tokens": 1 << 30})
+    assert [message["role"] for message in long.messages] == ["system", "user"]
+    assert long.max_tokens == LARGER.context // 2
+
+
+def test_an_answer_that_goes_on_is_not_made_to_begin_a_schema_anew() -> None:
+    assert talk(Writer(LARGER, "Hi."), sampling=WISH, continued='{"a": ').extra == {"top_k": 5}
+
+
+def test_the_boxs_rules_about_sources_stand_behind_a_wish_and_stay() -> None:
+    said = Writer(LARGER, "Nothing.")
+    answer(Library("answer", hit(KEY)), said, system="Be brief.", sampling=WISH)
+    system = said.requests[0].messages[0]["content"]
+    assert system.startswith("Be brief.\n\nYou answer questions from the passages")
+    assert said.requests[0].extra == {"top_k": 5}
+    assert (said.requests[0].max_tokens, said.requests[0].temperature) == (50, 0.9)
+
+
+def test_a_tiny_model_that_picks_sentences_follows_no_wish() -> None:
+    said = Writer(MODEL, f"{KEY} [1]")
+    answer(Library("answer", hit(KEY)), said, system="Be brief.", sampling=WISH)
+    assert "Be brief." not in str(said.requests[0].messages)
+    assert (said.requests[0].temperature, said.requests[0].max_tokens) == (0.0, 120)
+
+
 def test_a_stop_keeps_what_was_written() -> None:
     said = Writer(LARGER, "One thing. ", "Another thing. ", "A third thing. ")
     given = answer(Library("answer", hit(KEY)), said, sink=Sink(stop_at="delta"))

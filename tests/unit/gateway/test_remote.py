@@ -35,6 +35,7 @@ from appliance.gateway.gateway import ChatRequest, Gateway
 from appliance.gateway.remote import Remote, estimate
 from appliance.machine import peers
 from appliance.storage.audit import Audit
+from appliance.storage.checkpoints import Witness
 from appliance.storage.database import Database
 from tests.simulators import vision
 from tests.simulators.far_server import FarServer
@@ -70,7 +71,8 @@ def lab(database: Database) -> Iterator[Lab]:
         destinations = Destinations(settings.destinations)
         place = {"name": "lab", "url": far.url, "address": "127.0.0.1", "private": True, "models": MODELS}
         destinations.add(Destination(**place))
-        credentials, audit = Credentials(database), Audit(database, bytes(32))
+        credentials = Credentials(database)
+        audit = Audit(database, bytes(32), Witness(settings.audit_checkpoints, bytes(32)))
         credentials.put("lab", KEY)
         egress = EgressServer(settings.egress_socket, destinations, peers.is_own_or_root)
         egress.start()

@@ -31,9 +31,10 @@ from appliance.inference.engines.onnx_rerank import Reranker
 from appliance.inference.engines.onnx_session import Session
 from appliance.inference.engines.xlmr import Tokenizer
 from appliance.inference.importing import Imported, Importer
+from appliance.inference.incoming_folder import is_folder
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
-from appliance.inference.onnx_importing import FolderImporter, FolderWish, IncomingFolder, is_folder
+from appliance.inference.onnx_importing import FolderImporter, FolderWish, IncomingOnnx
 from appliance.inference.terms import terms_of
 from appliance.inference.verify import verify_files
 from tests.simulators import hugging_face
@@ -160,6 +161,18 @@ def test_what_a_person_says_goes_before_what_is_guessed(importer: FolderImporter
     other = folder.rename(folder.with_name("other"))
     assert importer.plan(wish(other)).query_prefix == ""
     assert importer.plan(wish(other)).languages == ("und",)
+
+
+def test_recorded_vectors_come_along_beside_the_models_own_files(
+    importer: FolderImporter, settings: Settings, folder: Path
+) -> None:
+    (folder / "reference.json").write_text('{"texts": []}', "utf-8")
+    manifest = bring(importer, wish(folder)).manifest
+    assert (settings.models / manifest.id / "reference.json").read_text("utf-8") == '{"texts": []}'
+    assert "reference.json" not in manifest.files
+    os.truncate(folder / "reference.json", (4 << 20) + 1)
+    with pytest.raises(ModelFileError):
+        importer.plan(wish(folder))
 
 
 def test_a_look_writes_nothing(importer: FolderImporter, settings: Settings, folder: Path) -> None:
@@ -343,4 +356,4 @@ def test_the_folder_of_another_import_is_never_taken(
     importer: FolderImporter, settings: Settings, folder: Path
 ) -> None:
     with importer.begin(wish(folder)) as first, pytest.raises(ConflictError):
-        IncomingFolder(Catalog(settings.models), settings.models, first._source, wish(folder), first.plan)
+        IncomingOnnx(Catalog(settings.models), settings.models, first._source, wish(folder), first.plan)

@@ -53,6 +53,7 @@ def test_a_model_that_does_not_chat_has_its_whole_context_and_places_of_its_own(
     assert (found.spec.context, found.places) == (4096, 4)
 
 
-def test_the_engine_with_one_context_writes_one_answer_at_a_time() -> None:
-    found = terms(engine="ctransformers", parallel=7)
+@pytest.mark.parametrize("engine", ["ctransformers", "genai"])
+def test_the_engines_with_one_context_write_one_answer_at_a_time(engine: str) -> None:
+    found = terms(engine=engine, parallel=7)
     assert (found.spec.parallel, found.places) == (1, 1)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from appliance.storage.database import Database
+from tests.unit.storage.audit_lab import Lab
 
 KEY = bytes(range(32))
 
@@ -14,3 +15,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.migrate()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    folder = tmp_path / "box"
+    folder.mkdir()
+    made = Lab(folder)
+    yield made
+    made.close()

@@ -2,7 +2,7 @@
 import { SvelteMap } from 'svelte/reactivity'
 import { api, ApiError, asApiError, path } from '../../lib/api/client'
 import { readRun } from '../../lib/api/sse'
-import type { Chat, Message, RunEvent, Stage, Started } from '../../lib/api/types'
+import type { Chat, ChatPreset, Message, RunEvent, Stage, Started } from '../../lib/api/types'
 import { chats } from '../../lib/chats.svelte'
 import { t } from '../../lib/i18n.svelte'
 import { line, parentKey } from './thread'
@@ -24,6 +24,7 @@ export class Conversation {
   title = $state('')
   model = $state('')
   baseIds = $state<string[]>([])
+  preset = $state.raw<ChatPreset | null>(null)
   messages = $state<Message[]>([])
   loading = $state(false)
   error = $state.raw<ApiError | null>(null)
@@ -51,6 +52,7 @@ export class Conversation {
     this.error = this.sendError = null
     this.model = wish.model
     this.baseIds = wish.baseIds
+    this.preset = null
     if (id) await this.load()
   }
 
@@ -80,6 +82,7 @@ export class Conversation {
     this.title = chat.title
     this.model = chat.model
     this.baseIds = chat.base_ids
+    this.preset = chat.preset
     this.messages = chat.messages
     const running = chat.messages.findLast((message) => message.state === 'running' && message.run_id)
     if (running?.run_id) this.#watch(running.run_id, running.id, true)
@@ -103,7 +106,7 @@ export class Conversation {
     return this.#start(async () => {
       if (!this.id) {
         const place = this.#place
-        const chat = await api.post<Chat>('/chats', { ...(this.model ? { model: this.model } : {}), base_ids: this.baseIds })
+        const chat = await api.post<Chat>('/chats', { model: this.model || null, base_ids: this.baseIds, preset_id: this.preset?.id ?? null })
         if (place !== this.#place) throw new DOMException('left', 'AbortError')
         this.id = chat.id
         this.model = chat.model
@@ -164,6 +167,21 @@ export class Conversation {
     if (changes.model !== undefined) this.model = changes.model
     if (changes.base_ids) this.baseIds = changes.base_ids
     if (this.id) await api.patch(path`/chats/${this.id}`, changes).catch((error: unknown) => (this.sendError = asApiError(error)))
+  }
+
+  /** Let the next answers follow a preset, as it is now, or none. */
+  async give(preset: ChatPreset | null): Promise<void> {
+    const place = this.#place
+    if (!this.id) {
+      this.preset = preset
+      return
+    }
+    try {
+      const chat = await api.patch<Chat>(path`/chats/${this.id}`, { preset_id: preset?.id ?? null })
+      if (place === this.#place) this.preset = chat.preset
+    } catch (error) {
+      if (place === this.#place) this.sendError = asApiError(error)
+    }
   }
 
   // -- following a run

@@ -72,6 +72,29 @@ export type LoadSettings = {
   speculation: 'off' | 'ngram'
   template: string
   overflow: 'stop' | 'middle' | 'rolling'
+  /** one of the model's adapters, loaded with it */
+  adapter: string
+  adapter_scale: number
+}
+/** a LoRA file that was brought to a model */
+export type Adapter = { name: string; size_bytes: number }
+/** which reranker the settings name, and the model that this is, if it is one of the box */
+export type Reranking = { setting: string; model: string | null }
+/** what a smaller model would come to */
+export type SmallerPlan = { model: string; size_bytes: number; original_size_bytes: number; estimate: MemoryEstimate | null }
+/** a smaller model that was made; the figures where both were measured, `change` in times as fast */
+export type SmallerModel = {
+  model: string
+  name: string
+  quantization: string
+  size_bytes: number
+  original: string
+  original_quantization: string
+  original_size_bytes: number
+  before: Figures | null
+  after: Figures | null
+  change: { read: number; write: number } | null
+  not_measured: Problem | null
 }
 export type ModelSettings = {
   settings: LoadSettings
@@ -192,7 +215,9 @@ export type Message = {
   error?: Problem | null
 }
 export type ChatItem = { id: string; title: string; updated_at: string }
-export type Chat = { id: string; title: string; model: string; base_ids: string[]; messages: Message[] }
+/** what a chat's answers follow, as the preset was when it was chosen */
+export type ChatPreset = { id: string; name: string; system: string; sampling: object; state: 'same' | 'changed' | 'gone' }
+export type Chat = { id: string; title: string; model: string; base_ids: string[]; preset: ChatPreset | null; messages: Message[] }
 export type Started = { question: Message; answer: Message; run_id: string }
 
 export type StageName = 'queued' | 'searching' | 'reading' | 'loading' | 'writing'

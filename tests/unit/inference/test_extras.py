@@ -1,0 +1,55 @@
+"""Engines that are extras: which is there, and what is said where it is not."""
+
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from appliance.cli import doctor
+from appliance.config import Settings
+from appliance.errors import EngineMissingError, GenaiMissingError
+from appliance.inference import extras, genai
+
+
+def installing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    def version(name: str) -> str:
+        if name not in names:
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    def distribution(name: str) -> object:
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "distribution", distribution)
+
+
+def test_a_missing_engine_is_named_by_its_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    installing(monkeypatch)
+    older, on_onnx = (extras.missing(engine, "m") for engine in ("ctransformers", "genai"))
+    assert (type(older), type(on_onnx)) == (EngineMissingError, GenaiMissingError)
+    assert extras.missing("llama", "m") is extras.missing("onnx", "m") is None
+    installing(monkeypatch, "ctransformers", "onnxruntime-genai-cuda")
+    assert extras.missing("ctransformers", "m") is extras.missing("genai", "m") is None
+
+
+def test_only_extras_have_a_number_of_places_of_their_own() -> None:
+    assert [extras.places(engine) for engine in ("llama", "ctransformers", "genai")] == [None, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("names", "found", "state"),
+    [
+        ([], {}, "ok"),
+        (["onnxruntime", "onnxruntime-genai"], {"cpu": "1.0"}, "ok"),
+        (["onnxruntime-gpu", "onnxruntime-genai-cuda"], {"gpu": "1.0"}, "ok"),
+        (["onnxruntime", "onnxruntime-genai-cuda"], {"gpu": "1.0"}, "error"),
+        (["onnxruntime", "onnxruntime-genai", "onnxruntime-genai-cuda"], {"cpu": "1.0", "gpu": "1.0"}, "error"),
+    ],
+)
+def test_the_engine_for_chats_on_onnx_is_right_in_the_flavour_of_onnxruntime(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, names: list[str], found: dict[str, str], state: str
+) -> None:
+    installing(monkeypatch, *names)
+    assert genai.installed() == found
+    assert [seen.state for seen in doctor._genai(Settings(data_dir=tmp_path))] == [state]
