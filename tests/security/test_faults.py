@@ -32,8 +32,12 @@ def test_ctrl_c_ends_the_box_in_order_with_answers_and_a_document_under_way(tmp_
         seen: dict[str, bytes] = {}
 
         def follow(name: str, method: str, path: str, **more: Any) -> None:
-            with httpx2.Client(base_url=box.url, timeout=60, cookies=nina.cookies) as reader:
-                seen[name] = reader.request(method, path, **more).content
+            with (
+                httpx2.Client(base_url=box.url, timeout=60, cookies=nina.cookies) as reader,
+                reader.stream(method, path, **more) as response,
+            ):
+                for piece in response.iter_bytes():
+                    seen[name] = seen.get(name, b"") + piece
 
         messages = [{"role": "user", "content": "[[words 4000]] [[delay 20]]"}]
         body = {"model": "talker", "stream": True, "messages": messages}
@@ -43,7 +47,7 @@ def test_ctrl_c_ends_the_box_in_order_with_answers_and_a_document_under_way(tmp_
         ]
         for reader in readers:
             reader.start()
-        assert eventually(lambda: busy(box) == 2)
+        assert eventually(lambda: len(seen) == len(readers) and busy(box) == 2)
         pids = resources.tree(box.pid)
         assert box.stop() == 0
         for reader in readers:
