@@ -198,13 +198,13 @@ def test_an_answer_is_stopped_written_again_and_its_question_edited(alice: Visit
     alice.see(page.get_by_role("heading", level=1, name="The sea"))
     page.reload()
     alice.see(page.get_by_role("heading", level=1, name="The sea"))
-    alice.see(page.get_by_role("link", name="The sea"))
+    alice.see(page.get_by_role("link", name="The sea", exact=True))
     alice.look()
     alice.button("chat.menu").click()
     alice.pick("chat.delete")
     alice.button("chat.delete_act", alice.dialog).click()
     alice.see(alice.say("chat.deleted"))
-    expect(page.get_by_role("link", name="The sea")).to_have_count(0)
+    expect(page.get_by_role("link", name="The sea", exact=True)).to_have_count(0)
 
 
 def test_an_api_key_is_shown_once_works_and_can_be_revoked(alice: Visitor) -> None:

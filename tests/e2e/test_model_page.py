@@ -136,7 +136,7 @@ def test_an_operator_makes_a_smaller_model_and_sees_what_that_changed(alice: Vis
     smaller = page.get_by_role("region", name=alice.say("model.smaller"))
     alice.field("model.smaller_form", smaller).select_option("Q8_0")
     alice.see(smaller.get_by_text(f"{tiny}-q8_0", exact=True))
-    alice.see(smaller.get_by_role("region", name=alice.say("operate.estimate")))
+    alice.see(smaller.get_by_role("group", name=alice.say("operate.estimate")))
     alice.look()
     alice.button("model.smaller_act", smaller).click()
     alice.see(smaller.locator(".note-ok"))

@@ -23,17 +23,31 @@ const current = $state<{ language: Language; sentences: Record<string, string> }
 
 export const language = (): Language => current.language
 
+let spoken: Language = 'ja'
+let renewing: Promise<void> = Promise.resolve()
+
 /** Load a language and switch to it at once, everywhere. */
-export async function speak(wanted: Language): Promise<void> {
-  current.sentences = await catalogue(wanted)
-  current.language = wanted
-  document.documentElement.lang = wanted
+export function speak(wanted: Language): Promise<void> {
+  spoken = wanted
+  return renew()
 }
 
 /** The sentences of a room that aren't there from the start; before its page is shown. */
-export async function learn(room: Room): Promise<void> {
+export function learn(room: Room): Promise<void> {
   learned.add(room)
-  current.sentences = await catalogue(current.language)
+  return renew()
+}
+
+/** One after the other: a room that is learned while the language changes must not bring the old one back. */
+function renew(): Promise<void> {
+  const next = async () => {
+    const wanted = spoken
+    current.sentences = await catalogue(wanted)
+    current.language = wanted
+    document.documentElement.lang = wanted
+  }
+  renewing = renewing.then(next, next)
+  return renewing
 }
 
 async function catalogue(wanted: Language): Promise<Record<string, string>> {
