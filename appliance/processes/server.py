@@ -210,9 +210,9 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.wsgi = _closing(self.wsgi)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Told to end: let what is being written come to an end too."""
+        """Told to end: let what is being written come to an end too. The process doesn't end before."""
         if self.alive:
-            threading.Thread(target=self.app.begin_stop, name="stop", daemon=True).start()
+            threading.Thread(target=self.app.begin_stop, name="stop").start()
         super().handle_exit(sig, frame)
 
     def enqueue_req(self, conn: Any) -> None:
