@@ -26,7 +26,7 @@ WHEN = {"ja": "面会は何時までですか", "en": "Until what time are visit
 NOTE = {"ja": "面会者カードは、受付に返してください。", "en": "Please return the visitor card to the desk."}
 CARD = {"ja": "面会者カードは、どこに返しますか。", "en": "Where do I return the visitor card?"}
 ABSENT = {"ja": "明日の東京の天気は何ですか。", "en": "Who won the football world cup in 1998?"}
-LONG = {"ja": "海についての長い物語を書いてください。", "en": "Write a very long story about the sea."}
+LONG = "Write a very long story about the sea."  # the starter model is short in Japanese
 
 
 def file(name: str, data: bytes) -> FilePayload:
@@ -170,7 +170,7 @@ def test_an_answer_is_stopped_written_again_and_its_question_edited(alice: Visit
     alice.go("/chat", "textarea")
     leave_the_sample_base(alice)
     alice.see(alice.say("chat.foot_no_bases") if language == "en" else re.compile("英語だけのモデル").pattern[:6])
-    alice.ask(LONG[language])
+    alice.ask(LONG)
     expect(alice.answers.last.locator(".prose")).not_to_be_empty()
     page.keyboard.press("Escape")
     stopped = alice.finished()
