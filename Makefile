@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance native models ui wheel lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle native models ui wheel lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ run: $(BUILD)/run.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Start the box
 	@exec $(VENV)/bin/hako serve --development
 
 test: $(BUILD)/dev.stamp $(BUILD)/clients.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Every test but the browser journeys, from nothing
-	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" tests
+	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" --ignore tests/lifecycle tests
 
 e2e: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The journeys in headless Chromium
 	$(PY) -m pytest -m browser tests/e2e
@@ -56,6 +56,9 @@ bench: $(BUILD)/dev.stamp $(BUILD)/models.stamp ## Speed, memory and retrieval q
 
 conformance: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/conformance.stamp ## The clients' own suites, and schemathesis on our own addresses
 	$(PY) -m tests.conformance $(PARTS)
+
+lifecycle: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Updates with real releases, broken ones, and cuts at random moments (minutes)
+	$(PY) -m pytest tests/lifecycle
 
 clients: $(BUILD)/clients.stamp ## The field's clients that tests point at the box, in an environment of their own
 # Two of llama.cpp's parts would be fetched from elsewhere while building; nothing here needs them.

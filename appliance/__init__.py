@@ -4,6 +4,9 @@ import os
 
 __version__ = "0.1.0"
 
+COUNTER = 1
+"""Counts the releases, whatever their versions are called; raised with the version."""
+
 RELEASED = 1_793_491_200
 """When this release was made, 2026-11-01, in seconds since the epoch; raised with the version. It can't be earlier."""
 

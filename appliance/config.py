@@ -113,6 +113,25 @@ class Storage(_Section):
         return self
 
 
+class Backup(_Section):
+    """When the box backs itself up without being asked."""
+
+    folder: Path | None = None
+    """Where to: a mounted stick or another disk."""
+    hours: int = Field(0, ge=0, le=24 * 366)
+    """So long after the last one; 0 for never."""
+    keep: int = Field(14, ge=0)
+    """How many of the latest stay in that folder; 0 for all."""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Backup":
+        if self.folder is not None and (not self.folder.is_absolute() or ".." in self.folder.parts):
+            raise ValueError("folder: as a whole path, from /")
+        if self.hours and self.folder is None:
+            raise ValueError("hours: needs a folder")
+        return self
+
+
 class Settings(_Section):
     """The whole box. Paths are absolute after loading."""
 
@@ -130,7 +149,9 @@ class Settings(_Section):
     limits: Limits = Limits()
     inference: Inference = Inference()
     storage: Storage = Storage()
+    backup: Backup = Backup()
     models_dir: Path | None = None
+    releases_dir: Path | None = None
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -173,6 +194,11 @@ class Settings(_Section):
         return self.models_dir or self.data_dir / "models"
 
     @property
+    def releases(self) -> Path:
+        """Releases of the box that came in bundles; `bundle.update.state` finds it by itself."""
+        return self.releases_dir or self.data_dir / "releases"
+
+    @property
     def model_aliases(self) -> Path:
         """Other names for models, as programs call them."""
         return self.data_dir / "model-aliases.json"
@@ -186,6 +212,11 @@ class Settings(_Section):
     def model_figures(self) -> Path:
         """What each model does on this box, as it was measured."""
         return self.data_dir / "model-figures.json"
+
+    @property
+    def trust(self) -> Path:
+        """What the box has learned of its publishers."""
+        return self.data_dir / "trust"
 
     @property
     def destinations(self) -> Path:

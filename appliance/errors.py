@@ -674,6 +674,87 @@ class TrustDamagedError(HakoError):
     code, status = "HK-BND-007", 500
 
 
+class UnhealthyError(HakoError):
+    """The box is not well, so it isn't updated. Params: `what`, the code of what is wrong or one word."""
+
+    code, status = "HK-UPD-001", 409
+
+
+class NoReleaseError(HakoError):
+    """There is no release to change to, or back to."""
+
+    code, status = "HK-UPD-002", 409
+
+
+class ReleaseFloorError(HakoError):
+    """Below the security floor. Params: `version`, `counter`, `floor`."""
+
+    code, status = "HK-UPD-003", 409
+
+
+class ReleaseFailedError(HakoError):
+    """A release couldn't be installed. Params: `step`."""
+
+    code, status = "HK-UPD-004", 422
+
+
+class UpdateTrialError(HakoError):
+    """The box is between two releases."""
+
+    code, status = "HK-UPD-005", 503
+
+
+class IrreversibleError(HakoError):
+    """There is no way back from this release, and nobody has agreed to that."""
+
+    code, status = "HK-UPD-006", 409
+
+
+# -- backups
+
+
+class BackupFolderError(HakoError):
+    """The folder of a backup isn't there, or can't be read or written. Params: `name`."""
+
+    code, status = "HK-BAK-001", 422
+
+
+class NoBackupError(HakoError):
+    """The folder holds no backup of this box, or not the one that was named."""
+
+    code, status = "HK-BAK-002", 404
+
+
+class BackupDamagedError(HakoError):
+    """Parts of a backup are missing or altered. Params: `count`."""
+
+    code, status = "HK-BAK-003", 422
+
+
+class BackupTargetError(HakoError):
+    """The place to restore to isn't empty. Params: `name`."""
+
+    code, status = "HK-BAK-004", 409
+
+
+class BackupRoomError(HakoError):
+    """No room on the medium of the backup."""
+
+    code, status = "HK-BAK-005", 507
+
+
+class OtherBoxError(HakoError):
+    """The data folder to restore over belongs to another box than the backup. Params: `name`."""
+
+    code, status = "HK-BAK-006", 409
+
+
+class SeveralBoxesError(HakoError):
+    """The folder holds backups of several boxes, and none was named. Params: `names`."""
+
+    code, status = "HK-BAK-007", 409
+
+
 class CancelledError(HakoError):
     """Stopped by the user."""
 

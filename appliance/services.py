@@ -13,7 +13,9 @@ from appliance.apps.conversations import Conversations
 from appliance.apps.presets import Presets
 from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
+from appliance.backup.backups import Backups
 from appliance.bundle.taking import Bundles
+from appliance.bundle.update.state import Places
 from appliance.config import Settings
 from appliance.gateway.credentials import Credentials
 from appliance.gateway.destinations import Destinations
@@ -46,6 +48,7 @@ class Stores:
     gateway: Gateway
     audit: Audit
     bundles: Bundles
+    backups: Backups
 
 
 def open_stores(settings: Settings, keys: KeysClient) -> Stores:
@@ -56,6 +59,8 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
         VaultDamagedError, StoreDamagedError, NewerStoreError: the database can't be used.
     """
     database = Database(settings.database, keys.derive("database"), settings.cipher)
+    if database.is_behind:
+        Places(settings.releases, settings.data_dir).note_migration()
     database.migrate()
     blobs = BlobStore(settings.blobs_dir, database, keys.derive("blobs"))
     witness = Witness(settings.audit_checkpoints, keys.derive("audit-signing"))
@@ -64,7 +69,8 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
     queue, gateway = Queue(database), Gateway(settings, remote)
     bundles = Bundles(settings, database, audit, queue, gateway, keys.derive("trust"))
-    return Stores(database, blobs, queue, gateway, audit, bundles)
+    backups = Backups(settings, database, audit, queue, keys.derive)
+    return Stores(database, blobs, queue, gateway, audit, bundles, backups)
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,7 @@ class Services:
     responses: Responses
     presets: Presets
     bundles: Bundles
+    backups: Backups
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -126,6 +133,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     models.sweep()
     responses = Responses(database)
     responses.sweep()
+    stores.bundles.updates.begin()
     return Services(
         settings=settings,
         keys=keys,
@@ -152,4 +160,5 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         responses=responses,
         presets=Presets(database),
         bundles=stores.bundles,
+        backups=stores.backups,
     )

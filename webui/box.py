@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable
 
+from appliance.bundle.update import state as releases
 from appliance.clock import monotonic
 from appliance.config import Settings
 from appliance.errors import BadInputError, SealedError
@@ -14,6 +15,7 @@ from webui.sse import Places
 
 _SECRET_CHARS = 1024
 _STORE_WITHIN_S = 1.5
+_TRIAL_LOOK_S = 0.5
 _READERS_OF_A_PERSON = 6
 """As many connections as a browser opens to one place."""
 
@@ -39,6 +41,17 @@ class Box:
         self._services: Services | None = None
         self._building = threading.Lock()
         self._sealed_until = 0.0
+        self._releases = releases.Places(settings.releases, settings.data_dir)
+        self._trial = self._releases.read().is_trial
+        self._trial_until = 0.0
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether this release is still on trial. One that has begun as the box's own stays that."""
+        if self._trial and monotonic() >= self._trial_until:
+            self._trial = self._releases.read().is_trial
+            self._trial_until = monotonic() + _TRIAL_LOOK_S
+        return self._trial
 
     @property
     def is_open(self) -> bool:

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from appliance.accounts.permissions import Permission, Principal
 from appliance.accounts.users import User
-from appliance.errors import ForbiddenError, NotSignedInError
+from appliance.bundle.update.updates import PROBE
+from appliance.errors import ForbiddenError, NotSignedInError, UpdateTrialError
 from appliance.gateway.gateway import Gateway
 from appliance.services import Services
 from webui import connection, key_limits, security, session, shapes
@@ -27,6 +28,7 @@ class Public:
 
 
 PUBLIC: Final = Public()
+_TRIAL_RETRY_S: Final = 20
 Demand = Permission | Public
 
 
@@ -166,9 +168,21 @@ def _authorised(permission: Permission) -> Call:
         raise NotSignedInError
     key_limits.check(services.throttle, visitor.principal)
     visitor.principal.demand(permission)
+    _demand_settled(visitor.principal, permission)
     revoked, stopping = session.revoked(services), box().stopping
     connection.ends_with(request.environ, lambda: stopping.is_set() or revoked())
     return Call(services, visitor.principal, visitor.user, session.language(box().settings))
+
+
+def _demand_settled(who: Principal, permission: Permission) -> None:
+    """While a release is on trial nothing is written for people: it might be taken back, and that with it.
+
+    Raises:
+        UpdateTrialError: but for the box's own look at it, and for who watches or ends the trial.
+    """
+    free = who.via == "socket" or who.name == PROBE or permission is Permission.BUNDLES_TAKE
+    if not free and box().is_trial:
+        raise UpdateTrialError(retry_after_s=_TRIAL_RETRY_S)
 
 
 def answer(content: Any, status: int = 200) -> Response:

@@ -111,6 +111,10 @@ class Inbox:
             row = connection.execute("select 1 from bundles where digest = ? and taken_at >= ?", (digest, since)).get
         return row is not None
 
+    def holds(self, digest: str) -> bool:
+        """Whether something of this bundle has come and waits for the rest."""
+        return (self.folder / digest).is_dir()
+
     def drop(self, digest: str) -> None:
         """Forget what has come of a bundle."""
         shutil.rmtree(self.folder / digest, ignore_errors=True)

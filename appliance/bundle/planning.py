@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,20 +16,28 @@ from appliance.bundle.reading import Offer
 from appliance.bundle.requirements import Facts
 from appliance.bundle.staging import Source, checked, part_path
 from appliance.bundle.trust.medium import Medium
+from appliance.bundle.update import release as releases
+from appliance.bundle.update.release import Manifest
+from appliance.bundle.update.state import Places
 from appliance.config import Settings
 from appliance.errors import (
     BundleIncompleteError,
     BundleKindError,
+    BundleRollbackError,
     BundleUnreadableError,
     BundleWrongBoxError,
     ConflictError,
     DiskFullError,
     HakoError,
+    ReleaseFloorError,
 )
 from appliance.inference.importing import demand_room
 from appliance.machine import resources
 
 _CHUNK: Final = 1 << 20
+_UNPACKED: Final = 4
+"""Bytes that a byte of a wheel takes when it is installed, at most as we have seen, with what Python makes of it."""
+Mark = tuple[int, int]
 INBOX: Final = ".taking"
 """Below the models, so that what has come is put in place by a rename; no model can be called so."""
 
@@ -48,7 +56,9 @@ class Plan:
     free: int
     refusals: tuple[HakoError, ...]
     restarts: tuple[str, ...] = ()
-    """Parts of the box that have to be started again. Models are seen at once, so there are none yet."""
+    """Parts of the box that have to be started again: models are seen at once, a release is the whole box."""
+    release: Manifest | None = None
+    """Of a bundle that is a release."""
 
     @property
     def new(self) -> tuple[PackedModel, ...]:
@@ -102,8 +112,11 @@ class Planner:
         """Where parts come from: what the medium leaves out, the box may have."""
         return medium, BoxParts(index, self._store.files())
 
-    def plan(self, medium: Medium, offer: Offer) -> Plan:
-        """What taking it would do. What is wrong with the bundle or the box is one of the refusals."""
+    def plan(self, medium: Medium, offer: Offer, mark: Mark = (0, 0)) -> Plan:
+        """What taking it would do. What is wrong with the bundle or the box is one of the refusals.
+
+        `mark`: the highest counter that was installed for good here, and the floor.
+        """
         index = offer.index
         refusals: list[HakoError] = []
         refusals += [BundleWrongBoxError(need=need) for need in requirements.unmet(index.requires, self.facts())]
@@ -114,12 +127,35 @@ class Planner:
                 models = tuple((model, self._store.state(model)) for model in found)
             except HakoError as error:
                 refusals.append(error)
+        elif index.kind == "release":
+            return self._release(medium, offer, mark, refusals)
         else:
             refusals.append(BundleKindError(kind=index.kind))
         refusals += [ConflictError(name=model.id) for model, state in models if state == "other"]
         there = {file.path for model, state in models if state == "there" for file in model.files}
         wanted = index.model_copy(update={"files": tuple(file for file in index.files if file.path not in there)})
         return self._weighed(medium, offer.digest, models, wanted, refusals)
+
+    def _release(self, medium: Medium, offer: Offer, mark: Mark, refusals: list[HakoError]) -> Plan:
+        """The next release of the box itself: it is installed beside the running one."""
+        index, (counter, floor), manifest = offer.index, mark, None
+        try:
+            manifest = releases.manifest_of(index, lambda file: self._small(medium, index, file))
+            refusals += [BundleWrongBoxError(need=need) for need in releases.unmet(manifest)]
+        except HakoError as error:
+            refusals.append(error)
+        if index.counter < floor:
+            refusals.append(ReleaseFloorError(version=index.version, counter=index.counter, floor=floor))
+        elif index.counter < counter or self._is_another(index, offer.digest):
+            refusals.append(BundleRollbackError(f"counter {index.counter}, {counter} was installed"))
+        plan = self._weighed(medium, offer.digest, (), index, refusals, room=index.size * _UNPACKED)
+        return replace(plan, release=manifest, restarts=("box",))
+
+    def _is_another(self, index: Index, digest: str) -> bool:
+        """Whether there is a release of the same number that isn't this one; a box that was restored has none yet."""
+        here = Places(self._settings.releases, self._settings.data_dir).all()
+        same = [release.digest for release in here if release.counter == index.counter]
+        return digest not in same and (bool(same) or index.counter == appliance.COUNTER)
 
     def _weighed(
         self,
@@ -128,13 +164,14 @@ class Planner:
         models: tuple[tuple[PackedModel, State], ...],
         wanted: Index,
         refusals: list[HakoError],
+        room: int = 0,
     ) -> Plan:
         free = self.free()
         to_copy = staging.missing(self._settings.models / INBOX, wanted, digest)
         from_box = 0
         try:
-            from_box = self._left_out(medium, wanted) if models else 0
-            demand_room(self._settings.models, max(to_copy, wanted.requires.disk_bytes if to_copy else 0))
+            from_box = self._left_out(medium, wanted) if models or room else 0
+            demand_room(self._settings.models, max(to_copy + room, wanted.requires.disk_bytes if to_copy else 0))
         except (BundleIncompleteError, BundleUnreadableError, DiskFullError) as error:
             refusals.append(error)
         return Plan(models, wanted, to_copy, from_box, free, tuple(refusals))

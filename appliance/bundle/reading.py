@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -39,13 +39,15 @@ class Offer:
 class Reading(Closing):
     """One look at a medium; what was verified is remembered in the trust store, whatever comes of it.
 
-    `at_least`: the serial of the trust state that the database remembers, see `TrustStore.load`.
+    `at_least`: the serial of the trust state that the database remembers, see `TrustStore.load`. `below`: as `Medium`.
     """
 
-    def __init__(self, folder: Path, anchor: bytes, store: TrustStore, *, at_least: int, clock: float) -> None:
+    def __init__(
+        self, folder: Path, anchor: bytes, store: TrustStore, *, at_least: int, clock: float, below: Sequence[str] = ()
+    ) -> None:
         """Raises as `Statement.refresh`, and TrustDamagedError."""
         try:
-            self.medium = Medium(folder)
+            self.medium = Medium(folder, below)
         except DownloadError as error:
             raise BundleUnreadableError("no folder") from error
         try:

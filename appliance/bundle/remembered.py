@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from appliance import clock
+from appliance.bundle.media import Place
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.trust.state import TrustStore
@@ -17,6 +19,11 @@ _NAME_CHARS: Final = 32
 _RETRY_S: Final = 3
 
 
+def memory_of(fingerprint: str) -> str:
+    """The name of a publisher's folder."""
+    return fingerprint[:_NAME_CHARS]
+
+
 class Remembered:
     """Used by web and worker; one of them looks at a time, for both write down what they learn."""
 
@@ -25,7 +32,7 @@ class Remembered:
         self._folder, self._key, self._anchors = folder, key, anchors
 
     @contextmanager
-    def reading(self, medium: Path) -> Iterator[tuple[Anchor, Reading]]:
+    def reading(self, place: Place) -> Iterator[tuple[Anchor, Reading]]:
         """A look at the medium, and the root it was judged by.
 
         Raises:
@@ -34,20 +41,55 @@ class Remembered:
             TrustDamagedError, BundleUnreadableError, …: as `Reading`.
         """
         anchor = self._anchors.demand()
-        memory = self._folder / anchor.fingerprint[:_NAME_CHARS]
+        with self._store(anchor.fingerprint) as store:
+            try:
+                opened = Reading(
+                    place.folder,
+                    anchor.root,
+                    store,
+                    at_least=anchor.serial,
+                    clock=clock.now(),
+                    below=place.below,
+                )
+            finally:
+                # Also what was learned of a medium that was refused: it must not be forgotten either.
+                with suppress(TrustDamagedError):
+                    self._anchors.seen(anchor.fingerprint, store.load(anchor.serial).serial)
+        with opened:
+            yield anchor, opened
+
+    def installed(self, fingerprint: str, counter: int, floor: int) -> None:
+        """Never forget that this release was installed for good, and below which one none may run any more.
+
+        Raises:
+            BusyError, TrustDamagedError: as `reading`.
+        """
+        with self._store(fingerprint) as store:
+            state = store.load(self._anchors.serial(fingerprint))
+            if counter > state.counter or floor > state.floor:
+                raised = replace(state, counter=max(counter, state.counter), floor=max(floor, state.floor))
+                self._anchors.seen(fingerprint, store.save(raised).serial)
+
+    def mark(self) -> tuple[int, int]:
+        """The highest counter that was installed for good, and the floor, as remembered of the present publisher.
+
+        Raises:
+            TrustDamagedError: the memory can't be believed.
+        """
+        anchor = self._anchors.current()
+        if anchor is None:
+            return 0, 0
+        state = TrustStore(self._folder / memory_of(anchor.fingerprint), self._key).load(anchor.serial)
+        return state.counter, state.floor
+
+    @contextmanager
+    def _store(self, fingerprint: str) -> Iterator[TrustStore]:
+        memory = self._folder / memory_of(fingerprint)
         memory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = locked(memory)
         if lock is None:
             raise BusyError(retry_after_s=_RETRY_S)
         try:
-            store = TrustStore(memory, self._key)
-            try:
-                opened = Reading(medium, anchor.root, store, at_least=anchor.serial, clock=clock.now())
-            finally:
-                # Also what was learned of a medium that was refused: it must not be forgotten either.
-                with suppress(TrustDamagedError):
-                    self._anchors.seen(anchor.fingerprint, store.load(anchor.serial).serial)
+            yield TrustStore(memory, self._key)
         finally:
             os.close(lock)
-        with opened:
-            yield anchor, opened

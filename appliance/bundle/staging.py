@@ -26,7 +26,7 @@ from appliance.errors import (
 from appliance.inference.importing import demand_room, locked
 
 _JOURNAL: Final = "journal"
-_FILES: Final = "files"
+FILES: Final = "files"
 _CHUNK: Final = 4 << 20
 _MODES: Final = {"file": 0o600, "program": 0o700}
 
@@ -62,7 +62,7 @@ class Staging(Closing):
     def __init__(self, folder: Path, index: Index, digest: str) -> None:
         """Raises ConflictError while another process brings the same bundle in."""
         self.index = index
-        self.files = folder / digest / _FILES
+        self.files = folder / digest / FILES
         self._folder = folder / digest
         self.files.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = locked(self._folder)

@@ -8,12 +8,14 @@ from typing import Any, Final
 from appliance.bundle.inbox import Inbox
 from appliance.bundle.index import Index
 from appliance.bundle.intake import Intake
+from appliance.bundle.media import BundleMedia, Place
 from appliance.bundle.packs import Store
 from appliance.bundle.planning import INBOX, Plan, Planner
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.request import HeldBundle, HeldModel, Request
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
+from appliance.bundle.update.updates import Updates
 from appliance.config import Settings
 from appliance.errors import BadInputError, BundleInvalidError, BusyError, ConflictError
 from appliance.gateway.gateway import Gateway
@@ -75,15 +77,17 @@ class Bundles:
             return name in gateway.aliases.all()
 
         self.anchors = Anchors(database)
+        self.media = BundleMedia(settings.storage.media)
         self._database, self._audit, self._queue = database, audit, queue
-        self._remembered = Remembered(settings.data_dir / "trust", key, self.anchors)
+        self._remembered = Remembered(settings.trust, key, self.anchors)
         self._store = Store(settings.models, Importer(settings, is_taken), is_taken)
         self._planner = Planner(settings, self._store)
+        self.updates = Updates(settings, database, audit, gateway, self._remembered)
         self._inbox = Inbox(settings.models / INBOX, self._store, database, audit)
 
     def handler(self) -> Intake:
         """What works off the jobs of this service."""
-        return Intake(self._inbox, self._planner, self._store, self._remembered, self._audit)
+        return Intake(self._inbox, self._planner, self._store, self._remembered, self._audit, self.updates)
 
     def trust(self, root: bytes, fingerprint: str, actor: str, replaces: str = "") -> Anchor:
         """Trust this root from now on, and nobody else. Raises as `Anchors.put`."""
@@ -91,22 +95,24 @@ class Bundles:
         self._audit.record(actor, "publisher-trusted", described.fingerprint, replaces=anchors.plain(replaces))
         return self.anchors.put(root, fingerprint, by=actor, replaces=replaces)
 
-    def look(self, folder: str) -> Look:
+    def look(self, where: str | Place) -> Look:
         """What lies in a folder of this machine; copies nothing, but remembers what the publisher said.
 
         Raises:
-            BadInputError: not a path from the root on.
+            BadInputError: a text that is not a path from the root on.
             NoPublisherError, BusyError, TrustDamagedError: nothing can be judged now.
             BundleUnreadableError, BundleSignatureError, BundleRollbackError, BundleStaleError, BundleDamagedError,
             BundleInvalidError: refused as a whole.
         """
-        with self._remembered.reading(_plain(folder)) as (anchor, reading):
+        with self._remembered.reading(_place(where)) as (anchor, reading):
+            mark = self.updates.mark
             bundles = tuple(
-                Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer)) for offer in reading.offers
+                Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer, mark))
+                for offer in reading.offers
             )
             return Look(anchor, reading.state.issued, reading.moment.clock_is_credible, reading.broken_chain, bundles)
 
-    def take(self, folder: str, digest: str, actor: str) -> Job:
+    def take(self, where: str | Place, digest: str, actor: str) -> Job:
         """Have the bundle taken whose index has this digest: the one that was looked at and confirmed.
 
         Raises:
@@ -114,15 +120,18 @@ class Bundles:
             BundleInvalidError: the folder holds no such bundle, or not any more.
             HakoError: as `look`, or the plan's first refusal.
         """
-        found = next((found for found in self.look(folder).bundles if found.digest == digest), None)
+        place = _place(where)
+        found = next((found for found in self.look(place).bundles if found.digest == digest), None)
         if found is None:
             raise BundleInvalidError("not in this folder")
         if found.plan.refusals:
             raise found.plan.refusals[0]
+        if found.plan.release is not None:
+            self.updates.demand_resting()
         self._demand_free(digest)
         self._audit.record(actor, "bundle-started", digest, bundle=f"{found.index.name} {found.index.version}")
         payload = {
-            "folder": str(_plain(folder)),
+            **place.payload,
             "digest": digest,
             "actor": actor,
             "name": found.index.name,
@@ -137,6 +146,10 @@ class Bundles:
     def job(self) -> Job | None:
         """The bundle that is being taken, or the last one that was, with how far it is or how it ended."""
         return self._queue.by_key(KEY)
+
+    def keeps(self, job: Job) -> bool:
+        """Whether something of its bundle is here, so that taking it again goes on from there."""
+        return self._inbox.holds(str(job.payload["digest"]))
 
     def cancel(self, actor: str) -> None:
         """Stop taking, or give up what a pulled stick has left half taken; what came of it is removed.
@@ -188,7 +201,9 @@ class Bundles:
             raise ConflictError(name=str(job.payload["name"]))
 
 
-def _plain(folder: str) -> Path:
-    if not folder.startswith("/") or "\0" in folder or ".." in folder.split("/") or len(folder) > _PATH_CHARS:
+def _place(where: str | Place) -> Place:
+    if isinstance(where, Place):
+        return where
+    if not where.startswith("/") or "\0" in where or ".." in where.split("/") or len(where) > _PATH_CHARS:
         raise BadInputError(field="folder")
-    return Path(folder)
+    return Place(Path(where))

@@ -17,7 +17,8 @@ from appliance.bundle.publish import cutting, keys
 from appliance.bundle.publish.repository import ROLE_NAMES, Repository, Share
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
-from appliance.cli import bundle_export, bundle_taking
+from appliance.bundle.update import release as releases
+from appliance.cli import bundle_export, bundle_release, bundle_taking
 from appliance.cli.amounts import size
 from appliance.cli.context import demand_private, reports_errors, say
 from appliance.errors import BadInputError, BundleInvalidError
@@ -33,13 +34,8 @@ def group() -> None:
     """Make signed sticks, check them, and take them."""
 
 
-for _command in (
-    bundle_taking.trust,
-    bundle_taking.look,
-    bundle_taking.take,
-    bundle_taking.request,
-    bundle_export.export_onnx,
-):
+_OF_THE_BOX = (bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.request)
+for _command in (bundle_release.collect, bundle_export.export_onnx, *_OF_THE_BOX):
     group.add_command(_command)
 
 
@@ -138,6 +134,8 @@ def build(
         )
     except ValueError as error:
         raise BundleInvalidError(f"index: {type(error).__name__}") from error
+    if index.kind == "release":
+        releases.manifest_of(index, lambda file: (folder / file.path).read_bytes())
     digest = opened.add(index)
     click.echo(say("cli.bundle.built", name=name, version=version, files=len(files), size=size(index.size)))
     click.echo(digest)

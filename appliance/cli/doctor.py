@@ -4,15 +4,17 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from appliance import __version__
+from appliance.bundle.update.state import Places
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
+from appliance.cli.update import told
 from appliance.config import Settings
 from appliance.errors import AuditBrokenError, HakoError, KeysUnreachableError, ModelNotFoundError
 from appliance.gateway.aliases import Aliases
@@ -27,9 +29,12 @@ _SIGNS = {"ok": "✓", "warning": "!", "error": "×", "unknown": "?"}
 _LOW_DISK_BYTES = 2 << 30
 
 
+_State = Literal["ok", "warning", "error", "unknown"]
+
+
 @dataclass(frozen=True)
 class _Seen:
-    state: Literal["ok", "warning", "error", "unknown"]
+    state: _State
     text: str
 
 
@@ -43,7 +48,8 @@ def doctor(terminal: Terminal) -> None:
         say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
     )
     worst = "ok"
-    for check in (_disk, _permissions, _flavour, _legacy, _genai, _models, _destinations, _vault, _box):
+    checks = (_disk, _update, _permissions, _flavour, _legacy, _genai, _models, _destinations, _vault, _box)
+    for check in checks:
         for seen in _safely(check, settings):
             click.echo(f"{_SIGNS[seen.state]} {seen.text}")
             worst = "error" if seen.state == "error" else worst
@@ -75,6 +81,13 @@ def _permissions(settings: Settings) -> Iterator[_Seen]:
         yield _Seen("ok", say("cli.doctor.private", folder=str(settings.data_dir)))
     if settings.passphrase_file.exists():
         yield _Seen("warning", say("cli.serve.development", file=str(settings.passphrase_file)))
+
+
+def _update(settings: Settings) -> Iterator[_Seen]:
+    """Nothing where there was no update, or the last one is kept."""
+    update = Places.of(settings.data_dir).read()
+    if update.is_trial or update.reason:
+        yield _Seen("warning", " ".join(told(update)))
 
 
 def _flavour(_settings: Settings) -> Iterator[_Seen]:
@@ -136,6 +149,15 @@ def _vault(settings: Settings) -> Iterator[_Seen]:
         yield _Seen("warning", say("cli.doctor.recovery"))
 
 
+def _backup(seen: Mapping[str, Any] | None) -> Iterator[_Seen]:
+    """Backups by the clock: on, and made in time?"""
+    if seen is None:
+        return
+    states: dict[str, _State] = {"ok": "ok", "failed": "error"}
+    day = str(seen["made_at"] or "–")[:16]
+    yield _Seen(states.get(seen["state"], "warning"), say(f"cli.doctor.backup_{seen['state']}", made=day))
+
+
 def _box(settings: Settings) -> Iterator[_Seen]:
     if not settings.admin_socket.exists():
         return
@@ -150,7 +172,9 @@ def _box(settings: Settings) -> Iterator[_Seen]:
         else:
             raised = AuditBrokenError(count=sum(not found["accepted"] for found in log["findings"]))
             yield _Seen("error", f"{locales.sentence(raised, language())}  {raised.code}")
-        gap = client.get("/state")["gap"]["state"]
+        seen = client.get("/state")
+        yield from _backup(seen.get("backup"))
+        gap = seen["gap"]["state"]
         state: Literal["ok", "warning", "unknown"] = {"closed": "ok", "open": "warning"}.get(gap, "unknown")  # type: ignore[assignment]
         yield _Seen(state, say(f"cli.doctor.gap.{gap}"))
     yield _Seen("ok", say("cli.doctor.threads", cores=os.cpu_count() or 1))

@@ -5,7 +5,21 @@ from pathlib import Path
 import click
 
 from appliance import __version__
-from appliance.cli import ask, audit, bundle, chat, destinations, doctor, init, kb, models, serve, users
+from appliance.cli import (
+    ask,
+    audit,
+    backup,
+    bundle,
+    chat,
+    destinations,
+    doctor,
+    init,
+    kb,
+    models,
+    serve,
+    update,
+    users,
+)
 from appliance.cli.context import Terminal, say
 
 
@@ -41,6 +55,8 @@ for command in (
     models.models,
     destinations.group,
     bundle.group,
+    update.group,
+    backup.group,
     users.user,
     audit.group,
     doctor.doctor,

@@ -13,7 +13,9 @@ import click
 
 from appliance import __version__, clock, config, logs
 from appliance.bundle import provision
-from appliance.cli import ask, audit, init
+from appliance.bundle.update import launch
+from appliance.bundle.update.state import Places
+from appliance.cli import ask, audit, init, update
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
@@ -36,7 +38,15 @@ def serve(terminal: Terminal, *, development: bool, no_question: bool) -> None:
     """Start the box and stay until Ctrl-C."""
     began = clock.monotonic()
     os.umask(0o077)
-    settings = _settings(terminal.data_dir, development=development)
+    options = [*(["--development"] if development else []), *(["--no-question"] if no_question else [])]
+    launch.hand_over(terminal.data_dir, options)
+    if not _run(terminal.data_dir, began, development=development, question=not no_question):
+        launch.hand_over(terminal.data_dir, options)
+
+
+def _run(data_dir: Path, began: float, *, development: bool, question: bool) -> bool:
+    """Until somebody ends it, or another release is to follow; whether it was somebody."""
+    settings = _settings(data_dir, development=development)
     with _only_one(settings):
         _check_ports(settings)
         log_file = settings.data_dir / "log" / "hako.log"
@@ -46,12 +56,16 @@ def serve(terminal: Terminal, *, development: bool, no_question: bool) -> None:
         try:
             _start(settings, supervisor, stop)
             if not stop.is_set():
-                _welcome(settings, stop, seconds=clock.monotonic() - began, question=not no_question)
-                supervisor.watch(stop.is_set, lambda name: click.echo(say("cli.serve.restarted", name=name)))
+                _welcome(settings, stop, seconds=clock.monotonic() - began, question=question)
+                supervisor.watch(
+                    lambda: stop.is_set() or launch.is_to_make_way(settings.data_dir),
+                    lambda name: click.echo(say("cli.serve.restarted", name=name)),
+                )
         finally:
             click.echo(say("cli.serve.stopping"))
             supervisor.stop()
             click.echo(say("cli.serve.stopped"))
+    return stop.is_set()
 
 
 class _Signals:
@@ -109,6 +123,10 @@ def _check_ports(settings: Settings) -> None:
 
 def _start(settings: Settings, supervisor: Supervisor, stop: _Signals) -> None:
     click.echo(say("cli.serve.starting", version=__version__, folder=str(settings.data_dir)))
+    before = Places.of(settings.data_dir).read()
+    if before.is_trial or before.reason:
+        for line in update.told(before):
+            click.secho("  " + line, fg="yellow")
     built = config.REPOSITORY / ".build" / "models"
     if settings.development and settings.models_dir is None and built.is_dir():
         for name in provision.install(built, settings.models):

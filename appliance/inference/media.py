@@ -10,14 +10,10 @@ from typing import Final
 
 from appliance.errors import NotFoundError
 from appliance.inference.source import Source, one_line, opened_at, shown_name
+from appliance.machine import folders
 
 _ENDING: Final = ".gguf"
-_DEEPEST: Final = 3
-"""Folders below a root: the person who plugged it in, the stick's name, and one on the stick."""
 _MOST: Final = 200
-_LOOKED_AT: Final = 20_000
-"""Entries of folders; a stick full of small files is not read to its end."""
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _TEXT_CHARS: Final = 200
 
 
@@ -26,8 +22,8 @@ class MediaFile:
     """One file that could be a model; `size` in bytes, `changed` in nanoseconds since the epoch."""
 
     root: Path
-    folders: tuple[str, ...]
-    """From the root on, as the system has them."""
+    names: tuple[str, ...]
+    """Folders from the root on, as the system has them."""
     entry: str
     size: int
     changed: int
@@ -35,7 +31,7 @@ class MediaFile:
     @property
     def id(self) -> str:
         """Names this very file: another one in its place, or the same changed since, has another id."""
-        parts = (str(self.root), *self.folders, self.entry, str(self.size), str(self.changed))
+        parts = (str(self.root), *self.names, self.entry, str(self.size), str(self.changed))
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     @property
@@ -46,14 +42,14 @@ class MediaFile:
     @property
     def place(self) -> str:
         """The folder it is in, as people may see it."""
-        return one_line("/".join((str(self.root), *self.folders)))[:_TEXT_CHARS]
+        return shown_place(self.root, self.names)
 
 
 class Media:
     """The roots are the operator's own and may be links; nothing below them that is a link is followed."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
-        self._roots = tuple(dict.fromkeys(roots))
+        self._roots = tuple(roots)
 
     def files(self) -> list[MediaFile]:
         """What is there now, at most 200 files; root by root, what lies higher first."""
@@ -80,23 +76,14 @@ class Media:
 
     def _walk(self) -> Generator[tuple[int, MediaFile], None, None]:
         """Each file with its open folder, which closes as soon as the next one is asked for."""
-        left = [_LOOKED_AT]
-        for root in self._roots:
-            level: list[tuple[str, ...]] = [()]
-            for _depth in range(_DEEPEST + 1):
-                deeper: list[tuple[str, ...]] = []
-                for folders in level:
-                    with contextlib.suppress(OSError), _folder(root, folders) as descriptor:
-                        for entry in _entries(descriptor, left):
-                            if entry.is_dir(follow_symlinks=False):
-                                deeper.append((*folders, entry.name))
-                            elif entry.name.lower().endswith(_ENDING) and entry.is_file(follow_symlinks=False):
-                                state = entry.stat(follow_symlinks=False)
-                                yield (
-                                    descriptor,
-                                    MediaFile(root, folders, entry.name, state.st_size, state.st_mtime_ns),
-                                )
-                level = deeper
+        with contextlib.closing(folders.walk(self._roots)) as visits:
+            for visit in visits:
+                with contextlib.suppress(OSError):
+                    for entry in visit.entries:
+                        if entry.name.lower().endswith(_ENDING) and entry.is_file(follow_symlinks=False):
+                            state = entry.stat(follow_symlinks=False)
+                            file = MediaFile(visit.root, visit.names, entry.name, state.st_size, state.st_mtime_ns)
+                            yield visit.descriptor, file
 
 
 def _first(found: Iterator[tuple[int, MediaFile]]) -> Iterator[tuple[int, MediaFile]]:
@@ -104,28 +91,6 @@ def _first(found: Iterator[tuple[int, MediaFile]]) -> Iterator[tuple[int, MediaF
         yield pair
 
 
-@contextlib.contextmanager
-def _folder(root: Path, folders: tuple[str, ...]) -> Iterator[int]:
-    """The folder open, reached step by step from the root; a link on the way is an OSError."""
-    descriptor = os.open(root, _FOLDER)
-    try:
-        for name in folders:
-            inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _entries(folder: int, left: list[int]) -> list["os.DirEntry[str]"]:
-    """What is in a folder by name, hidden things left out; as much as may still be looked at."""
-    seen: list[os.DirEntry[str]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if left[0] <= 0:
-                break
-            left[0] -= 1
-            if not entry.name.startswith("."):
-                seen.append(entry)
-    return sorted(seen, key=lambda entry: entry.name)
+def shown_place(root: Path, names: tuple[str, ...]) -> str:
+    """A folder below a root, as people may see it."""
+    return one_line("/".join((str(root), *names)))[:_TEXT_CHARS]

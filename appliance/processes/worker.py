@@ -1,4 +1,4 @@
-"""The worker process: takes in documents, each read in a throw-away sandboxed child, and beside them bundles."""
+"""The worker process: takes in documents, each read in a throw-away child, and beside them bundles and backups."""
 
 import signal
 import threading
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from appliance import logs
+from appliance.backup.backups import BackupJob, Backups
 from appliance.bundle.intake import Intake
 from appliance.config import Settings
 from appliance.errors import HakoError, KeysUnreachableError, SealedError
@@ -18,6 +19,8 @@ from appliance.vault.client import KeysClient
 log = logs.get(__name__)
 
 _LOOK_S = 0.5
+_TICK_S = 20.0
+"""How often the clock is asked whether a backup is due."""
 
 
 def run(settings: Settings, ready: Callable[[], None]) -> None:
@@ -35,7 +38,13 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
         if given_back:
             log.info("jobs_given_back", count=given_back)
         ingest = Ingest(stores.database, stores.blobs, reader, stores.gateway)
-        with _beside(Worker(stores.queue, {Intake.KIND: stores.bundles.handler()}), stop):
+        bundles = Worker(stores.queue, {Intake.KIND: stores.bundles.handler()})
+        backups = Worker(stores.queue, {BackupJob.KIND: stores.backups.handler()})
+        with (
+            _beside("bundles", bundles.run, stop),
+            _beside("backups", backups.run, stop),
+            _beside("clock", lambda stop: _by_the_clock(stores.backups, stop), stop),
+        ):
             Worker(stores.queue, {Ingest.KIND: ingest}).run(stop)
     finally:
         reader.close()
@@ -52,12 +61,12 @@ def _confirm(stores: Stores) -> None:
 
 
 @contextmanager
-def _beside(worker: Worker, stop: threading.Event) -> Iterator[None]:
-    """A second worker, so that documents don't wait for gigabytes from a stick. The process ends with either."""
+def _beside(name: str, run: Callable[[threading.Event], None], stop: threading.Event) -> Iterator[None]:
+    """A thread of its own, so that documents don't wait for gigabytes of a stick. The process ends with any of them."""
 
     def work() -> None:
         try:
-            worker.run(stop)
+            run(stop)
         except BaseException:
             log.exception("worker_crashed")
             crashed.set()
@@ -65,7 +74,7 @@ def _beside(worker: Worker, stop: threading.Event) -> Iterator[None]:
             stop.set()
 
     crashed = threading.Event()
-    thread = threading.Thread(target=work, name="bundles")
+    thread = threading.Thread(target=work, name=name)
     thread.start()
     try:
         yield
@@ -73,7 +82,17 @@ def _beside(worker: Worker, stop: threading.Event) -> Iterator[None]:
         stop.set()
         thread.join()
     if crashed.is_set():
-        raise HakoError("the worker for bundles crashed")
+        raise HakoError(f"the thread for {name} crashed")
+
+
+def _by_the_clock(backups: Backups, stop: threading.Event) -> None:
+    """Ask for the backups that the settings want."""
+    while not stop.is_set():
+        try:
+            backups.tick()
+        except HakoError as error:  # no room, or the vault was sealed: it is asked again
+            log.warning("backup_not_begun", code=error.code)
+        stop.wait(_TICK_S)
 
 
 def _when_unsealed(settings: Settings, stop: threading.Event) -> Stores | None:

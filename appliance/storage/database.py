@@ -13,6 +13,7 @@ import sqlite_vec
 
 from appliance.errors import BusyError, DiskFullError, StoreDamagedError, VaultDamagedError
 from appliance.storage import migrations
+from appliance.storage.frozen import Frozen, frozen
 from appliance.vault.digests import check_key
 
 _PLAIN_HEADER = b"SQLite format 3\0"
@@ -93,6 +94,21 @@ class Database:
                 thread.writing = False
                 _end(connection, "rollback")
 
+    @contextmanager
+    def frozen(self) -> Iterator[Frozen]:
+        """The file held still, for a backup, while others go on writing. See `storage.frozen`.
+
+        Raises:
+            BusyError: somebody has been reading for too long; try again.
+        """
+        with self._translated(self._connection()), frozen(self._path, self._open) as still:
+            yield still
+
+    @property
+    def cipher(self) -> str:
+        """What the file is sealed with."""
+        return self._cipher
+
     def migrate(self) -> int:
         """Bring the schema up to date; returns how many steps were applied.
 
@@ -104,6 +120,18 @@ class Database:
             applied = migrations.migrate(connection)
             self._demand_encrypted(connection)
         return applied
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether `migrate` would apply a step."""
+        with self.read() as connection:
+            return migrations.version(connection) < len(migrations.STEPS)
+
+    @property
+    def reads_from(self) -> int:
+        """How many steps a release must know to work with this file."""
+        with self.read() as connection:
+            return migrations.reads_from(connection)
 
     def close(self) -> None:
         """Close the connections of all threads; the object can't be used afterwards."""

@@ -1,4 +1,11 @@
-"""Numbered schema steps, applied in order, each in its own transaction; forward only."""
+"""Numbered schema steps, applied in order, each in its own transaction; forward only.
+
+Since the first release a step only adds, so that the release before can go on with what its successor has made of the
+file: an update can then be taken back without taking back what people did since.
+"""
+
+import json
+from typing import Final
 
 import apsw
 
@@ -193,22 +200,36 @@ STEPS: tuple[str, ...] = (
 )  # fmt: skip
 
 
+READS_FROM: Final = 7
+"""A release that knows so many steps can work with a file that has all of `STEPS`. It may only rise, and then whoever
+goes back beyond it needs the copy from before."""
+_READS_FROM: Final = "schema_reads_from"
+"""Name of the setting that tells an older release so."""
+
+
 def migrate(connection: apsw.Connection) -> int:
     """Bring the file to the newest schema; returns how many steps were applied.
 
+    A file of a newer release is left as it is, if that one says that this release can work with it.
+
     Raises:
-        NewerStoreError: the file comes from a newer release.
+        NewerStoreError: the file comes from a newer release, and this one is too old for it.
         apsw.Error: a step failed; the file is as it was before that step.
     """
     applied = 0
-    if _version(connection) > len(STEPS):
-        raise NewerStoreError(f"schema {_version(connection)}, this release knows {len(STEPS)}")
+    if version(connection) > len(STEPS):
+        if not 0 < reads_from(connection) <= len(STEPS):
+            raise NewerStoreError(f"schema {version(connection)}, this release knows {len(STEPS)}")
+        return 0
     for number, step in enumerate(STEPS, start=1):
         connection.execute("begin immediate")
         try:
-            if _version(connection) < number:  # asked inside, because another process may have migrated meanwhile
+            if version(connection) < number:  # asked inside, because another process may have migrated meanwhile
                 connection.execute(step)
                 connection.execute(f"pragma user_version = {number}")
+                connection.execute(
+                    "insert or replace into settings (name, value) values (?, ?)", (_READS_FROM, json.dumps(READS_FROM))
+                )
                 applied += 1
         except BaseException:
             connection.execute("rollback")
@@ -217,5 +238,12 @@ def migrate(connection: apsw.Connection) -> int:
     return applied
 
 
-def _version(connection: apsw.Connection) -> int:
+def version(connection: apsw.Connection) -> int:
+    """How many steps the file has."""
     return int(connection.execute("pragma user_version").get)
+
+
+def reads_from(connection: apsw.Connection) -> int:
+    """What the release that has migrated the file last has said of it; 0 if nothing."""
+    said = json.loads(connection.execute("select value from settings where name = ?", (_READS_FROM,)).get or "0")
+    return said if isinstance(said, int) else 0

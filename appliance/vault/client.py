@@ -99,7 +99,7 @@ class KeysClient:
         self._ask("seal", _QUICK_S)
 
     def derive(self, purpose: str) -> bytes:
-        """The 32-byte key for "database", "blobs", "tokens", "audit", "audit-signing" or "trust".
+        """The 32-byte key for "database", "blobs", "tokens", "audit", "audit-signing", "trust" or "backup".
 
         Raises:
             SealedError: not open.

@@ -14,7 +14,9 @@ from appliance.vault.tries import Doors
 
 log = logs.get(__name__)
 
-_LABELS = {name: f"hako/v1/{name}" for name in ("database", "blobs", "tokens", "audit", "audit-signing", "trust")}
+_LABELS = {
+    name: f"hako/v1/{name}" for name in ("database", "blobs", "tokens", "audit", "audit-signing", "trust", "backup")
+}
 
 
 class Keeper:

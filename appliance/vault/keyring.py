@@ -95,6 +95,10 @@ class Keyring:
         """
         return self._read().vault.recovery_confirmed
 
+    def identity(self) -> str:
+        """The vault's own id: 32 hex digits that tell it from every other vault's; raises as `recovery_confirmed`."""
+        return self._read().vault.id
+
     def create(self, passphrase: str) -> bytes:
         """Make the file with a new master key, which is returned.
 

@@ -119,6 +119,8 @@ PAGES: dict[str, tuple[str, str, Act | None]] = {
     "model import": ("/operate/models/import", ".steps", None),
     "model": ("/operate/models/smollm2-135m-instruct", "form", None),
     "capacity": ("/operate/capacity", "table", None),
+    "updates": ("/operate/update", ".steps", None),
+    "whom to trust": ("/operate/update", ".steps", _open("update.trust_set")),
     "people": ("/operate/users", "table", None),
     "new person": ("/operate/users", "table", _open("operate.add_user")),
     "manual": ("/help/operate", ".prose table", None),

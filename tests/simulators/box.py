@@ -95,7 +95,9 @@ class TestBox:
         self._reader = DocumentReader(self.settings.limits)
         ingest = Ingest(self.services.database, self.services.blobs, self._reader, self.services.gateway)
         bundles = self.services.bundles.handler()
-        worker = Worker(self.services.queue, {Ingest.KIND: ingest, bundles.KIND: bundles})
+        backups = self.services.backups.handler()
+        handlers = {Ingest.KIND: ingest, bundles.KIND: bundles, backups.KIND: backups}
+        worker = Worker(self.services.queue, handlers)
         self._worker = threading.Thread(target=worker.run, args=(self._stop, 0.02), daemon=True)
         self._worker.start()
 

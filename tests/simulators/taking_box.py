@@ -1,6 +1,7 @@
 """A box that takes bundles, in this process: real database, real queue, real files."""
 
 from pathlib import Path
+from typing import Any
 
 from appliance.bundle.taking import Bundles
 from appliance.config import Settings
@@ -22,8 +23,8 @@ class TakingBox:
 
     __test__ = False
 
-    def __init__(self, folder: Path) -> None:
-        self.settings = Settings(data_dir=folder)
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.settings = Settings.model_validate({"data_dir": folder, **settings})
         folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(self.settings.database, derive(MASTER, "database"))
         self.database.migrate()

@@ -1,6 +1,7 @@
 """Bundles over the API: who may, what a browser may not, and what somebody at the box's terminal is told."""
 
 import json
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +41,16 @@ def sticks(tmp_path: Path, box: TestBox, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @pytest.fixture
+def plugged(sticks: Sticks, tmp_path: Path, box: TestBox) -> Iterator[Path]:
+    """A stick with a bundle, where the system mounts them."""
+    packed(tmp_path / "content", "plugged", 5)
+    sticks.add(tmp_path / "content", "pack")
+    folder = box.settings.storage.media[0] / "alice"
+    yield sticks.write(folder / "STICK")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
 def stick(sticks: Sticks, tmp_path: Path) -> Path:
     packed(tmp_path / "content", "brought", 3)
     sticks.add(tmp_path / "content", "pack", notes={"ja": "メモ", "en": "Notes"})
@@ -51,8 +62,10 @@ def root(sticks: Sticks, **more: Any) -> dict[str, Any]:
 
 
 def test_mallory_can_do_nothing_with_bundles(
-    mallory: Person, bob: Person, sticks: Sticks, stick: Path, box: TestBox
+    mallory: Person, bob: Person, sticks: Sticks, stick: Path, plugged: Path, box: TestBox
 ) -> None:
+    (medium,) = box.services.bundles.media.found()
+    assert medium.path == str(plugged)
     (digest,) = (path.name.split(".")[0] for path in stick.glob("targets/*/*/*/*"))
     for person in (mallory, bob):
         answers = [
@@ -60,8 +73,11 @@ def test_mallory_can_do_nothing_with_bundles(
             person.get("/bundles/trust"),
             person.put("/bundles/trust", json=root(sticks, fingerprint=sticks.fingerprint, password=PASSWORD)),
             person.put("/bundles/trust", json=root(sticks, dry_run=True)),
+            person.get("/bundles/media"),
             person.post("/bundles/look", json={"folder": str(stick)}),
+            person.post("/bundles/look", json={"media": medium.id}),
             person.post("/bundles/taking", json={"folder": str(stick), "digest": digest}),
+            person.post("/bundles/taking", json={"media": medium.id, "digest": digest, "password": PASSWORD}),
             person.get("/bundles/taking"),
             person.delete("/bundles/taking"),
             person.get("/bundles/request"),
@@ -76,6 +92,9 @@ def test_a_key_of_an_operator_can_not_either(alice: Person, box: TestBox) -> Non
     client = box.app.test_client()
     assert client.get("/api/v1/bundles", headers=headers).status_code == 403
     assert client.delete("/api/v1/bundles/taking", headers=headers).status_code == 403
+    assert client.get("/api/v1/bundles/media", headers=headers).status_code == 403
+    answer = client.post("/api/v1/bundles/look", headers=headers, json={"media": "0" * 32})
+    assert answer.status_code == 403
 
 
 def test_a_browser_sets_whom_to_trust_with_the_password_once_more(alice: Person, sticks: Sticks, box: TestBox) -> None:
@@ -110,6 +129,47 @@ def test_a_folder_is_for_who_works_on_the_box_itself(alice: Person, stick: Path)
     for path, body in (("look", {}), ("taking", {"digest": "0" * 64})):
         answer = alice.post(f"/bundles/{path}", json={"folder": str(stick), **body})
         assert answer.status_code == 403
+
+
+def test_a_browser_takes_from_a_stick_with_the_password_once_more(
+    alice: Person, sticks: Sticks, plugged: Path, box: TestBox
+) -> None:
+    box.services.bundles.trust(sticks.publisher.anchor, sticks.fingerprint, "alice")
+    listed = alice.get("/bundles/media").get_json()
+    (medium,) = listed["items"]
+    assert (medium["name"], medium["folder"]) == ("STICK", str(plugged))
+    assert listed["folders"] == [str(box.settings.storage.media[0])]
+    seen = alice.post("/bundles/look", json={"media": medium["id"]})
+    (item,) = seen.get_json()["items"]
+    assert (item["name"], item["plan"]["refusals"]) == ("pack", [])
+    wish = {"media": medium["id"], "digest": item["digest"]}
+    for password in ({}, {"password": ""}, {"password": "wrong-horse-battery-staple"}):
+        refused = alice.post("/bundles/taking", json={**wish, **password})
+        assert (refused.status_code, refused.get_json()["code"]) == (401, "HK-AUTH-002")
+    before = alice.get("/bundles/taking").get_json()["job"]
+    assert before is None or before["digest"] != item["digest"]
+    begun = alice.post("/bundles/taking", json={**wish, "password": PASSWORD})
+    assert (begun.status_code, begun.get_json()["job"]["digest"]) == (202, item["digest"])
+    ended = wait(
+        lambda: alice.get("/bundles/taking").get_json()["job"], lambda job: job["state"] not in ("waiting", "running")
+    )
+    assert (ended["state"], ended["error"], ended["kept"]) == ("done", None, False)
+    assert "plugged" in [model["id"] for model in alice.get("/models").get_json()["items"]]
+    (taken, *_) = alice.get("/bundles").get_json()["items"]
+    assert (taken["digest"], taken["taken_by"]) == (item["digest"], "alice")
+    box.drop_model("plugged")
+
+
+def test_a_stick_that_is_gone_says_to_plug_it_in_again(
+    alice: Person, sticks: Sticks, plugged: Path, box: TestBox
+) -> None:
+    box.services.bundles.trust(sticks.publisher.anchor, sticks.fingerprint, "alice")
+    (medium,) = alice.get("/bundles/media").get_json()["items"]
+    shutil.rmtree(plugged)
+    assert alice.get("/bundles/media").get_json()["items"] == []
+    for path, body in (("look", {}), ("taking", {"digest": "0" * 64, "password": PASSWORD})):
+        answer = alice.post(f"/bundles/{path}", json={"media": medium["id"], **body})
+        assert (answer.status_code, answer.get_json()["code"]) == (422, "HK-BND-001")
 
 
 def test_at_the_terminal_a_bundle_is_looked_at_and_taken(
@@ -156,8 +216,10 @@ def test_what_ended_badly_says_why_and_can_be_given_up(
         lambda: alice.get("/bundles/taking").get_json()["job"], lambda job: job["state"] not in ("waiting", "running")
     )
     assert (ended["state"], ended["error"]["code"]) == ("failed", "HK-BND-005")
+    assert ended["kept"]
     assert json.dumps(str(stick)) not in json.dumps(ended)
     assert alice.delete("/bundles/taking").status_code == 204
+    assert not alice.get("/bundles/taking").get_json()["job"]["kept"]
     assert "brought" not in [model["id"] for model in alice.get("/models").get_json()["items"]]
 
 
@@ -169,7 +231,13 @@ def test_what_ended_badly_says_why_and_can_be_given_up(
         ("PUT", "/bundles/trust", {}),
         ("POST", "/bundles/look", {"folder": "relative"}),
         ("POST", "/bundles/look", {"folder": "/a/../b"}),
+        ("POST", "/bundles/look", {}),
+        ("POST", "/bundles/look", {"folder": "/tmp", "media": "0" * 32}),
+        ("POST", "/bundles/look", {"media": "/etc"}),
+        ("POST", "/bundles/look", {"media": "0" * 33}),
+        ("POST", "/bundles/look", {"media": "0" * 32}),
         ("POST", "/bundles/taking", {"folder": "/tmp", "digest": "no"}),
+        ("POST", "/bundles/taking", {"digest": "0" * 64}),
     ],
 )
 def test_nonsense_is_refused(terminal: Terminal, method: str, path: str, body: dict[str, Any]) -> None:

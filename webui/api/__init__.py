@@ -5,6 +5,7 @@ from flask import Blueprint
 from webui.api import (
     ask,
     audit,
+    backups,
     bases,
     bundles,
     chats,
@@ -26,6 +27,7 @@ from webui.api import (
     search,
     setup,
     state,
+    update,
     uploads,
     users,
     vault,
@@ -38,9 +40,10 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, audit, bases, bundles, chats, destinations, documents, help_pages, keys, me, model_adapters, model_bench,
+        ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, model_adapters,
+        model_bench,
         model_import, model_requantise, model_settings, model_uploads, models, openapi, presets, runs, search, setup,
-        state, uploads, users, vault,
+        state, update, uploads, users, vault,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

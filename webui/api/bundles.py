@@ -3,9 +3,10 @@
 from typing import Annotated, Any
 
 from flask import Blueprint
-from pydantic import StringConstraints
+from pydantic import StringConstraints, model_validator
 
 from appliance.accounts.permissions import Permission
+from appliance.bundle.media import Place
 from appliance.bundle.planning import Plan
 from appliance.bundle.request import Request
 from appliance.bundle.taking import Found, Look, Taken
@@ -22,6 +23,8 @@ api = Blueprint("bundles", __name__)
 
 Folder = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Handle = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Password = Annotated[str, StringConstraints(max_length=1024)]
 Fingerprint = Annotated[str, StringConstraints(max_length=200)]
 
 
@@ -31,20 +34,28 @@ class Trust(shapes.Shape):
     root: Annotated[str, StringConstraints(min_length=1, max_length=anchors.LONGEST)]
     fingerprint: Fingerprint = ""
     replaces: Fingerprint = ""
-    password: Annotated[str, StringConstraints(max_length=1024)] = ""
+    password: Password = ""
     dry_run: bool = False
 
 
-class Place(shapes.Shape):
-    """A folder of this machine: a mounted stick, or a copy of one."""
+class Where(shapes.Shape):
+    """Where the bundles lie: one of `/bundles/media`, or on the admin socket any folder of this machine."""
 
-    folder: Folder
+    folder: Folder | None = None
+    media: Handle | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Where":
+        if (self.folder is None) is (self.media is None):
+            raise ValueError("exactly one of folder, media")
+        return self
 
 
-class Take(Place):
+class Take(Where):
     """The bundle that was looked at, by the digest of its index."""
 
     digest: Digest
+    password: Password = ""
 
 
 @routing.route(api, "GET", "/bundles", permission=Permission.BUNDLES_TAKE)
@@ -71,20 +82,31 @@ def put_trust(call: Call, wish: Trust) -> dict[str, Any]:
     return {"publisher": _publisher(anchor)}
 
 
-@routing.route(api, "POST", "/bundles/look", permission=Permission.BUNDLES_TAKE, body=Place)
-def look(call: Call, place: Place) -> dict[str, Any]:
-    """What lies in a folder, and what taking it would do. Copies nothing."""
-    _demand_terminal(call)
-    with routing.box().places.take(call.who.name):
-        return _look(call, call.services.bundles.look(place.folder))
+@routing.route(api, "GET", "/bundles/media", permission=Permission.BUNDLES_TAKE)
+def list_media(call: Call) -> dict[str, Any]:
+    """The sticks and folders that look as if bundles lay on them, as they are now."""
+    found = call.services.bundles.media.found()
+    return {
+        "items": [{"id": medium.id, "name": medium.name, "folder": medium.path} for medium in found],
+        "folders": [str(folder) for folder in call.services.settings.storage.media],
+    }
+
+
+@routing.route(api, "POST", "/bundles/look", permission=Permission.BUNDLES_TAKE, body=Where)
+def look(call: Call, where: Where) -> dict[str, Any]:
+    """What lies there, and what taking it would do. Copies nothing."""
+    _demand_terminal(call, where)
+    with routing.place(call):
+        return _look(call, call.services.bundles.look(_place(call, where)))
 
 
 @routing.route(api, "POST", "/bundles/taking", permission=Permission.BUNDLES_TAKE, body=Take, status=202)
 def take(call: Call, wish: Take) -> dict[str, Any]:
     """Begin to take a bundle, or go on with it."""
-    _demand_terminal(call)
-    with routing.box().places.take(call.who.name):
-        return {"job": _job(call, call.services.bundles.take(wish.folder, wish.digest, call.who.name))}
+    _demand_terminal(call, wish)
+    reauth.demand(call, wish.password)
+    with routing.place(call):
+        return {"job": _job(call, call.services.bundles.take(_place(call, wish), wish.digest, call.who.name))}
 
 
 @routing.route(api, "GET", "/bundles/taking", permission=Permission.BUNDLES_TAKE)
@@ -106,9 +128,16 @@ def request(call: Call) -> Request:
     return call.services.bundles.request()
 
 
-def _demand_terminal(call: Call) -> None:
-    if call.who.via != "socket":
+def _demand_terminal(call: Call, where: Where) -> None:
+    if where.folder is not None and call.who.via != "socket":
         raise ForbiddenError("a path of this machine is for who works on it")
+
+
+def _place(call: Call, where: Where) -> str | Place:
+    """Raises BundleUnreadableError: the medium is gone, or another one is in its place."""
+    if where.folder is not None:
+        return where.folder
+    return call.services.bundles.media.get(where.media or "").place
 
 
 def _root(described: Described) -> dict[str, Any]:
@@ -192,5 +221,6 @@ def _job(call: Call, job: Job) -> dict[str, Any]:
         "digest": job.payload["digest"],
         "name": job.payload["name"],
         "version": job.payload["version"],
+        "kept": call.services.bundles.keeps(job),
         "error": with_title(error, call.language) if error else None,
     }

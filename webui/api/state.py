@@ -17,7 +17,7 @@ api = Blueprint("state", __name__)
 def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
     """What anybody may see; for who is signed in the destinations, and whether the recovery key was written down.
 
-    Operators see as well whether the last look at the audit log found it whole.
+    Operators see as well whether the last look at the audit log found it whole, and whether backups are made.
     """
     gap = box.gap.look()
     named = Destinations(box.settings.destinations).all().values()
@@ -35,7 +35,16 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
             report = box.services().audit.report
             state["audit"] = "broken" if report and not report.is_sound else "sound"
         state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
+        if who.is_operator and box.is_open:
+            state["backup"] = _backup(box)
     return state
+
+
+def _backup(box: Box) -> dict[str, Any]:
+    """Whether the backups that the settings ask for are made; None while none ever was."""
+    backups = box.services().backups
+    made = backups.made_at()
+    return {"state": backups.state(), "made_at": iso(made) if made is not None else None}
 
 
 def _sent(box: Box) -> int:

@@ -48,6 +48,12 @@ class Anchors:
             row = connection.execute(f"select {_COLUMNS} from anchors where is_current").fetchone()
         return _anchor(row) if row else None
 
+    def serial(self, fingerprint: str) -> int:
+        """How far the memory of a publisher has come; 0 for one that was never trusted."""
+        with self._database.read() as connection:
+            found = connection.execute("select serial from anchors where fingerprint = ?", (fingerprint,)).get
+        return int(found or 0)
+
     def demand(self) -> Anchor:
         """The root that counts. Raises NoPublisherError."""
         anchor = self.current()

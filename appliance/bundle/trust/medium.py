@@ -5,7 +5,7 @@ The stick is hostile: it may carry links, pipes, devices and names that lead els
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 from tuf.ngclient import FetcherInterface
 
 from appliance.closing import Closing
+from appliance.machine import folders
 
 BASE: Final = "medium:///"
 """What a URL of `Medium` starts with; what follows is the path on the medium, as it is."""
@@ -26,10 +27,14 @@ _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Medium(FetcherInterface, Closing):
     """A folder that python-tuf reads from, and that parts are copied from."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises DownloadError if it isn't a folder that can be opened."""
+    def __init__(self, folder: Path, below: Sequence[str] = ()) -> None:
+        """`below` leads on from a folder that somebody named, and no link is followed on that way.
+
+        Raises:
+            DownloadError: it isn't a folder that can be opened.
+        """
         try:
-            self._root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._root = folders.opened(folder, below)
         except (OSError, ValueError) as error:
             raise DownloadError(f"medium: {type(error).__name__}") from error
 
@@ -84,10 +89,10 @@ class Medium(FetcherInterface, Closing):
         return opened
 
     def _descend(self, path: str, last_flags: int) -> int:
-        *folders, last = _checked(path)
+        *parents, last = _checked(path)
         here = os.dup(self._root)
         try:
-            for name in folders:
+            for name in parents:
                 here = _step(here, name, os.O_DIRECTORY)
             return _step(here, last, last_flags)
         except FileNotFoundError:

@@ -11,6 +11,7 @@ from appliance.config import Storage
 from appliance.errors import ModelPathError, NotFoundError
 from appliance.inference import media
 from appliance.inference.media import Media, MediaFile
+from appliance.machine import folders
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_a_list_ends_after_so_many_files_and_so_many_entries(stick: Path, monkey
     for number in range(210):
         (stick / f"{number:03}.gguf").touch()
     assert len(Media([stick]).files()) == 200
-    monkeypatch.setattr(media, "_LOOKED_AT", 7)
+    monkeypatch.setattr(folders, "_LOOKED_AT", 7)
     assert len(Media([stick]).files()) <= 7
 
 

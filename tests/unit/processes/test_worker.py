@@ -1,4 +1,4 @@
-"""The two workers of one process: they end together, and a crash of either is not kept quiet."""
+"""The workers of one process: they end together, and a crash of any is not kept quiet."""
 
 import threading
 from pathlib import Path
@@ -40,7 +40,7 @@ def queue(tmp_path: Path) -> Queue:
 def test_the_one_beside_works_while_the_other_does(queue: Queue) -> None:
     stop, handler = threading.Event(), Working()
     queue.enqueue("beside", {})
-    with worker._beside(Worker(queue, {"beside": handler}), stop):
+    with worker._beside("beside", Worker(queue, {"beside": handler}).run, stop):
         assert handler.done.wait(20)
         assert not stop.is_set()
     assert stop.is_set()
@@ -48,5 +48,5 @@ def test_the_one_beside_works_while_the_other_does(queue: Queue) -> None:
 
 def test_a_crash_of_the_one_beside_ends_the_process(queue: Queue) -> None:
     stop = threading.Event()
-    with pytest.raises(HakoError), worker._beside(Crashing(queue, {}), stop):
+    with pytest.raises(HakoError), worker._beside("beside", Crashing(queue, {}).run, stop):
         assert stop.wait(20)

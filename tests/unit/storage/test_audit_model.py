@@ -12,7 +12,7 @@ from tests.unit.storage.audit_lab import Lab
 
 
 class Box(RuleBasedStateMachine):
-    """What a box lives through. `confirmed`: the entries that the newest checkpoint holds."""
+    """What a box lives through. `confirmed`: the entries that the newest of so many checkpoints holds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,8 @@ class Box(RuleBasedStateMachine):
         self.tampered = False
         self.entries = 1
         self.confirmed = 1
-        self.older: list[tuple[Path, int]] = []
+        self.checkpoints = 1
+        self.older: list[tuple[Path, int, int]] = []
 
     @rule(count=st.integers(1, 3))
     def work(self, count: int) -> None:
@@ -37,6 +38,7 @@ class Box(RuleBasedStateMachine):
     @rule()
     def confirm(self) -> None:
         self.lab.audit.checkpoint()
+        self.checkpoints += self.entries > self.confirmed
         self.confirmed = self.entries
 
     @rule()
@@ -48,7 +50,7 @@ class Box(RuleBasedStateMachine):
     @rule()
     def copy(self) -> None:
         self._copies += 1
-        self.older.append((self.lab.keep(f"copy-{self._copies}"), self.confirmed))
+        self.older.append((self.lab.keep(f"copy-{self._copies}"), self.entries, self.checkpoints))
 
     @precondition(lambda self: not self.tampered)
     @rule(at=st.floats(0, 1, exclude_max=True), how=st.sampled_from(["actor = actor || 'x'", "at = at + 1"]))
@@ -67,10 +69,11 @@ class Box(RuleBasedStateMachine):
     @precondition(lambda self: self.older and not self.tampered)
     @rule(database=st.booleans(), which=st.integers(0, 1))
     def put_back(self, database: bool, which: int) -> None:
-        copy, confirmed = self.older[which % len(self.older)]
-        before = self.confirmed
+        copy, entries, checkpoints = self.older[which % len(self.older)]
+        lost = self.checkpoints - checkpoints
         self.lab.put_back(copy, database=database, file=not database)
-        self.tampered = confirmed < before
+        # A power cut may leave the file one ahead of the database; what it confirms is still there then.
+        self.tampered = lost > 0 and not (database and lost == 1 and entries >= self.confirmed)
         self.entries = self.lab.audit.verify().entries
 
     @invariant()

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,11 +42,49 @@ def test_migrating_twice_applies_the_steps_once(tmp_path: Path) -> None:
     database.close()
 
 
-def test_a_file_of_a_newer_release_is_left_alone(database: Database) -> None:
+@pytest.mark.parametrize("told", [None, len(migrations.STEPS) + 1])
+def test_a_file_of_a_newer_release_that_this_one_is_too_old_for_is_left_alone(
+    database: Database, told: int | None
+) -> None:
     with database.write() as connection:
         connection.execute(f"pragma user_version = {len(migrations.STEPS) + 1}")
+        connection.execute("delete from settings where name = 'schema_reads_from'")
+    if told is not None:
+        put(database, "schema_reads_from", str(told))
     with pytest.raises(NewerStoreError):
         database.migrate()
+
+
+def test_the_release_before_goes_on_with_what_its_successor_has_made_of_the_file(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = migrations.STEPS
+    monkeypatch.setattr(migrations, "STEPS", (*known, "create table later (id text primary key) strict;"))
+    assert database.is_behind
+    assert database.migrate() == 1
+    monkeypatch.setattr(migrations, "STEPS", known)
+    assert database.migrate() == 0
+    put(database, "of the older one", "1")
+    monkeypatch.setattr(migrations, "STEPS", (*known, "create table later (id text primary key) strict;"))
+    assert not database.is_behind
+    assert get(database, "of the older one") == "1"
+
+
+def test_since_the_first_release_a_step_only_adds() -> None:
+    for step in migrations.STEPS[migrations.READS_FROM :]:
+        words = re.sub(r"--[^\n]*", "", step).lower()
+        for statement in filter(None, (part.strip() for part in words.split(";"))):
+            added = re.fullmatch(r"alter table \w+ add column (.+)", statement, re.DOTALL)
+            assert added or re.match(r"create (virtual )?(table|(unique )?index) ", statement), statement
+            # What the release before inserts leaves the column out.
+            assert added is None or "not null" not in added[1] or " default " in added[1], statement
+            assert not statement.startswith("create unique index") or _is_of_new_table(statement, words), statement
+
+
+def _is_of_new_table(index: str, step: str) -> bool:
+    """A unique index on an old table would refuse what the release before writes."""
+    table = re.search(r" on (\w+)", index)
+    return table is not None and f"create table {table[1]} " in step
 
 
 @pytest.mark.parametrize("cipher", ["aegis", "sqlcipher"])

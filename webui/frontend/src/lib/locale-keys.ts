@@ -4,7 +4,7 @@ export const SERVER_AREAS = ['answer.', 'cli.', 'export.', 'page.'] as const
 export type ServerKey = `${(typeof SERVER_AREAS)[number]}${string}`
 
 /** Rooms whose sentences come with their pages, not with the first load, and the areas that are theirs. */
-export const LATE_ROOMS = { play: ['play.'], operate: ['operate.', 'model.'] } as const
+export const LATE_ROOMS = { play: ['play.'], operate: ['operate.', 'model.', 'update.'] } as const
 
 export type Room = keyof typeof LATE_ROOMS
 

@@ -1,0 +1,260 @@
+"""Updates as an operator deals with them: what runs here, what could, beginning, going back, and what is recorded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import appliance
+from appliance import logs
+from appliance.bundle.remembered import Remembered
+from appliance.bundle.update import install, snapshot
+from appliance.bundle.update.release import Manifest
+from appliance.bundle.update.state import BASE, RESTING, Phase, Places, Release, Update
+from appliance.config import Settings
+from appliance.errors import (
+    AuditBrokenError,
+    BusyError,
+    HakoError,
+    IrreversibleError,
+    NoReleaseError,
+    ReleaseFloorError,
+    TrustDamagedError,
+    UnhealthyError,
+    UpdateTrialError,
+)
+from appliance.gateway.gateway import Gateway
+from appliance.inference.importing import demand_room
+from appliance.machine.gap import State as GapState
+from appliance.storage import migrations, settings_store
+from appliance.storage.audit import Audit
+from appliance.storage.database import Database
+
+log = logs.get(__name__)
+
+PROBE: Final = "hako-probe"
+"""The account that looks at a release on trial, made for each look and removed after it."""
+BY_OPERATOR: Final = "operator"
+"""Reason: an operator has taken it back."""
+_MARK: Final = "release_mark"
+_BAD: Final = frozenset({"failed", "quarantined"})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What runs here and how far an update is. `ready` can be started; `back` can be gone back to."""
+
+    running: Release
+    update: Update
+    floor: int
+    ready: Release | None
+    back: Release | None
+
+
+class Updates:
+    """Safe to share between threads; web asks, worker installs, the launcher does the rest."""
+
+    def __init__(
+        self, settings: Settings, database: Database, audit: Audit, gateway: Gateway, remembered: Remembered
+    ) -> None:
+        self.places = Places(settings.releases, settings.data_dir)
+        self._settings, self._database, self._audit = settings, database, audit
+        self._gateway, self._remembered = gateway, remembered
+
+    @property
+    def running(self) -> Release:
+        """This release, as it says of itself; the folder that it lies in may be another's only while it is changed."""
+        return Release(
+            version=appliance.__version__,
+            counter=appliance.COUNTER,
+            schema=len(migrations.STEPS),
+            reads_from=migrations.READS_FROM,
+            name=self.places.current,
+        )
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """The highest counter that was installed for good here, and the security floor; both are kept twice.
+
+        Raises:
+            TrustDamagedError: the memory of the publisher can't be believed.
+        """
+        (counter, floor), remembered = mark_of(self._database), self._remembered.mark()
+        return max(counter, remembered[0], appliance.COUNTER), max(floor, remembered[1])
+
+    def standing(self) -> Standing:
+        """Also records how the last update has ended, if that isn't yet."""
+        self.settle()
+        update = self.places.read()
+        return Standing(self.running, update, self.mark[1], self._ready(update), self._back())
+
+    # -- installing, in the worker
+
+    def demand_resting(self) -> None:
+        """Raises UpdateTrialError while the box is between two releases."""
+        if self.places.read().phase not in RESTING:
+            raise UpdateTrialError
+
+    def install(self, release: Release, manifest: Manifest, files: Path, actor: str, tell: Callable[[], None]) -> None:
+        """Install a release beside the running one; an operator then says when. Repeating it does no harm.
+
+        Raises:
+            UpdateTrialError: not while another one is on trial.
+            ReleaseFailedError, DiskFullError: as `install.install`.
+        """
+        self.settle()
+        if release.name == self.places.current:
+            return
+        with self.places.held() as held:
+            if held.now.phase not in RESTING:
+                raise UpdateTrialError
+            held.change(phase=Phase.STAGED, target=release, reason="", actor=actor)
+        install.remove_others(self.places, [release.name])
+        install.install(self.places, release, manifest, files, tell)
+        with self.places.held() as held:
+            if held.now.phase is Phase.STAGED and held.now.target == release:
+                held.change(phase=Phase.INSTALLED)
+
+    # -- changing, from the web process
+
+    def demand_healthy(self, gap: GapState) -> None:
+        """An update must not begin on a box that is unwell: nobody could tell what made it so.
+
+        Raises:
+            UnhealthyError: naming the first thing that is wrong.
+            DiskFullError: no room for the snapshot.
+        """
+        if gap == "open":
+            raise UnhealthyError(what="egress")
+        try:
+            if not (log := self._audit.verify()).is_sound:
+                raise AuditBrokenError(count=len(log.open))
+            models = {name: info for info in self._gateway.models() for name in (info.id, *info.aliases)}
+        except HakoError as error:
+            raise UnhealthyError(error.detail, what=error.code) from error
+        for name in self._settings.inference.own_models:
+            if name not in models or models[name].state in _BAD:
+                raise UnhealthyError(what=name)
+        self.places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        demand_room(self.places.root, snapshot.size(self.places.data))
+
+    def start(self, digest: str, actor: str, gap: GapState, *, irreversible: bool = False) -> Update:
+        """Have the box change to the release that is installed; it ends within seconds and comes back as that one.
+
+        Raises:
+            NoReleaseError: no such release is installed.
+            UpdateTrialError: another change is on its way.
+            ReleaseFloorError: the floor has risen above it.
+            IrreversibleError: it says that there is no way back, and that was not agreed to.
+            UnhealthyError, DiskFullError: as `demand_healthy`.
+        """
+        self.settle()
+        self.demand_resting()
+        release = self._ready(self.places.read())
+        if release is None or release.digest != digest:
+            raise NoReleaseError
+        self._demand_floor(release)
+        if release.irreversible and not irreversible:
+            raise IrreversibleError
+        self.demand_healthy(gap)
+        self._audit.record(actor, "update-started", release.digest, version=release.version, counter=release.counter)
+        before = self.places.current
+        if before == BASE:
+            self.places.note_base(self.running)
+        return self._change(
+            release, phase=Phase.WANTED, target=release, before=before, reason="", actor=actor, recorded=True
+        )
+
+    def roll_back(self, actor: str) -> Update:
+        """Go back to the release before, which is still here. Nothing that people have done is taken back.
+
+        Raises:
+            NoReleaseError: there is none, or it is too old for what this one has made of the database.
+            ReleaseFloorError: it is below the security floor.
+            UpdateTrialError: a change is on its way; one on trial is taken back by the launcher.
+        """
+        self.settle()
+        update = self.places.read()
+        if update.is_trial:
+            with self.places.held() as held:
+                return held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR) if held.now.is_trial else held.now
+        self.demand_resting()
+        back, running = self._back(), self.places.release(self.places.current)
+        if back is None or running is None:
+            raise NoReleaseError
+        self._demand_floor(back)
+        self._audit.record(actor, "update-taken-back", running.digest, version=back.version, counter=back.counter)
+        return self._change(
+            update.target,
+            phase=Phase.ROLLING_BACK,
+            target=running,
+            before=back.name,
+            reason=BY_OPERATOR,
+            actor=actor,
+        )
+
+    def begin(self) -> None:
+        """Once in a process: what ended while no box ran is recorded. Trouble with that must not keep a box down."""
+        try:
+            self.settle()
+        except HakoError as error:
+            log.warning("update_not_recorded", code=error.code, detail=error.detail)
+
+    def settle(self) -> None:
+        """Record how an update has ended: in the record of actions, and what may never run again."""
+        update = self.places.read()
+        if update.recorded or update.phase not in (Phase.COMMITTED, Phase.ROLLED_BACK):
+            return
+        target = update.target
+        if update.phase is Phase.COMMITTED:
+            raise_mark(self._database, self.mark)
+            raise_mark(self._database, (target.counter, target.floor))
+            if target.publisher:
+                try:
+                    self._remembered.installed(target.publisher, target.counter, target.floor)
+                except (BusyError, TrustDamagedError):
+                    return  # the database knows it by now; the other copy follows with the next look
+        details: dict[str, str | float] = {"version": target.version, "counter": target.counter}
+        if update.reason:
+            details["reason"] = update.reason
+        self._audit.record(update.actor or "launcher", f"update-{update.phase}", target.digest, **details)
+        with self.places.held() as held:
+            if held.now == update:
+                held.change(recorded=True)
+
+    def _change(self, release: Release, **changes: object) -> Update:
+        with self.places.held() as held:
+            if held.now.phase not in RESTING or held.now.target != release:
+                raise UpdateTrialError
+            return held.change(**changes)
+
+    def _demand_floor(self, release: Release) -> None:
+        floor = self.mark[1]
+        if release.counter < floor:
+            raise ReleaseFloorError(version=release.version, counter=release.counter, floor=floor)
+
+    def _ready(self, update: Update) -> Release | None:
+        """What lies installed and waits for a word; also one that was taken back, which may be tried again."""
+        there = update.phase in (Phase.INSTALLED, Phase.ROLLED_BACK) and bool(update.target.name)
+        ready = there and update.target.name != self.places.current and self.places.is_whole(update.target.name)
+        return update.target if ready else None
+
+    def _back(self) -> Release | None:
+        """The release before, if it is still here and the one that runs and the database allow it."""
+        now, name = self.places.current, self.places.pointed("previous") or BASE
+        running, before = self.places.release(now), self.places.release(name)
+        if now == BASE or running is None or running.irreversible or before is None or not self.places.is_whole(name):
+            return None
+        return before if before.schema >= max(running.reads_from, self._database.reads_from) else None
+
+
+def mark_of(database: Database) -> tuple[int, int]:
+    """The highest counter and the floor as the database knows them; 0 where it knows none."""
+    counter, floor = settings_store.get(database, _MARK) or (0, 0)
+    return int(counter), int(floor)
+
+
+def raise_mark(database: Database, mark: tuple[int, int]) -> None:
+    """Neither of both ever falls."""
+    counter, floor = mark_of(database)
+    settings_store.put(database, _MARK, [max(counter, mark[0]), max(floor, mark[1])])

@@ -1,0 +1,313 @@
+"""A box that is offered releases of itself: which it takes, when it may change to one, what it never runs again."""
+
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import appliance
+from appliance.bundle.update import install, release, switch
+from appliance.bundle.update.state import BASE, MANIFEST, Phase, Places, Release
+from appliance.bundle.update.updates import BY_OPERATOR, Updates
+from appliance.errors import (
+    AuditBrokenError,
+    BundleInvalidError,
+    BundleRollbackError,
+    BundleWrongBoxError,
+    IrreversibleError,
+    NoReleaseError,
+    ReleaseFailedError,
+    ReleaseFloorError,
+    TrustDamagedError,
+    UnhealthyError,
+    UpdateTrialError,
+)
+from appliance.inference.engines import scripted
+from appliance.storage import migrations, settings_store
+from tests.simulators.sticks import Sticks
+from tests.simulators.taking_box import TakingBox
+
+STEPS = len(migrations.STEPS)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[TakingBox]:
+    opened = TakingBox(tmp_path / "box", inference={"chat_model": "talker", "embedding_model": "embedder"})
+    scripted.install(opened.settings.models, "talker", "chat")
+    scripted.install(opened.settings.models, "embedder", "embedding")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def updates(box: TakingBox, monkeypatch: pytest.MonkeyPatch) -> Updates:
+    """The box's own; a release counts as installed without an environment, which takes pip many seconds."""
+
+    def quick(places: Places, made: Release, _manifest: object, files: Path, tell: Callable[[], None]) -> None:
+        tell()
+        if not places.is_whole(made.name):
+            assert any((files / "wheels").iterdir())
+            (places.folder(made.name) / "venv").mkdir(parents=True)
+            (places.folder(made.name) / MANIFEST).write_text(json.dumps(vars(made)))
+
+    monkeypatch.setattr(install, "install", quick)
+    return box.bundles.updates
+
+
+class Offered:
+    """A publisher's stick with one release after the other."""
+
+    def __init__(self, folder: Path, sticks: Sticks, box: TakingBox) -> None:
+        self._folder, self._sticks, self._box = folder, sticks, box
+
+    def stick(self, version: str, counter: int, change: Callable[[Path], None] | None = None, **more: Any) -> Path:
+        """What the manifest says may differ from what the index says."""
+        content = self._folder / f"content-{version}"
+        wheels = content / "wheels"
+        wheels.mkdir(parents=True)
+        own = wheels / f"hako_appliance-{version}-py3-none-any.whl"
+        own.write_bytes(f"the wheel of {version}".encode())
+        said = {
+            "format": 1,
+            "version": version,
+            "counter": counter,
+            "python": release.running_python(),
+            "machine": platform.machine(),
+            "schema_steps": STEPS,
+            "reads_from": migrations.READS_FROM,
+            "wheels": [
+                {
+                    "name": release.PRODUCT,
+                    "version": version,
+                    "file": own.name,
+                    "sha256": hashlib.sha256(own.read_bytes()).hexdigest(),
+                }
+            ],
+            **more.pop("manifest", {}),
+        }
+        (content / MANIFEST).write_text(json.dumps(said))
+        if change:
+            change(content)
+        told = {"kind": "release", "role": "app", "counter": counter, "licence": "Apache-2.0", **more}
+        self._sticks.indexes.clear()
+        self.digest = self._sticks.add(content, "hako", version, **told)
+        stick = self._folder / f"stick-{version}"
+        return self._sticks.write(stick)
+
+    def refusal(self, *given: Any, **more: Any) -> type[Exception]:
+        stick = self.stick(*given, **more)
+        (found,) = self._box.bundles.look(str(stick)).bundles
+        first = found.plan.refusals[0]
+        with pytest.raises(type(first)):
+            self._box.bundles.take(str(stick), found.digest, "alice")
+        return type(first)
+
+    def take(self, *given: Any, **more: Any) -> Release:
+        stick = self.stick(*given, **more)
+        job = self._box.take(stick, self.digest)
+        assert job.state == "done", job.error_code
+        return self._box.bundles.updates.places.read().target
+
+
+@pytest.fixture
+def offered(tmp_path: Path, sticks: Sticks, box: TakingBox, updates: Updates) -> Offered:
+    assert updates
+    box.trust(sticks)
+    return Offered(tmp_path / "publisher-of-releases", sticks, box)
+
+
+def kept(updates: Updates, made: Release) -> None:
+    """Started, switched to, found healthy."""
+    updates.start(made.digest, "alice", "closed", irreversible=made.irreversible)
+    switch.advance(updates.places)
+    switch.commit(updates.places)
+
+
+def test_a_release_is_installed_beside_the_running_one_and_waits(
+    box: TakingBox, updates: Updates, offered: Offered
+) -> None:
+    stick = offered.stick("0.2.0", 2, floor=1)
+    (found,) = box.bundles.look(str(stick)).bundles
+    assert (found.plan.restarts, found.plan.refusals, found.plan.models) == (("box",), (), ())
+    assert box.take(stick, offered.digest).state == "done"
+    standing = updates.standing()
+    assert standing.ready is not None
+    assert (standing.update.phase, standing.ready.version, standing.ready.counter) == (Phase.INSTALLED, "0.2.0", 2)
+    assert (updates.places.current, updates.places.is_in_use, box.leftovers) == (BASE, False, [])
+    assert box.trail[-1] == "bundle-taken"
+    assert box.take(stick, offered.digest).state == "done"  # once more does no harm
+    assert updates.places.read().phase is Phase.INSTALLED
+
+
+def test_what_is_below_what_was_installed_is_a_rollback_and_what_is_below_the_floor_never_runs(
+    updates: Updates, offered: Offered
+) -> None:
+    kept(updates, offered.take("0.5.0", 5, floor=3))
+    assert updates.standing().floor == 3
+    assert offered.refusal("0.4.0", 4) is BundleRollbackError
+    assert offered.refusal("0.2.0", 2) is ReleaseFloorError
+    assert offered.refusal("0.5.1", 5) is BundleRollbackError  # another one under the same number
+    assert offered.take("0.6.0", 6).version == "0.6.0"
+
+
+def test_a_database_from_before_does_not_lower_the_floor(box: TakingBox, updates: Updates, offered: Offered) -> None:
+    kept(updates, offered.take("0.5.0", 5, floor=3))
+    updates.settle()
+    settings_store.delete(box.database, "release_mark")
+    assert updates.mark == (5, 3)
+    (memory,) = (box.settings.data_dir / "trust").iterdir()
+    for copy in memory.glob("trust-*.json"):
+        copy.write_bytes(b"{}")
+    with pytest.raises(TrustDamagedError):
+        updates.standing()
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({"manifest": {"python": "3.99"}}, BundleWrongBoxError),
+        ({"manifest": {"machine": "vax"}}, BundleWrongBoxError),
+        ({"manifest": {"version": "0.2.1"}}, BundleInvalidError),
+        ({"manifest": {"counter": 3}}, BundleInvalidError),
+        ({"manifest": {"reads_from": STEPS + 1}}, BundleInvalidError),
+        ({"manifest": {"wheels": []}}, BundleInvalidError),
+        ({"manifest": {"extra": 1}}, BundleInvalidError),
+        ({"change": lambda content: (content / "wheels" / "more-1-py3-none-any.whl").touch()}, BundleInvalidError),
+        ({"change": lambda content: (content / "setup.py").write_text("evil()")}, BundleInvalidError),
+        ({"change": lambda content: (content / MANIFEST).unlink()}, BundleInvalidError),
+        ({"change": lambda content: next((content / "wheels").iterdir()).chmod(0o700)}, BundleInvalidError),
+        ({"change": lambda content: next((content / "wheels").iterdir()).write_bytes(b"other")}, BundleInvalidError),
+    ],
+)
+def test_a_release_for_another_machine_or_that_is_not_what_it_says_is_refused(
+    offered: Offered, more: dict[str, Any], kind: type[Exception]
+) -> None:
+    assert offered.refusal("0.2.0", 2, **more) is kind
+
+
+def test_a_release_that_can_not_be_installed_leaves_the_box_as_it_was(
+    box: TakingBox, updates: Updates, offered: Offered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_given: object) -> None:
+        raise ReleaseFailedError(step="install")
+
+    monkeypatch.setattr(install, "install", broken)
+    stick = offered.stick("0.2.0", 2)
+    job = box.take(stick, offered.digest)
+    assert (job.error_code, job.error_params) == (ReleaseFailedError.code, {"step": "install"})
+    assert (updates.standing().ready, updates.places.current) == (None, BASE)
+    with pytest.raises(NoReleaseError):
+        updates.start(offered.digest, "alice", "closed")
+
+
+def test_only_a_healthy_box_is_updated(
+    box: TakingBox, updates: Updates, offered: Offered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = offered.take("0.2.0", 2)
+    with pytest.raises(UnhealthyError) as seen:
+        updates.start(made.digest, "alice", "open")
+    assert seen.value.params == {"what": "egress"}
+    shutil.move(box.settings.models / "talker", box.settings.data_dir / "elsewhere")
+    with pytest.raises(UnhealthyError) as seen:
+        updates.start(made.digest, "alice", "closed")
+    assert seen.value.params == {"what": "talker"}
+    shutil.move(box.settings.data_dir / "elsewhere", box.settings.models / "talker")
+    with box.database.write() as connection:
+        connection.execute("drop trigger audit_no_update")
+        connection.execute("update audit set actor = 'mallory' where number = 1")
+    with pytest.raises(UnhealthyError) as seen:
+        updates.start(made.digest, "alice", "closed")
+    assert seen.value.params["what"] == AuditBrokenError.code
+    assert updates.places.read().phase is Phase.INSTALLED
+
+
+def test_a_release_without_a_way_back_must_be_agreed_to_and_then_has_none(updates: Updates, offered: Offered) -> None:
+    made = offered.take("0.2.0", 2, irreversible=True)
+    with pytest.raises(IrreversibleError):
+        updates.start(made.digest, "alice", "closed")
+    kept(updates, made)
+    assert updates.standing().back is None
+    with pytest.raises(NoReleaseError):
+        updates.roll_back("alice")
+
+
+def test_while_a_release_is_on_trial_nothing_else_is_taken_or_begun(
+    box: TakingBox, updates: Updates, offered: Offered
+) -> None:
+    made = offered.take("0.2.0", 2)
+    updates.start(made.digest, "alice", "closed")
+    stick = offered.stick("0.3.0", 3)
+    for _ in range(2):
+        with pytest.raises(UpdateTrialError):
+            box.bundles.take(str(stick), offered.digest, "alice")
+        with pytest.raises(UpdateTrialError):
+            updates.start(made.digest, "alice", "closed")
+        switch.advance(updates.places)
+    assert updates.places.read().is_trial
+
+
+def test_an_operator_takes_back_a_trial_and_the_reason_is_recorded(
+    box: TakingBox, updates: Updates, offered: Offered
+) -> None:
+    made = offered.take("0.2.0", 2)
+    updates.start(made.digest, "alice", "closed")
+    switch.advance(updates.places)
+    assert updates.roll_back("alice").reason == BY_OPERATOR
+    assert switch.advance(updates.places).phase is Phase.ROLLED_BACK
+    standing = updates.standing()
+    assert standing.ready == made  # it may be tried again
+    (entry,) = (entry for entry in box.audit.entries() if entry.action == "update-rolled-back")
+    assert (entry.detail["reason"], entry.actor) == (BY_OPERATOR, "alice")
+    updates.standing()
+    assert box.trail.count("update-rolled-back") == 1
+    assert updates.mark == (appliance.COUNTER, 0)  # what was not kept raises nothing
+
+
+def test_going_back_after_the_commit_keeps_what_was_done_since_and_stops_at_the_floor(
+    box: TakingBox, updates: Updates, offered: Offered
+) -> None:
+    kept(updates, offered.take("0.2.0", 2))
+    settings_store.put(box.database, "done since", 1)
+    assert updates.standing().back is not None
+    updates.roll_back("alice")
+    assert switch.advance(updates.places).phase is Phase.ROLLED_BACK
+    assert (updates.places.current, settings_store.get(box.database, "done since")) == (BASE, 1)
+
+    kept(updates, offered.take("0.3.0", 3))
+    kept(updates, offered.take("0.4.0", 4, floor=4))
+    with pytest.raises(ReleaseFloorError):
+        updates.roll_back("alice")
+    assert updates.places.read().phase is Phase.COMMITTED
+
+
+def test_a_release_before_that_is_too_old_for_the_database_is_no_way_back(updates: Updates, offered: Offered) -> None:
+    ahead = {"schema_steps": STEPS + 2, "reads_from": STEPS + 1}
+    kept(updates, offered.take("0.2.0", 2, manifest=ahead))
+    assert updates.standing().back is None
+    with pytest.raises(NoReleaseError):
+        updates.roll_back("alice")
+
+
+def test_the_way_back_stays_open_while_the_next_release_waits(updates: Updates, offered: Offered) -> None:
+    kept(updates, offered.take("0.2.0", 2))
+    waiting = offered.take("0.3.0", 3)
+    standing = updates.standing()
+    assert standing.back is not None
+    assert (standing.back.version, standing.ready) == (appliance.__version__, waiting)
+    assert updates.roll_back("alice").target.version == "0.2.0"
+    switch.advance(updates.places)
+    assert updates.places.current == BASE
+
+
+def test_what_no_link_leads_to_any_more_is_removed_at_the_next_installation(updates: Updates, offered: Offered) -> None:
+    kept(updates, offered.take("0.2.0", 2))
+    kept(updates, offered.take("0.3.0", 3))
+    offered.take("0.4.0", 4)
+    assert sorted(folder.name[:5] for folder in updates.places.root.glob("0.*")) == ["0.2.0", "0.3.0", "0.4.0"]
+    offered.take("0.5.0", 5)
+    assert sorted(folder.name[:5] for folder in updates.places.root.glob("0.*")) == ["0.2.0", "0.3.0", "0.5.0"]
