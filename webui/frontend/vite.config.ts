@@ -7,7 +7,7 @@ import { ofApp, type Room } from './src/lib/locale-keys'
 // The oldest browsers that closed networks keep (UI.md 10).
 const floor = ['chrome114', 'firefox128', 'safari17']
 
-// A fifth of the sentences are the server's own; no browser needs to load them. `ja.json?room=play` has one room's.
+// Half of the sentences are the server's own; no browser needs to load them. `ja.json?room=play` has one room's.
 const sentencesOfApp: Plugin = {
   name: 'sentences-of-app',
   enforce: 'pre',

@@ -2,10 +2,10 @@
 import type en from '../../../locales/en.json'
 import type ja from '../../../locales/ja.json'
 import type { Language } from './api/types'
-import type { Room, ServerKey } from './locale-keys'
+import type { AppKey, Room } from './locale-keys'
 import { fill } from './sentence'
 
-export type Key = Exclude<keyof typeof en & keyof typeof ja, ServerKey>
+export type Key = AppKey<keyof typeof en & keyof typeof ja>
 type Values = Record<string, string | number>
 
 type Load = Record<Language, () => Promise<{ default: Record<string, string> }>>

@@ -53,6 +53,7 @@ describe('search', () => {
 describe('sentences that a browser loads', () => {
   it("leave out the server's own, by the area of their key", () => {
     expect(ofApp({ 'cli.ask.page': 'a', 'page.copy': 'b', 'answer.none': 'c', 'export.user': 'd', 'ui.page_failed': 'e' })).toEqual({ 'ui.page_failed': 'e' })
+    expect(ofApp({ 'error.HK-BOX-001': 'a', 'error.HK-MOD-001': 'b' })).toEqual({ 'error.HK-BOX-001': 'a' })
     expect(ofApp({ 'play.run': 'a', 'ui.page_failed': 'b' })).toEqual({ 'ui.page_failed': 'b' })
     expect(ofApp({ 'play.run': 'a', 'model.state_idle': 'b' }, 'play')).toEqual({ 'play.run': 'a' })
     expect(ofApp({ 'operate.bring': 'a', 'model.state_idle': 'b', 'ui.page_failed': 'c' }, 'operate')).toEqual({ 'operate.bring': 'a', 'model.state_idle': 'b' })
