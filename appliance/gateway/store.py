@@ -71,9 +71,9 @@ class ModelStore:
         """Start such an import; see FolderImporter.begin and GenaiImporter.begin."""
         return self._chats.begin(wish) if is_genai(wish.path) else self._folders.begin(wish)
 
-    def requantise(self, model: str, to: str) -> Requantising:
+    def requantise(self, model: str, to: str, *, plan: bool = False) -> Requantising:
         """Start to make a smaller model out of one that is there; see Requantiser.begin."""
-        return self._requantiser.begin(self._catalog.folder(self._gateway.aliases.resolve(model)).name, to)
+        return self._requantiser.begin(self._catalog.folder(self._gateway.aliases.resolve(model)).name, to, plan=plan)
 
     def add_adapter(self, model: str, path: str) -> str:
         """Bring a LoRA file of this machine to a model; returns its name. See Adapters.add."""

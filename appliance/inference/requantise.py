@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -55,8 +56,10 @@ class Requantiser:
         self._catalog = Catalog(settings.models)
         self._importer = importer
 
-    def begin(self, model: str, to: str) -> "Requantising":
+    def begin(self, model: str, to: str, *, plan: bool = False) -> "Requantising":
         """Open the original and start; nothing of the new model is to be seen before `finish`.
+
+        With `plan` it is only asked what would come of it: any number of people may, at the same time.
 
         Raises:
             BadInputError: a type that the box can't make.
@@ -76,21 +79,28 @@ class Requantiser:
         name = manifest.id[: _ID_CHARS - len(suffix)] + suffix
         if self._catalog.folder(name).exists():
             raise ConflictError(name=name)
-        return Requantising(self._importer, self._models.resolve(), manifest, name, wanted)
+        models = self._models.resolve()
+        work = models / f"{name}.work{INCOMING}"
+        if plan:
+            if work.exists():
+                raise ConflictError(name=name)
+            work = models / f"{name}.{secrets.token_hex(4)}.work{INCOMING}"
+        return Requantising(self._importer, work, manifest, name, wanted)
 
 
 class Requantising(Closing):
     """One under way: `run` to the end, then `finish`; closing it earlier ends the child and leaves nothing behind."""
 
-    def __init__(self, importer: Importer, models: Path, original: Manifest, name: str, to: str) -> None:
+    def __init__(self, importer: Importer, work: Path, original: Manifest, name: str, to: str) -> None:
+        """`work`: a folder in the store that is not there yet."""
         self.original = original
         self.name = name
         self._importer = importer
         self._to = to
-        self._source = models / original.id / original.entry
+        self._source = work.parent / original.id / original.entry
         self._imported: Imported | None = None
         self._child: subprocess.Popen[bytes] | None = None
-        self._folder = models / f"{name}.work{INCOMING}"
+        self._folder = work
         try:
             self._folder.mkdir(mode=0o700)
         except FileExistsError:
@@ -98,7 +108,7 @@ class Requantising(Closing):
         self._lock = locked(self._folder)
         try:
             self._child = self._started()
-            self.size = self._size(models)
+            self.size = self._size(work.parent)
         except BaseException:
             self.close()
             raise

@@ -66,7 +66,7 @@ def requantise(call: Call, body: Requantise, trial: Trial, model_id: str) -> Res
 
 def _planned(call: Call, to: str, model_id: str) -> dict[str, Any]:
     """The size that the new file would have to the byte, and its memory; refused as the making itself would be."""
-    with routing.place(call), call.services.models.requantise(model_id, to) as making:
+    with routing.place(call), call.services.models.requantise(model_id, to, plan=True) as making:
         expected = call.services.models.estimate(making.original, 0, LoadSettings())
         return {
             **_plan(making),

@@ -183,7 +183,26 @@ def test_a_name_of_any_length_stays_an_id(requantiser: Requantiser, importer: Im
     assert made(requantiser, long.id, "Q8_0").manifest.id == "y" * 75 + "-q8_0"
 
 
+def test_any_number_of_people_look_at_what_it_would_come_to(
+    requantiser: Requantiser, settings: Settings, tiny: Manifest
+) -> None:
+    with requantiser.begin(tiny.id, "Q8_0", plan=True) as one, requantiser.begin(tiny.id, "Q8_0", plan=True) as other:
+        assert (one.name, one.size) == (other.name, other.size)
+        made(requantiser, tiny.id, "Q8_0")
+    assert leftovers(settings) == ["tiny", "tiny-q8_0"]
+
+
 # -- refused
+
+
+def test_what_is_being_made_is_neither_begun_nor_planned_again(
+    requantiser: Requantiser, settings: Settings, tiny: Manifest
+) -> None:
+    with requantiser.begin(tiny.id, "Q8_0"):
+        for plan in (False, True):
+            with pytest.raises(ConflictError):
+                requantiser.begin(tiny.id, "Q8_0", plan=plan)
+    assert leftovers(settings) == ["tiny"]
 
 
 def test_what_was_rounded_off_does_not_come_back(requantiser: Requantiser, settings: Settings, tiny: Manifest) -> None:
