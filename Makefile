@@ -27,10 +27,10 @@ run: $(BUILD)/run.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Start the box
 	@exec $(VENV)/bin/hako serve --development
 
 test: $(BUILD)/dev.stamp $(BUILD)/clients.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Every test but the browser journeys, from nothing
-	$(PY) -m pytest -n 2 --dist worksteal -m "not browser" --ignore tests/lifecycle tests
+	$(PY) -m pytest -n 2 --dist worksteal -m "not browser and not slow" --ignore tests/lifecycle tests
 
 e2e: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The journeys in headless Chromium
-	$(PY) -m pytest -m browser tests/e2e
+	$(PY) -m pytest -m "browser and not slow" tests/e2e
 
 check: lint types imports ui-check ## Everything that reads the code without running it
 
@@ -59,6 +59,7 @@ conformance: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/conformance.stamp
 
 lifecycle: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Updates with real releases, broken ones, and cuts at random moments (minutes)
 	$(PY) -m pytest tests/lifecycle
+	$(PY) -m pytest -m slow --ignore tests/lifecycle tests
 
 clients: $(BUILD)/clients.stamp ## The field's clients that tests point at the box, in an environment of their own
 # Two of llama.cpp's parts would be fetched from elsewhere while building; nothing here needs them.

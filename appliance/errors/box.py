@@ -1,0 +1,123 @@
+"""The box as a whole, its database and its work."""
+
+from appliance.errors.root import HakoError
+
+
+class ConfigError(HakoError):
+    """The settings file says something the box can't follow. Params: `name`."""
+
+    code, status = "HK-BOX-002", 500
+
+
+class BadInputError(HakoError):
+    """A request that doesn't have the expected shape. Params: `field`."""
+
+    code, status = "HK-BOX-003", 400
+
+
+class NotFoundError(HakoError):
+    """Nothing there that this person may see; also for what exists but belongs to somebody else."""
+
+    code, status = "HK-BOX-004", 404
+
+
+class TooLargeError(HakoError):
+    """Request body over the limit. Params: `limit_mb`."""
+
+    code, status = "HK-BOX-005", 413
+
+
+class DiskFullError(HakoError):
+    """No room to store what was asked; nothing was written."""
+
+    code, status = "HK-BOX-006", 507
+
+
+class BusyError(HakoError):
+    """All places are taken. Params: `retry_after_s`."""
+
+    code, status = "HK-BOX-007", 503
+
+
+class BoxNotRunningError(HakoError):
+    """The command line found no running box."""
+
+    code, status = "HK-BOX-008", 503
+
+
+class ConflictError(HakoError):
+    """Someone else changed it first, or the name is taken. Params: `name`."""
+
+    code, status = "HK-BOX-009", 409
+
+
+class PrivateFileError(HakoError):
+    """A secret's file can be read by others. Params: `name`."""
+
+    code, status = "HK-BOX-010", 500
+
+
+class NotReadyError(HakoError):
+    """A process ended or stayed silent while starting. Params: `name`."""
+
+    code, status = "HK-BOX-011", 500
+
+
+class WrongHostError(HakoError):
+    """Addressed by a name that is not this box's (DNS rebinding)."""
+
+    code, status = "HK-BOX-014", 421
+
+
+class FrontEndMissingError(HakoError):
+    """The built front end is not there; an installation without it is incomplete."""
+
+    code, status = "HK-BOX-013", 500
+
+
+class TooManyError(HakoError):
+    """As many are kept as may be. Params: `limit`."""
+
+    code, status = "HK-BOX-015", 409
+
+
+class StoreDamagedError(HakoError):
+    """A part of the database file does not verify: damaged or altered."""
+
+    code, status = "HK-STO-001", 500
+
+
+class NewerStoreError(HakoError):
+    """The database was written by a newer release than this one."""
+
+    code, status = "HK-STO-002", 500
+
+
+class NotInitialisedError(HakoError):
+    """There is no vault yet."""
+
+    code, status = "HK-BOX-020", 500
+
+
+class AlreadyRunningError(HakoError):
+    """Another box uses this data folder. Params: `name`."""
+
+    code, status = "HK-BOX-021", 409
+
+
+class PortTakenError(HakoError):
+    """Another program listens there. Params: `port`, `name` of its setting."""
+
+    code, status = "HK-BOX-022", 409
+
+
+class CancelledError(HakoError):
+    """Stopped by the user."""
+
+    code, status = "HK-RUN-001", 409
+
+
+class InterruptedRunError(HakoError):
+    """The box stopped while this answer was being written."""
+
+    code, status = "HK-RUN-002", 503

@@ -1,0 +1,75 @@
+"""Bundles that come by stick, and whom the box trusts."""
+
+from appliance.errors.root import HakoError
+
+
+class BundleUnreadableError(HakoError):
+    """A file of a bundle is missing or its medium can't be read."""
+
+    code, status = "HK-BND-001", 422
+
+
+class BundleSignatureError(HakoError):
+    """Too few signatures of keys that count."""
+
+    code, status = "HK-BND-002", 422
+
+
+class BundleRollbackError(HakoError):
+    """Older than what the box has seen."""
+
+    code, status = "HK-BND-003", 409
+
+
+class BundleStaleError(HakoError):
+    """Valid, but past its date."""
+
+    code, status = "HK-BND-004", 409
+
+
+class BundleDamagedError(HakoError):
+    """Not the bytes that were signed for."""
+
+    code, status = "HK-BND-005", 422
+
+
+class BundleInvalidError(HakoError):
+    """Not a bundle of a form that this release understands."""
+
+    code, status = "HK-BND-006", 422
+
+
+class BundleWrongBoxError(HakoError):
+    """The bundle asks for something that this box is not or doesn't have. Params: `need`."""
+
+    code, status = "HK-BND-008", 409
+
+
+class BundleIncompleteError(HakoError):
+    """A thin bundle leaves out parts that this box doesn't have. Params: `base`."""
+
+    code, status = "HK-BND-009", 409
+
+
+class BundleKindError(HakoError):
+    """A bundle of a kind that this release can't take. Params: `kind`."""
+
+    code, status = "HK-BND-010", 409
+
+
+class NoPublisherError(HakoError):
+    """Nobody has said yet which publisher the box trusts."""
+
+    code, status = "HK-BND-011", 409
+
+
+class FingerprintError(HakoError):
+    """A fingerprint that was given is another one than the root's."""
+
+    code, status = "HK-BND-012", 409
+
+
+class TrustDamagedError(HakoError):
+    """The box's memory of its publisher can't be believed."""
+
+    code, status = "HK-BND-007", 500

@@ -1,0 +1,51 @@
+"""Machines outside of the box."""
+
+from appliance.errors.root import HakoError
+
+
+class DestinationForbiddenError(HakoError):
+    """An address that can't be a destination, whatever anybody says. Params: `address`."""
+
+    code, status = "HK-NET-001", 422
+
+
+class PrivateDestinationError(HakoError):
+    """This machine or one of its own network, and nobody said that this is meant. Params: `address`."""
+
+    code, status = "HK-NET-002", 422
+
+
+class PublicDestinationError(HakoError):
+    """An address of the internet, and nobody said that the gap should be opened. Params: `address`."""
+
+    code, status = "HK-NET-003", 422
+
+
+class DestinationUnreachableError(HakoError):
+    """The destination doesn't answer, sends elsewhere or doesn't speak the API. Params: `name`."""
+
+    code, status = "HK-NET-004", 502
+
+
+class DestinationKeyError(HakoError):
+    """The destination doesn't take the key that was stored for it. Params: `name`."""
+
+    code, status = "HK-NET-005", 502
+
+
+class DestinationIdentityError(HakoError):
+    """Who answers can't show the certificate that was named; nothing was sent. Params: `name`."""
+
+    code, status = "HK-NET-006", 502
+
+
+class ElsewhereError(HakoError):
+    """Something that only the machine can do that a model runs on. Params: `name`."""
+
+    code, status = "HK-NET-007", 400
+
+
+class DestinationsDamagedError(HakoError):
+    """The list of destinations is there and can't be read; none is used, and none is added. Params: `name`."""
+
+    code, status = "HK-NET-008", 500

@@ -1,0 +1,171 @@
+"""Models, their files and the engines that run them."""
+
+from appliance.errors.root import HakoError
+
+
+class ModelNotFoundError(HakoError):
+    """No model or alias of that name. Params: `name`."""
+
+    code, status = "HK-MOD-001", 404
+
+
+class ModelDamagedError(HakoError):
+    """The file does not match its digest or its header can't be read. Params: `name`."""
+
+    code, status = "HK-MOD-002", 500
+
+
+class ModelFailedError(HakoError):
+    """The engine stopped while answering or could not start. Params: `name`."""
+
+    code, status = "HK-MOD-003", 502
+
+
+class ModelQuarantinedError(HakoError):
+    """Crashed again and again, so it is no longer started. Params: `name`."""
+
+    code, status = "HK-MOD-004", 503
+
+
+class ContextTooLongError(HakoError):
+    """More text than the model can hold. Params: `tokens`, `limit`."""
+
+    code, status = "HK-MOD-005", 400
+
+
+class InferenceUnreachableError(HakoError):
+    """The inference process doesn't answer."""
+
+    code, status = "HK-MOD-006", 503
+
+
+class ModelTooLargeError(HakoError):
+    """Not enough memory on this box. Params: `missing_gb`."""
+
+    code, status = "HK-MOD-007", 507
+
+
+class WrongModelKindError(HakoError):
+    """A chat was asked of an embedding model or the other way round. Params: `name`."""
+
+    code, status = "HK-MOD-008", 400
+
+
+class ModelsByUsbError(HakoError):
+    """A client asked to fetch, make, send or delete a model, which only an operator does, by USB."""
+
+    code, status = "HK-MOD-020", 403
+
+
+class ModelFileError(HakoError):
+    """A file that should be imported is damaged, cut off, or no model file at all. Params: `name`."""
+
+    code, status = "HK-MOD-009", 422
+
+
+class ModelFormatError(ModelFileError):
+    """A file of a known format that is none of a model's here, e.g. a pickle. Params: `name`, `format`."""
+
+    code, status = "HK-MOD-021", 422
+
+
+class ModelFolderError(HakoError):
+    """A folder that should be imported lacks a file that an ONNX model can't do without. Params: `name`, `file`."""
+
+    code, status = "HK-MOD-022", 422
+
+
+class ModelVocabularyError(HakoError):
+    """A whole vocabulary, but of a kind that the engine for ONNX doesn't read. Params: `name`."""
+
+    code, status = "HK-MOD-023", 422
+
+
+class ModelRoleError(HakoError):
+    """A whole ONNX model that neither embeds nor reranks in a way the engine knows. Params: `name`."""
+
+    code, status = "HK-MOD-024", 422
+
+
+class ModelKindUnclearError(HakoError):
+    """An ONNX model of which only a person can say whether it embeds or reranks. Params: `name`."""
+
+    code, status = "HK-MOD-025", 422
+
+
+class ModelUnsupportedError(HakoError):
+    """A whole model file, but of a kind that the box can't run, e.g. one part of a split model. Params: `name`."""
+
+    code, status = "HK-MOD-010", 422
+
+
+class ModelInUseError(HakoError):
+    """The default model, or one that is answering, can't be removed. Params: `name`."""
+
+    code, status = "HK-MOD-011", 409
+
+
+class ModelPathError(HakoError):
+    """What should be imported is no ordinary file that the box may read; a link, a folder, a device. Params: `name`."""
+
+    code, status = "HK-MOD-012", 422
+
+
+class ModelLegacyError(HakoError):
+    """A whole chat model, but not of the one kind that the engine for older models reads. Params: `name`."""
+
+    code, status = "HK-MOD-013", 422
+
+
+class EngineMissingError(HakoError):
+    """The engine for older models is an extra of the installation, and not there. Params: `name`."""
+
+    code, status = "HK-MOD-014", 503
+
+
+class ModelGenaiError(HakoError):
+    """A whole folder for onnxruntime-genai, but not of the plain kind that the box runs. Params: `name`."""
+
+    code, status = "HK-MOD-033", 422
+
+
+class GenaiMissingError(EngineMissingError):
+    """The engine for chat models on ONNX is an extra of the installation, and not there. Params: `name`."""
+
+    code, status = "HK-MOD-034", 503
+
+
+class ChatTemplateError(HakoError):
+    """No Jinja, or not a template that a chat can be put into. Params: `line`, counted from 1."""
+
+    code, status = "HK-MOD-015", 422
+
+
+class ModelTooCoarseError(HakoError):
+    """Stored as coarsely as was asked for, or more so. Params: `name`, `quantization` (its own), `to` (the asked)."""
+
+    code, status = "HK-MOD-016", 422
+
+
+class AdapterError(HakoError):
+    """A file that is no LoRA adapter, or one for another model. Params: `name`, `model`."""
+
+    code, status = "HK-MOD-017", 422
+
+
+class ModelChangedError(HakoError):
+    """It doesn't answer the fixed questions as it did when that was recorded, so it is not served. Params: `name`."""
+
+    code, status = "HK-MOD-018", 500
+
+
+class ProjectorError(HakoError):
+    """A whole file, but no projector that lets models see, or none that the engine knows. Params: `name`."""
+
+    code, status = "HK-MOD-026", 422
+
+
+class ProjectorWidthError(HakoError):
+    """A projector for another model: its vectors are longer or shorter. Params: `name`, `model`."""
+
+    code, status = "HK-MOD-027", 422

@@ -1,0 +1,39 @@
+"""Releases of the box."""
+
+from appliance.errors.root import HakoError
+
+
+class UnhealthyError(HakoError):
+    """The box is not well, so it isn't updated. Params: `what`, the code of what is wrong or one word."""
+
+    code, status = "HK-UPD-001", 409
+
+
+class NoReleaseError(HakoError):
+    """There is no release to change to, or back to."""
+
+    code, status = "HK-UPD-002", 409
+
+
+class ReleaseFloorError(HakoError):
+    """Below the security floor. Params: `version`, `counter`, `floor`."""
+
+    code, status = "HK-UPD-003", 409
+
+
+class ReleaseFailedError(HakoError):
+    """A release couldn't be installed. Params: `step`."""
+
+    code, status = "HK-UPD-004", 422
+
+
+class UpdateTrialError(HakoError):
+    """The box is between two releases."""
+
+    code, status = "HK-UPD-005", 503
+
+
+class IrreversibleError(HakoError):
+    """There is no way back from this release, and nobody has agreed to that."""
+
+    code, status = "HK-UPD-006", 409
