@@ -30,7 +30,7 @@ test: $(BUILD)/dev.stamp $(BUILD)/clients.stamp $(BUILD)/models.stamp $(BUILD)/u
 	$(PY) -m pytest -n 2 --dist worksteal -m "not browser and not slow" --ignore tests/lifecycle tests
 
 e2e: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The journeys in headless Chromium
-	$(PY) -m pytest -m "browser and not slow" tests/e2e
+	$(PY) -m pytest -n 2 --dist loadfile -m "browser and not slow" tests/e2e
 
 check: lint types imports ui-check ## Everything that reads the code without running it
 

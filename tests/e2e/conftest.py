@@ -7,26 +7,24 @@ import pytest
 from playwright.sync_api import Browser, StorageState, sync_playwright
 
 from tests.e2e.browser import Visitor, add_person, launch
+from tests.e2e.prepared import MODELS, lay, own_models
 from tests.simulators.served import ServedBox
 from webui import locales
 from webui.locales import Language
 
-MODELS = Path(__file__).resolve().parents[2] / ".build" / "models"
-
 
 @pytest.fixture(scope="session")
-def models() -> Path:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (MODELS / "smollm2-135m-instruct" / "model.json").exists():
         pytest.skip("the starter models are not built: make models")
-    return MODELS
+    return own_models(tmp_path_factory.mktemp("m") / "models")
 
 
 @pytest.fixture(scope="session")
 def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedBox]:
-    with ServedBox(tmp_path_factory.mktemp("e") / "v", models=models, samples=True) as box:
-        with box.client() as client:
-            sample = next(base for base in client.get("/bases")["items"] if base["system"])
-        box.wait_for_documents(sample["id"], within_s=240)
+    folder = tmp_path_factory.mktemp("e") / "v"
+    lay(folder)
+    with ServedBox(folder, models=models, samples=True) as box:
         yield box
 
 

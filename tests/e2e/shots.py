@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.e2e.browser import Visitor, add_person, launch
-from tests.e2e.conftest import MODELS
+from tests.e2e.prepared import MODELS
 from tests.simulators.served import ServedBox
 from webui import locales
 from webui.locales import Language
