@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
+from appliance import modes
 from appliance.errors import DiskFullError
 
 
@@ -19,7 +20,7 @@ def sync(path: Path) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put `content` in the file's place, mode 600: after a power cut it is the old file or the new one, never half.
+    """Put `content` in the file's place, private: after a power cut it is the old file or the new one, never half.
 
     Raises:
         DiskFullError: no room; the old file is as it was.
@@ -28,7 +29,7 @@ def replace(path: Path, content: bytes) -> None:
     with told_when_full():
         try:
             part.unlink(missing_ok=True)  # left by a crash
-            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, modes.file())
             with os.fdopen(descriptor, "wb") as target:
                 target.write(content)
                 target.flush()
