@@ -19,8 +19,10 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Put `content` in the file's place, private: after a power cut it is the old file or the new one, never half.
+
+    `mode`: instead of what the box's own files have.
 
     Raises:
         DiskFullError: no room; the old file is as it was.
@@ -33,6 +35,8 @@ def replace(path: Path, content: bytes) -> None:
             with os.fdopen(descriptor, "wb") as target:
                 target.write(content)
                 target.flush()
+                if mode is not None:
+                    os.fchmod(target.fileno(), mode)
                 os.fsync(target.fileno())
             part.rename(path)
             sync(path.parent)

@@ -7,6 +7,7 @@ from typing import Final
 
 _OWN: Final = (0o600, 0o700, 0o077)
 _SHARED: Final = (0o660, 0o770, 0o007)
+_OPEN: Final = (0o644, 0o755, 0o022)
 
 _now = _OWN
 
@@ -15,6 +16,12 @@ def share(shared: bool = True) -> None:
     """From here on files and folders are for the group, too. Others never read them."""
     global _now  # noqa: PLW0603 - one for each process, as its umask is
     _now = _SHARED if shared else _OWN
+
+
+def open_to_all() -> None:
+    """From here on everybody may read what is written: by root, which makes programs and the machine's files."""
+    global _now  # noqa: PLW0603 - as above
+    _now = _OPEN
 
 
 def file() -> int:
