@@ -72,19 +72,37 @@ def test_a_process_that_comes_again_finds_its_place_and_the_box_goes_on(units: U
         assert {model["id"] for model in client.get("/models")["items"]} == {"talker", "embedder"}
 
 
+def test_the_helper_listens_to_web_and_to_nobody_else(units: Units) -> None:
+    if not units.are_separate:
+        pytest.skip("needs root")
+    units.start("helper")
+    path, group = units.settings.helper_socket, units.data.stat().st_gid
+    no_stick = '{"verb":"mount","partition":"sdzz99"}'
+    refused = '{"error":"HK-BOX-024","params":{"reason":"medium"}}'
+    assert said(path, no_stick, units.uid("web"), group) == refused
+    assert {said(path, no_stick, uid, group) for uid in (units.uid("worker"), units.uid("keys"), 0)} == {""}
+    assert units.log("helper").count('"reason": "account"') == 3
+
+
 def derived(path: Path, uid: int, group: int) -> str:
-    """What an account that is in the group gets to hear when it asks for a key."""
+    """What an account that is in the group gets when it asks for a key."""
+    answer = said(path, '{"op":"derive","purpose":"database"}', uid, group)
+    return "key" if '"key"' in answer else answer or "nothing"
+
+
+def said(path: Path, asked: str, uid: int, group: int) -> str:
+    """What an account is answered on a socket."""
     script = (
         "import socket, sys\n"
         "try:\n"
         "    with socket.socket(socket.AF_UNIX) as s:\n"
         "        s.connect(sys.argv[1])\n"
-        '        s.sendall(b\'{"op":"derive","purpose":"database"}\\n\')\n'
-        "        said = s.recv(4096)\n"
-        "except (ConnectionError, PermissionError) as error:\n"
-        "    said = b'' if isinstance(error, ConnectionError) else type(error).__name__.encode()\n"
-        "print('key' if b'\"key\"' in said else said.decode() or 'nothing')"
+        "        s.sendall(sys.argv[2].encode() + b'\\n')\n"
+        "        print(s.recv(4096).decode())\n"
+        "except PermissionError as error:\n"
+        "    print('PermissionError')\n"
+        "except ConnectionError:\n"
+        "    print()\n"
     )
-    command = [*as_account(uid, group, []), sys.executable, "-c", script, str(path)]
-    seen = subprocess.run(command, capture_output=True, text=True, check=True)
-    return seen.stdout.strip()
+    command = [*as_account(uid, group, []), sys.executable, "-c", script, str(path), asked]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

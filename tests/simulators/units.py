@@ -74,6 +74,7 @@ class Units:
         self.listening.bind(("127.0.0.1", 0))
         self.listening.listen()
         self.port = self.listening.getsockname()[1]
+        self.helping = socket.socket(socket.AF_UNIX)
         self._make()
 
     @property
@@ -94,7 +95,7 @@ class Units:
 
     def _start(self, process: str, within_s: float) -> None:
         unit = read(f"hako-{process}.service")
-        runtime = self._folder(f"run/{process}", unit["RuntimeDirectoryMode"], process, unit["Group"])
+        runtime = self._runtime(process, unit)
         words = [sys.executable, *unit["ExecStart"].split()[1:]]
         words[words.index("/var/lib/hako")] = str(self.data)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
@@ -108,8 +109,9 @@ class Units:
                 "WATCHDOG_USEC": str(int(unit.get("WatchdogSec", "0")) * 1_000_000),
                 "RUNTIME_DIRECTORY": str(runtime),
             }
-            if process == "web":
-                words = [sys.executable, "-c", _WITH_SOCKETS, str(self.listening.fileno()), *words]
+            given = {"web": self.listening, "helper": self.helping}.get(process)
+            if given is not None:
+                words = [sys.executable, "-c", _WITH_SOCKETS, str(given.fileno()), *words]
             self._running[process] = self._spawned(process, unit, words, environment)
             self._await(process, told, b"READY=1", within_s)
             if "WatchdogSec" in unit:
@@ -148,6 +150,7 @@ class Units:
         with ThreadPoolExecutor() as stopping:
             list(stopping.map(self.stop, list(self._running)))
         self.listening.close()
+        self.helping.close()
         shutil.rmtree(self.root)
 
     def _make(self) -> None:
@@ -178,10 +181,20 @@ class Units:
             path.chmod(int(mode, 8))
         return path
 
+    def _runtime(self, process: str, unit: dict[str, str]) -> Path:
+        if process != "helper":
+            return self._folder(f"run/{process}", unit["RuntimeDirectoryMode"], process, unit["Group"])
+        folder = self.root / "run" / process  # of its socket's unit
+        folder.mkdir(mode=0o755)
+        self.helping.bind(str(folder / "helper.sock"))
+        (folder / "helper.sock").chmod(0o666)  # wider than its unit's: what counts is the account
+        self.helping.listen()
+        return folder
+
     def _spawned(
         self, process: str, unit: dict[str, str], words: list[str], environment: dict[str, str]
     ) -> "subprocess.Popen[bytes]":
-        if self.are_separate:
+        if self.are_separate and process != "helper":
             extra = [_GROUPS[name] for name in unit.get("SupplementaryGroups", "").split()]
             words = [*as_account(self.uid(process), _GROUPS[unit["Group"]], extra), *words]
         with (self.root / f"{process}.log").open("ab") as log:
@@ -193,7 +206,7 @@ class Units:
                 env=environment,
                 cwd="/",
                 umask=int(unit["UMask"], 8),
-                pass_fds=[self.listening.fileno()],
+                pass_fds=[self.listening.fileno(), self.helping.fileno()],
                 start_new_session=True,
             )
 
