@@ -6,9 +6,9 @@ import tempfile
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from appliance.errors import ConfigError
 
@@ -16,6 +16,8 @@ _LONGEST_RUN_DIR = 84
 """Leaves room for the longest name of a socket in it."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+Account = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_-]{0,30})?$")]
 
 Listener = Literal["main", "ollama", "lmstudio"]
 """Where a request can come in: at the box's own port, or at one where only the clients of a dialect look."""
@@ -132,6 +134,28 @@ class Backup(_Section):
         return self
 
 
+class Accounts(_Section):
+    """The accounts of the box's processes, by name; none where all of them run as whoever has started them."""
+
+    keys: Account = ""
+    web: Account = ""
+    worker: Account = ""
+    inference: Account = ""
+    egress: Account = ""
+
+    @property
+    def are_separate(self) -> bool:
+        """Whether each process has an account of its own."""
+        return bool(self.keys)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Accounts":
+        named = [name for name in self.model_dump().values() if name]
+        if named and (len(set(named)) < len(type(self).model_fields) or "root" in named):
+            raise ValueError("accounts: none, or one for each process, none of them root's")
+        return self
+
+
 class Settings(_Section):
     """The whole box. Paths are absolute after loading."""
 
@@ -150,8 +174,11 @@ class Settings(_Section):
     inference: Inference = Inference()
     storage: Storage = Storage()
     backup: Backup = Backup()
+    accounts: Accounts = Accounts()
     models_dir: Path | None = None
     releases_dir: Path | None = None
+    sockets_dir: Path | None = None
+    """Where each process has a folder of its own for its sockets; needed where each has an account of its own."""
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -161,6 +188,8 @@ class Settings(_Section):
             raise ValueError("web.max_streams must be below web.threads")
         if len(set(self.web.ports.values())) < len(self.web.ports):
             raise ValueError("web.ollama_port and web.lmstudio_port need ports of their own")
+        if self.accounts.are_separate and self.sockets_dir is None:
+            raise ValueError("sockets_dir: needed where the processes have accounts of their own")
         return self
 
     @property
@@ -171,6 +200,11 @@ class Settings(_Section):
             return own
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"hako-{os.geteuid()}-{name}"
+
+    @property
+    def shared(self) -> Path:
+        """What processes without keys read, too."""
+        return self.data_dir / "shared" if self.accounts.are_separate else self.data_dir
 
     @property
     def database(self) -> Path:
@@ -206,7 +240,7 @@ class Settings(_Section):
     @property
     def model_settings(self) -> Path:
         """How each model is to be loaded, where that differs from the settings of the box."""
-        return self.data_dir / "model-settings.json"
+        return self.shared / "model-settings.json"
 
     @property
     def model_figures(self) -> Path:
@@ -221,7 +255,7 @@ class Settings(_Section):
     @property
     def destinations(self) -> Path:
         """Other machines whose models the operator lets the box use."""
-        return self.data_dir / "destinations.json"
+        return self.shared / "destinations.json"
 
     @property
     def audit_checkpoints(self) -> Path:
@@ -230,19 +264,26 @@ class Settings(_Section):
 
     @property
     def egress_socket(self) -> Path:
-        return self.run_dir / "egress.sock"
+        return self._sockets("egress") / "egress.sock"
 
     @property
     def keys_socket(self) -> Path:
-        return self.run_dir / "keys.sock"
+        return self._sockets("keys") / "keys.sock"
 
     @property
     def inference_socket(self) -> Path:
-        return self.run_dir / "inference.sock"
+        return self._sockets("inference") / "inference.sock"
 
     @property
     def admin_socket(self) -> Path:
-        return self.run_dir / "admin.sock"
+        return self._sockets("web") / "admin.sock"
+
+    @property
+    def helper_socket(self) -> Path:
+        return self._sockets("helper") / "helper.sock"
+
+    def _sockets(self, process: str) -> Path:
+        return self.sockets_dir / process if self.sockets_dir else self.run_dir
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
+from appliance import modes
 from appliance.errors import DiskFullError
 
 
@@ -18,8 +19,10 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put `content` in the file's place, mode 600: after a power cut it is the old file or the new one, never half.
+def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Put `content` in the file's place, private: after a power cut it is the old file or the new one, never half.
+
+    `mode`: instead of what the box's own files have.
 
     Raises:
         DiskFullError: no room; the old file is as it was.
@@ -28,10 +31,12 @@ def replace(path: Path, content: bytes) -> None:
     with told_when_full():
         try:
             part.unlink(missing_ok=True)  # left by a crash
-            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, modes.file())
             with os.fdopen(descriptor, "wb") as target:
                 target.write(content)
                 target.flush()
+                if mode is not None:
+                    os.fchmod(target.fileno(), mode)
                 os.fsync(target.fileno())
             part.rename(path)
             sync(path.parent)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance import logs
+from appliance import logs, modes
 from appliance.errors import ConflictError
 
 log = logs.get(__name__)
@@ -42,8 +42,8 @@ class UnixServer:
         Raises:
             ConflictError: another process has it.
         """
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self._path.parent.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        descriptor = os.open(self._path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, modes.file())
         try:
             # The kernel lets go of it when this process dies, however it dies.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,7 +62,7 @@ class UnixServer:
         if self._lock is None:
             self.hold()
         self._socket.bind(str(self._path))
-        self._path.chmod(0o600)
+        self._path.chmod(modes.file())
         self._socket.listen(socket.SOMAXCONN)  # a full queue would refuse clients that don't wait for it
         threading.Thread(target=self._accept, name="accept", daemon=True).start()
 

@@ -272,7 +272,7 @@ def _files(settings: Settings, stray: bytes) -> Iterator[tuple[str, bytes]]:
     """The small files of the data folder, each as it is now. Passphrases and logs are not among them."""
     if stray:
         yield str(settings.audit_checkpoints.relative_to(settings.data_dir)), stray
-    places = [settings.data_dir / name for name in _SMALL_FILES]
+    places = [folder / name for folder in dict.fromkeys((settings.data_dir, settings.shared)) for name in _SMALL_FILES]
     if settings.trust.is_dir():
         places += sorted(settings.trust.glob("*/trust-[ab].json"))
     for path in places:

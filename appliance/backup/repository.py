@@ -16,7 +16,7 @@ from errno import EDQUOT, EFBIG, EINVAL, ENOSPC
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from appliance import durable, logs
+from appliance import durable, logs, modes
 from appliance.backup import manifest
 from appliance.backup.manifest import Snapshot
 from appliance.errors import (
@@ -117,7 +117,7 @@ class Repository:
             if not self.folder.is_dir():
                 raise BackupFolderError("no such folder", name=self.folder.name)
             for part in (_OBJECTS, _SNAPSHOTS, _INCOMING):
-                (self._root / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+                (self._root / part).mkdir(mode=modes.folder(), parents=True, exist_ok=True)
             self._demand_no_links()
             for path in (self._root, self._root.parent, self.folder):
                 durable.sync(path)
@@ -158,7 +158,7 @@ class Repository:
         running = hmac.new(self._names_key, digestmod=hashlib.sha256)
         size = 0
         with _told_room():
-            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, modes.file())
             try:
                 with os.fdopen(descriptor, "wb") as target:
                     for piece in pieces:
@@ -170,7 +170,7 @@ class Repository:
                 if self.has(name, size):
                     return name, size, False
                 path = self._object(name)
-                path.parent.mkdir(mode=0o700, exist_ok=True)
+                path.parent.mkdir(mode=modes.folder(), exist_ok=True)
                 part.rename(path)
                 self._touched.add(path.parent)
             finally:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from appliance import clock, durable, logs
+from appliance import clock, durable, logs, modes
 from appliance.bundle.index import Index
 from appliance.bundle.packs import PackedModel, Store
 from appliance.errors import BusyError, ConflictError, StoreDamagedError
@@ -52,7 +52,7 @@ class Inbox:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Work in it alone. Raises BusyError while somebody else does."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
         lock = locked(self.folder)
         if lock is None:
             raise BusyError(retry_after_s=_RETRY_S)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from appliance import clock
+from appliance import clock, modes
 from appliance.bundle.media import Place
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.anchors import Anchor, Anchors
@@ -85,7 +85,7 @@ class Remembered:
     @contextmanager
     def _store(self, fingerprint: str) -> Iterator[TrustStore]:
         memory = self._folder / memory_of(fingerprint)
-        memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        memory.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
         lock = locked(memory)
         if lock is None:
             raise BusyError(retry_after_s=_RETRY_S)

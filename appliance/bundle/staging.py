@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
-from appliance import durable
+from appliance import durable, modes
 from appliance.bundle.index import Index, Part
 from appliance.closing import Closing
 from appliance.errors import (
@@ -28,7 +28,7 @@ from appliance.inference.importing import demand_room, locked
 _JOURNAL: Final = "journal"
 FILES: Final = "files"
 _CHUNK: Final = 4 << 20
-_MODES: Final = {"file": 0o600, "program": 0o700}
+_MODES: Final = {"file": modes.file, "program": modes.folder}
 
 
 class Source(Protocol):
@@ -64,7 +64,7 @@ class Staging(Closing):
         self.index = index
         self.files = folder / digest / FILES
         self._folder = folder / digest
-        self.files.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.files.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
         self._lock = locked(self._folder)
         if self._lock is None:
             raise ConflictError(name=index.name)
@@ -133,7 +133,7 @@ class Staging(Closing):
                     done += len(piece)
                     tell(Progress(done, self.index.size))
                 sound = sound and digest.hexdigest() == file.sha256
-                os.fchmod(opened, _MODES[file.mode])
+                os.fchmod(opened, _MODES[file.mode]())
                 os.fsync(opened)
             if not sound:
                 self.drop()
@@ -146,8 +146,8 @@ class Staging(Closing):
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[int]:
         place = self.files / path
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        place.parent.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        opened = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, modes.file())
         try:
             yield opened
         finally:

@@ -74,7 +74,7 @@ def _permissions(settings: Settings) -> Iterator[_Seen]:
     if not settings.data_dir.exists():
         yield _Seen("unknown", say("cli.doctor.no_data", folder=str(settings.data_dir)))
         return
-    open_to_others = settings.data_dir.stat().st_mode & 0o077
+    open_to_others = settings.data_dir.stat().st_mode & (0o007 if settings.accounts.are_separate else 0o077)
     if open_to_others:
         yield _Seen("error", say("cli.doctor.readable", folder=str(settings.data_dir)))
     else:

@@ -24,20 +24,28 @@ def init(terminal: Terminal, passphrase: str | None) -> None:
         raise ConflictError(name=str(settings.vault_file))
     if passphrase is None:
         passphrase = click.prompt(say("cli.init.passphrase"), hide_input=True, confirmation_prompt=True)
+    if settings.accounts.are_separate:  # its folders are made, and its keys process runs, as the account that may
+        _create(settings, str(passphrase))
+        click.echo(say("cli.init.done_units"))
+        return
     prepare(settings)
     supervisor = Supervisor(settings.data_dir, settings.data_dir / "log" / "hako.log")
     try:
         supervisor.start("keys", 20)
-        keys = KeysClient(settings.keys_socket)
-        keys.create(str(passphrase))
-        recovery_key = keys.new_recovery()
-        click.echo(say("cli.init.recovery"))
-        click.echo(f"\n    {recovery_key}\n")
-        if click.confirm(say("cli.init.noted"), default=True):
-            keys.confirm_recovery()
+        _create(settings, str(passphrase))
     finally:
         supervisor.stop()
     click.echo(say("cli.init.done"))
+
+
+def _create(settings: Settings, passphrase: str) -> None:
+    keys = KeysClient(settings.keys_socket)
+    keys.create(passphrase)
+    recovery_key = keys.new_recovery()
+    click.echo(say("cli.init.recovery"))
+    click.echo(f"\n    {recovery_key}\n")
+    if click.confirm(say("cli.init.noted"), default=True):
+        keys.confirm_recovery()
 
 
 @click.command()

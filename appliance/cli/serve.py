@@ -19,7 +19,7 @@ from appliance.cli import ask, audit, init, update
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
-from appliance.errors import AlreadyRunningError, NotInitialisedError, PortTakenError
+from appliance.errors import AlreadyRunningError, NotInitialisedError, PortTakenError, UnitsError
 from appliance.processes import egress
 from appliance.processes.supervise import Supervisor, names
 from appliance.vault.client import KeysClient
@@ -93,6 +93,8 @@ def _settings(data_dir: Path, *, development: bool) -> Settings:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_text("# Made by `hako serve --development`.\ndevelopment = true\n", "utf-8")
     settings = config.load(data_dir=data_dir)
+    if settings.accounts.are_separate:
+        raise UnitsError
     init.prepare(settings)
     if not settings.vault_file.exists() and not settings.development:
         raise NotInitialisedError

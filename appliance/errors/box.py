@@ -111,6 +111,36 @@ class PortTakenError(HakoError):
     code, status = "HK-BOX-022", 409
 
 
+class HelperUnreachableError(HakoError):
+    """No helper answers: this box runs without units, or its socket isn't there."""
+
+    code, status = "HK-BOX-023", 503
+
+
+class HelperRefusedError(HakoError):
+    """The helper does not do that: not on its list, not in its shape, or not for this process. Params: `reason`."""
+
+    code, status = "HK-BOX-024", 403
+
+
+class HelperFailedError(HakoError):
+    """What the helper was asked for did not work. Params: `verb`."""
+
+    code, status = "HK-BOX-025", 502
+
+
+class UnitsError(HakoError):
+    """The processes of this box have accounts of their own, which only systemd can start them as."""
+
+    code, status = "HK-BOX-027", 409
+
+
+class AccountError(HakoError):
+    """An account that the settings name is not there, or can't be a process's own. Params: `name`."""
+
+    code, status = "HK-BOX-026", 500
+
+
 class CancelledError(HakoError):
     """Stopped by the user."""
 

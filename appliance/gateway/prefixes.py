@@ -55,6 +55,8 @@ class Prefixes:
         if kept and kept != "-":
             try:
                 os.utime(Path(lease.slots, kept))  # the ones used last stay
+            except PermissionError:
+                return False  # inference has an account of its own, and alone sees what is there
             except OSError:
                 return True  # it had to make room
         return kept == ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from appliance import modes
 from appliance.errors import BadInputError, ModelFileError, ProjectorError, ProjectorWidthError
 from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
@@ -28,7 +29,7 @@ def brought(
         _share(source, target, shared, folder)
         return (yield from _digested(source, None))
     with target.open("xb") as file:
-        target.chmod(0o600)
+        target.chmod(modes.file())
         stored = yield from _digested(source, file)
         file.flush()
         os.fsync(file.fileno())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from appliance import modes
 from appliance.config import Settings
 from appliance.errors import ModelFileError, ModelGenaiError
 from appliance.inference import extras, genai, genai_config, hf_tokenizer, onnx_header
@@ -120,7 +121,7 @@ class GenaiImporter:
         try:
             plan = self._plan(folder, wish)
             models = self._settings.models
-            models.mkdir(mode=0o700, parents=True, exist_ok=True)
+            models.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
             if not wish.link:
                 demand_room(models, plan.size)
             return IncomingGenai(self._catalog, models, folder, wish, plan)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from appliance import durable, logs
+from appliance import durable, logs, modes
 from appliance.closing import Closing
 from appliance.config import Settings
 from appliance.errors import (
@@ -130,7 +130,7 @@ class Importer:
         try:
             plan = self._plan(source, wish)
             models = self._settings.models
-            models.mkdir(mode=0o700, parents=True, exist_ok=True)
+            models.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
             if not wish.link:
                 demand_room(models, plan.size)
             return Incoming(self._catalog, models, source, wish, plan)
@@ -203,7 +203,7 @@ class Incoming(Closing):
         self._files: dict[str, ModelFile] = {}
         self._folder = models / (plan.model + INCOMING)
         try:
-            self._folder.mkdir(mode=0o700)
+            self._folder.mkdir(mode=modes.folder())
         except FileExistsError:
             raise ConflictError(name=plan.model) from None
         self._lock = locked(self._folder)
@@ -242,7 +242,7 @@ class Incoming(Closing):
         with told():
             path = self._folder / manifests.FILE_NAME
             path.write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
-            path.chmod(0o600)
+            path.chmod(modes.file())
             for written in (path, self._folder):
                 durable.sync(written)
             self._folder.rename(self._models / manifest.id)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, Generic, Protocol, TypeVar
 
-from appliance import durable
+from appliance import durable, modes
 from appliance.closing import Closing
 from appliance.errors import ConflictError, ModelFileError
 from appliance.inference import manifest as manifests
@@ -59,7 +59,7 @@ class IncomingFolder(Closing, ABC, Generic[F, P]):
         self._files: dict[str, ModelFile] = {}
         self._folder = models / (plan.model + INCOMING)
         try:
-            self._folder.mkdir(mode=0o700)
+            self._folder.mkdir(mode=modes.folder())
         except FileExistsError:
             raise ConflictError(name=plan.model) from None
         self._lock = locked(self._folder)
@@ -141,7 +141,7 @@ class IncomingFolder(Closing, ABC, Generic[F, P]):
     def _write(self, name: str, data: bytes) -> None:
         path = self._folder / name
         with path.open("xb") as file:
-            path.chmod(0o600)
+            path.chmod(modes.file())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from appliance import modes
 from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
@@ -127,7 +128,7 @@ class FolderImporter:
         try:
             plan = self._plan(folder, wish)
             models = self._settings.models
-            models.mkdir(mode=0o700, parents=True, exist_ok=True)
+            models.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
             demand_room(models, len(plan.vocabulary.model) + (0 if wish.link else plan.size))
             return IncomingOnnx(self._catalog, models, folder, wish, plan)
         except BaseException:

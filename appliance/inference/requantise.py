@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
-from appliance import durable, logs
+from appliance import durable, logs, modes
 from appliance.closing import Closing
 from appliance.config import REPOSITORY, Settings
 from appliance.errors import (
@@ -102,7 +102,7 @@ class Requantising(Closing):
         self._child: subprocess.Popen[bytes] | None = None
         self._folder = work
         try:
-            self._folder.mkdir(mode=0o700)
+            self._folder.mkdir(mode=modes.folder())
         except FileExistsError:
             raise ConflictError(name=name) from None
         self._lock = locked(self._folder)
@@ -181,7 +181,7 @@ class Requantising(Closing):
                 raise ModelDamagedError(f"{self._source.name}: {error.strerror}", name=self.original.name) from error
             with durable.told_when_full():
                 target = opened.enter_context(self._file.open("xb"))
-            self._file.chmod(0o600)
+            self._file.chmod(modes.file())
             return subprocess.Popen(
                 [sys.executable, "-m", "appliance.inference.engines.ggml", str(target.fileno()), self._to],
                 stdin=source,

@@ -8,8 +8,9 @@ import select
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
-from appliance import logs
+from appliance import clock, logs, modes
 from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
@@ -44,12 +45,12 @@ _PLACES = 1024
 
 
 class Supervisor:
-    """Speaks the line protocol on `settings.inference_socket` with processes of its own user."""
+    """Speaks the line protocol on `settings.inference_socket` with web and worker."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._catalog = Catalog(settings.models)
-        self._verifier = Verifier(settings.run_dir / "verified-models.json")
+        self._verifier = Verifier(settings.inference_socket.with_name("verified-models.json"))
         self._headers = Headers(self._catalog)
         self._wishes = LoadSettingsStore(settings.model_settings, self._catalog)
         self._runners: dict[str, Runner] = {}
@@ -58,7 +59,9 @@ class Supervisor:
         self._starting: set[Child] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()
-        self._server = UnixServer(settings.inference_socket, self._serve, peers.is_own_or_root, _PLACES)
+        self._turned_at = clock.monotonic()
+        allowed = peers.allowing(settings.accounts.web, settings.accounts.worker)
+        self._server = UnixServer(settings.inference_socket, self._serve, allowed, _PLACES)
 
     def start(self) -> None:
         """Open the socket and answer from now on.
@@ -67,7 +70,7 @@ class Supervisor:
             ConflictError: another supervisor runs on this data folder.
         """
         self._server.hold()
-        for stale in self._settings.run_dir.glob("m-*.sock"):
+        for stale in self._settings.inference_socket.parent.glob("m-*.sock"):
             stale.unlink(missing_ok=True)
         self._server.start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
@@ -148,11 +151,12 @@ class Supervisor:
         if self._ending.is_set():
             raise ModelFailedError("the box is stopping", name=manifest.name)
         loaded = child.wait_ready()
+        Path(child.spec.socket).chmod(modes.file())
         golden.check(manifest, child.spec, loaded)
         self._kv_slots.restore(manifest, child.spec)
 
     def _own(self, manifest: Manifest, spec: EngineSpec) -> EngineSpec:
-        path = self._settings.run_dir / f"m-{secrets.token_hex(6)}.sock"
+        path = self._settings.inference_socket.with_name(f"m-{secrets.token_hex(6)}.sock")
         slots = self._kv_slots.folder(manifest, spec)
         return dataclasses.replace(spec, socket=str(path), api_key=secrets.token_urlsafe(32), slots=slots)
 
@@ -177,8 +181,13 @@ class Supervisor:
         except HakoError as error:
             log.warning("preload_failed", model=model, code=error.code, detail=error.detail)
 
+    def is_turning(self, within_s: float) -> bool:
+        """Whether the loop that tends the models has turned within so many seconds."""
+        return clock.monotonic() - self._turned_at <= within_s
+
     def _watch(self) -> None:
         while not self._ending.wait(_WATCH_SECONDS):
+            self._turned_at = clock.monotonic()
             self._kv_slots.trim()
             for runner in self._all():
                 if runner.pid is not None:

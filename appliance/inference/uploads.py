@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance import clock, durable, logs
+from appliance import clock, durable, logs, modes
 from appliance.errors import BadInputError, ConflictError, DiskFullError, NotFoundError
 from appliance.inference.source import Source, opened
 
@@ -75,15 +75,15 @@ class ModelUploads:
             waiting = self.all()
             if sum(upload.owner == owner for upload in waiting) >= _MOST:
                 raise ConflictError("too many uploads", name=name)
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
             promised = sum(upload.size - upload.received for upload in waiting)
             if shutil.disk_usage(self._folder).free < size + promised + _ROOM_BYTES:
                 raise DiskFullError(f"{size} bytes beside {promised} promised")
             upload = Upload(secrets.token_hex(16), owner, name, size, clock.now(), modified)
             place = self._folder / upload.id
             with durable.told_when_full():
-                place.mkdir(mode=0o700)
-                (place / _FILE).touch(mode=0o600)
+                place.mkdir(mode=modes.folder())
+                (place / _FILE).touch(mode=modes.file())
                 durable.replace(place / _FACTS, json.dumps(asdict(upload)).encode())
         return upload
 

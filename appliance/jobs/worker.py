@@ -89,14 +89,18 @@ class _Progress:
 class Worker:
     """Works off jobs one after the other until it is told to stop."""
 
-    def __init__(self, queue: Queue, handlers: Mapping[str, Handler]) -> None:
-        self._queue, self._handlers = queue, handlers
+    def __init__(
+        self, queue: Queue, handlers: Mapping[str, Handler], turned: Callable[[], None] = lambda: None
+    ) -> None:
+        """`turned`: called whenever the loop has turned, or the job at hand has told how far it is."""
+        self._queue, self._handlers, self._turned = queue, handlers, turned
         self._trouble: dict[str, float] = {}
         """Since when a job that was put off has been in passing trouble."""
 
     def run(self, stop: threading.Event, idle_s: float = 0.5) -> None:
         """Block until `stop` is set; the job at hand is then left at its next report, to be begun anew later."""
         while not stop.is_set():
+            self._turned()
             try:
                 worked = self.step(stop)
             except _NO_ROOM as error:
@@ -136,6 +140,7 @@ class Worker:
     def _when_there_is_room(self, write: Callable[[], None], stop: threading.Event) -> None:
         """What became of a job has to be stored: it would be worked off again and again otherwise."""
         while True:
+            self._turned()
             try:
                 write()
             except _NO_ROOM as error:
@@ -151,8 +156,13 @@ class Worker:
         if job.cancel:
             return CancelledError(job.id)
         progress = _Progress(self._queue, job, stop)
+
+        def report(stage: str, done: int, total: int) -> None:
+            self._turned()
+            progress(stage, done, total)
+
         try:
-            handler.run(job, progress)
+            handler.run(job, report)
         except HakoError as error:
             return error
         except Exception:

@@ -8,11 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-from appliance import config, logs
+from appliance import config, logs, modes
 from appliance.errors import HakoError
-from appliance.processes import notify
+from appliance.processes.notify import Notifier
 
-NAMES = ("keys", "inference", "worker", "web", "egress")
+NAMES = ("keys", "inference", "worker", "web", "egress", "helper")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -28,10 +28,14 @@ def main() -> int:
         if os.getppid() != arguments.parent:  # it died before the request reached the kernel
             return 1
     logs.configure(arguments.name)
-    os.umask(0o077)
+    os.umask(modes.umask())
+    notifier = Notifier.taken(os.environ)
     process = importlib.import_module(f"appliance.processes.{arguments.name}")
     try:
-        process.run(config.load(data_dir=arguments.data_dir), notify.ready)
+        settings = config.load(data_dir=arguments.data_dir)
+        modes.share(settings.accounts.are_separate)
+        os.umask(modes.umask())
+        process.run(settings, notifier)
     except HakoError as error:
         logs.get(__name__).error("process_failed", code=error.code, detail=error.detail)
         return 1

@@ -2,15 +2,15 @@
 
 import signal
 import threading
-from collections.abc import Callable
 
 from appliance.config import Settings
 from appliance.gateway.destinations import Destinations
 from appliance.gateway.egress import EgressServer
 from appliance.machine import peers
+from appliance.processes.notify import Notifier
 
 
-def run(settings: Settings, ready: Callable[[], None]) -> None:
+def run(settings: Settings, notifier: Notifier) -> None:
     """Serve until SIGTERM or SIGINT. It has no keys and no database.
 
     Raises:
@@ -19,10 +19,11 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    server = EgressServer(settings.egress_socket, Destinations(settings.destinations), peers.is_own_or_root)
+    allowed = peers.allowing(settings.accounts.web, settings.accounts.worker)
+    server = EgressServer(settings.egress_socket, Destinations(settings.destinations), allowed)
     try:
         server.start()
-        ready()
+        notifier.ready()
         stop.wait()
     finally:
         server.stop()

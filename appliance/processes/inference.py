@@ -2,13 +2,17 @@
 
 import signal
 import threading
-from collections.abc import Callable
+from typing import Final
 
 from appliance.config import Settings
 from appliance.inference.supervisor import Supervisor
+from appliance.processes.notify import Notifier
+
+_TURN_S: Final = 60.0
+"""For one turn of the loop that tends the models."""
 
 
-def run(settings: Settings, ready: Callable[[], None]) -> None:
+def run(settings: Settings, notifier: Notifier) -> None:
     """Serve until SIGTERM or SIGINT, then end every child. Ready means that leases can be asked for.
 
     Raises:
@@ -20,7 +24,8 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
     supervisor = Supervisor(settings)
     supervisor.start()
     try:
-        ready()
+        notifier.ready()
+        notifier.watch(lambda: supervisor.is_turning(_TURN_S))
         supervisor.preload(list(settings.inference.own_models))
         stop.wait()
     finally:

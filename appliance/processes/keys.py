@@ -2,44 +2,83 @@
 
 import os
 import signal
-from collections.abc import Callable
+from pathlib import Path
+from typing import Final
 
 from appliance import logs
 from appliance.config import Settings
 from appliance.errors import HakoError, PrivateFileError
 from appliance.machine import peers
+from appliance.processes.notify import Notifier
 from appliance.vault import memory
+from appliance.vault.client import KeysClient
 from appliance.vault.keeper import Keeper
 from appliance.vault.keyring import Keyring
 from appliance.vault.server import KeysServer
 
 log = logs.get(__name__)
 
+CREDENTIAL: Final = "hako-passphrase"
+"""Its name among systemd's credentials."""
 _LONGEST_FILE = 4096
 _WARNING = "NOT FOR REAL DATA: the passphrase lies beside the data, so the vault protects nothing"
 
 
-def run(settings: Settings, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` is called once the socket answers.
+def run(settings: Settings, notifier: Notifier) -> None:
+    """Serve until SIGTERM or SIGINT; ready once the socket answers.
 
     Raises:
         ConflictError: another keys process serves this data folder.
         PrivateFileError: others can read the development passphrase.
+        AccountError: an account that may ask is not there.
     """
     endings = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, endings)  # before any thread starts: they inherit it
     memory.harden()
     keeper = Keeper(Keyring(settings.vault_file))
-    server = KeysServer(settings.keys_socket, keeper, peers.is_own_or_root)
+    allowed = peers.allowing(settings.accounts.web, settings.accounts.worker)
+    server = KeysServer(settings.keys_socket, keeper, allowed)
     if settings.development:
         _open_from_file(settings, keeper)
+    else:
+        _open_from_credential(settings, keeper)
     try:
         server.start()
-        ready()
+        notifier.ready()
+        notifier.watch(lambda: _answers(settings))
         signal.sigwait(endings)
     finally:
         server.stop()
         keeper.seal()
+
+
+def _answers(settings: Settings) -> bool:
+    """Whether this process does, as others see it."""
+    try:
+        KeysClient(settings.keys_socket).status()
+    except HakoError:
+        return False
+    return True
+
+
+def _open_from_credential(settings: Settings, keeper: Keeper) -> None:
+    """The passphrase that systemd has unsealed by the TPM, where there is one. One that doesn't fit is for a person."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder or not settings.vault_file.exists():
+        return
+    try:
+        passphrase = Path(folder, CREDENTIAL).read_text("utf-8").strip("\r\n")
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        log.warning("credential_unreadable", reason=type(error).__name__)
+        return
+    try:
+        keeper.unlock(passphrase)
+    except HakoError as error:
+        log.warning("credential_does_not_open", code=error.code, detail=error.detail)
+        return
+    log.info("opened_by_credential")
 
 
 def _open_from_file(settings: Settings, keeper: Keeper) -> None:

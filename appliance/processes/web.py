@@ -2,17 +2,21 @@
 
 import os
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 from wsgiref.types import WSGIApplication
 
+import httpx2
 from gunicorn.app.base import BaseApplication
 
-from appliance import logs, services
+from appliance import logs, modes, services
 from appliance.config import Settings
 from appliance.errors import HakoError
 from appliance.knowledge import samples
+from appliance.processes import activation
+from appliance.processes.notify import Notifier
 from appliance.processes.server import PatientWorker
 from appliance.services import Services
 from appliance.vault.client import KeysClient
@@ -24,33 +28,32 @@ log = logs.get(__name__)
 
 _GRACE_S = 3
 _HEADER_BYTES = 8190
+_ANSWER_S = 20.0
+"""Within which this process must answer itself."""
 _WORDS = re.compile(r"[%:='\"{(]")
 """Where gunicorn's own words end: behind come addresses and headers that a client sent, with searches and keys in."""
 
 
-def run(settings: Settings, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM."""
-    _Server(settings, ready).run()
+def run(settings: Settings, notifier: Notifier) -> None:
+    """Serve until SIGTERM, on the sockets that were opened for it or else on those of the settings."""
+    _Server(settings, notifier, activation.taken(os.environ)).run()
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, configured here instead of by a file. The application is built in the worker, after the fork."""
 
-    def __init__(self, settings: Settings, ready: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, notifier: Notifier, given: list[socket.socket]) -> None:
         self._settings = settings
-        self._ready = ready
+        self._notifier = notifier
+        self._given = given
         self._root_pid = os.getppid()
         self._box: Box | None = None
         super().__init__()
 
     def load_config(self) -> None:
         web = self._settings.web
-        self._settings.admin_socket.unlink(missing_ok=True)
         options: dict[str, Any] = {
-            "bind": [
-                *(f"{_bracketed(web.host)}:{port}" for port in web.ports.values()),
-                f"unix:{self._settings.admin_socket}",
-            ],
+            "bind": self._binds(),
             "workers": 1,
             "worker_class": PatientWorker,
             "threads": web.threads,
@@ -68,7 +71,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "accesslog": None,
             "errorlog": "-",
             "logger_class": _Logger,
-            "post_worker_init": lambda _worker: self._ready(),
+            "post_worker_init": lambda _worker: self._begun(),
         }
         if web.tls_certificate and web.tls_key:
             options |= {
@@ -79,8 +82,21 @@ class _Server(BaseApplication):  # type: ignore[misc]
         for name, value in options.items():
             self.cfg.set(name, value)
 
+    def _binds(self) -> list[str]:
+        """Opened ones are all that gunicorn looks at where there are any, so that the admin socket is opened, too."""
+        web, admin = self._settings.web, self._settings.admin_socket
+        if self._given:
+            admin.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return [f"fd://{each.detach()}" for each in [*self._given, activation.unix(admin, 0o600)]]
+        admin.unlink(missing_ok=True)
+        return [*(f"{_bracketed(web.host)}:{port}" for port in web.ports.values()), f"unix:{admin}"]
+
+    def _begun(self) -> None:
+        self._notifier.ready()
+        self._notifier.watch(lambda: _answers(self._settings))
+
     def load(self) -> WSGIApplication:
-        os.umask(0o077)
+        os.umask(modes.umask())
         box = self._box = Box(self._settings, KeysClient(self._settings.keys_socket), build, self._root_pid)
         try:
             box.services()
@@ -92,6 +108,18 @@ class _Server(BaseApplication):  # type: ignore[misc]
         """The worker was told to end: streams close, and what is being written is stored."""
         if self._box is not None:
             self._box.stop()
+
+
+def _answers(settings: Settings) -> bool:
+    """Whether this process does, through its loop and one of its threads. What it says doesn't matter."""
+    transport = httpx2.HTTPTransport(uds=str(settings.admin_socket), verify=False)
+    scheme = "https" if settings.web.tls_certificate else "http"
+    try:
+        with httpx2.Client(transport=transport, timeout=_ANSWER_S) as client:
+            client.get(f"{scheme}://localhost/api/v1/state")
+    except httpx2.HTTPError:
+        return False
+    return True
 
 
 def build(settings: Settings, keys: KeysClient) -> Services:

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from appliance import logs
 from appliance.backup.backups import BackupJob, Backups
@@ -13,23 +14,28 @@ from appliance.errors import HakoError, KeysUnreachableError, SealedError
 from appliance.jobs.worker import Worker
 from appliance.knowledge.ingest import Ingest
 from appliance.knowledge.sandbox.reader import DocumentReader
+from appliance.processes.notify import Notifier, Pulse
 from appliance.services import Stores, open_stores
 from appliance.vault.client import KeysClient
 
 log = logs.get(__name__)
 
 _LOOK_S = 0.5
+_TURN_S = 1800.0
+"""For one turn of a loop, or from one word of a job to its next: a model that is being loaded takes minutes."""
 _TICK_S = 20.0
 """How often the clock is asked whether a backup is due."""
 
 
-def run(settings: Settings, ready: Callable[[], None]) -> None:
+def run(settings: Settings, notifier: Notifier) -> None:
     """Work until SIGTERM; while the vault is sealed, wait for it."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    ready()
-    stores = _when_unsealed(settings, stop)
+    notifier.ready()
+    pulse = Pulse(max(_TURN_S, 4.0 * settings.limits.parse_seconds))
+    notifier.watch(pulse.is_alive)
+    stores = _when_unsealed(settings, stop, partial(pulse.beat, "documents"))
     if stores is None:
         return
     reader = DocumentReader(settings.limits)
@@ -38,14 +44,14 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
         if given_back:
             log.info("jobs_given_back", count=given_back)
         ingest = Ingest(stores.database, stores.blobs, reader, stores.gateway)
-        bundles = Worker(stores.queue, {Intake.KIND: stores.bundles.handler()})
-        backups = Worker(stores.queue, {BackupJob.KIND: stores.backups.handler()})
+        bundles = Worker(stores.queue, {Intake.KIND: stores.bundles.handler()}, partial(pulse.beat, "bundles"))
+        backups = Worker(stores.queue, {BackupJob.KIND: stores.backups.handler()}, partial(pulse.beat, "backups"))
         with (
             _beside("bundles", bundles.run, stop),
             _beside("backups", backups.run, stop),
-            _beside("clock", lambda stop: _by_the_clock(stores.backups, stop), stop),
+            _beside("clock", lambda stop: _by_the_clock(stores.backups, stop, partial(pulse.beat, "clock")), stop),
         ):
-            Worker(stores.queue, {Ingest.KIND: ingest}).run(stop)
+            Worker(stores.queue, {Ingest.KIND: ingest}, partial(pulse.beat, "documents")).run(stop)
     finally:
         reader.close()
         _confirm(stores)
@@ -85,9 +91,10 @@ def _beside(name: str, run: Callable[[threading.Event], None], stop: threading.E
         raise HakoError(f"the thread for {name} crashed")
 
 
-def _by_the_clock(backups: Backups, stop: threading.Event) -> None:
+def _by_the_clock(backups: Backups, stop: threading.Event, turned: Callable[[], None]) -> None:
     """Ask for the backups that the settings want."""
     while not stop.is_set():
+        turned()
         try:
             backups.tick()
         except HakoError as error:  # no room, or the vault was sealed: it is asked again
@@ -95,10 +102,11 @@ def _by_the_clock(backups: Backups, stop: threading.Event) -> None:
         stop.wait(_TICK_S)
 
 
-def _when_unsealed(settings: Settings, stop: threading.Event) -> Stores | None:
+def _when_unsealed(settings: Settings, stop: threading.Event, turned: Callable[[], None]) -> Stores | None:
     """The stores as soon as the vault is open; None when told to stop before."""
     keys = KeysClient(settings.keys_socket)
     while not stop.is_set():
+        turned()
         try:
             status = keys.status()
             if status.exists and not status.sealed:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import apsw
 
-from appliance import clock, durable
+from appliance import clock, durable, modes
 from appliance.errors import EnvelopeError, NotFoundError
 from appliance.storage.database import Database
 from appliance.vault.digests import KeyedReader, derive
@@ -38,7 +38,7 @@ class BlobStore:
         self._database = database
         self._names_key = derive(key, "hako/v1/blob-names")
         self._wrap_key = derive(key, "hako/v1/blob-keys")
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._incoming.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
 
     def put(self, source: BinaryIO) -> Blob:
         """Store `source` to its end. The same content again is the same blob.
@@ -122,7 +122,7 @@ class BlobStore:
     def _keep(self, connection: apsw.Connection, blob: Blob, part: Path, file_key: bytes) -> None:
         """Move the file to its name and write its row; the open transaction keeps other writers out."""
         path = self._path(blob.id)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=modes.folder(), exist_ok=True)
         part.rename(path)
         durable.sync(path.parent)
         durable.sync(self._folder)
@@ -141,7 +141,7 @@ class BlobStore:
 
     def _new_part(self) -> tuple[Path, BinaryIO]:
         part = self._incoming / secrets.token_hex(16)
-        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, modes.file())
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return part, os.fdopen(descriptor, "wb")
 

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import apsw
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from appliance import clock, durable
+from appliance import clock, durable, modes
 from appliance.storage.audit_chains import COLUMNS, START, Chains
 from appliance.storage.database import Database
 from appliance.vault.signing import SigningKey, is_signed
@@ -118,10 +118,10 @@ class Witness:
         folder = self._path.parent
         with durable.told_when_full():
             if not folder.exists():
-                folder.mkdir(mode=0o700, parents=True)
+                folder.mkdir(mode=modes.folder(), parents=True)
                 durable.sync(folder.parent)
             is_new = not self._path.exists()
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.file())
             with os.fdopen(descriptor, "r+b") as file:
                 begin = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
                 file.seek(begin)

@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 import sqlite_vec
 
+from appliance import modes
 from appliance.errors import BusyError, DiskFullError, StoreDamagedError, VaultDamagedError
 from appliance.storage import migrations
 from appliance.storage.frozen import Frozen, frozen
@@ -158,7 +159,7 @@ class Database:
     def _open(self) -> apsw.Connection:
         """Order matters: cipher, page size and key come before anything that touches the file."""
         try:
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, modes.file()))
         except FileExistsError:
             pass
         except OSError as error:

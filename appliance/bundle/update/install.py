@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from appliance import durable, logs
+from appliance import durable, logs, modes
 from appliance.bundle.update.release import WHEELS, Manifest
 from appliance.bundle.update.state import MANIFEST, Places, Release
 from appliance.errors import ReleaseFailedError
@@ -56,7 +56,7 @@ def install(
     folder = places.folder(release.name)
     with durable.told_when_full():
         _remove(folder)
-        folder.mkdir(mode=0o700, parents=True)
+        folder.mkdir(mode=modes.folder(), parents=True)
         try:
             _fill(folder, manifest, files, tell)
             _check(places.python(release.name), release, tell)

@@ -77,7 +77,7 @@ class Launcher:
         """Run one release to its end; None if another one, or this one once more, is to follow."""
         name = self._places.current
         box = self._start(name, ["serve", *self._options])
-        trial = _Trial(self._places, self._pace, lambda: self._start(name, ["update", "check", "--json"], piped=True))
+        trial = Trial(self._places, self._pace, lambda: self._start(name, ["update", "check", "--json"], piped=True))
         try:
             while box.poll() is None:
                 if self._asked_to_stop:
@@ -95,12 +95,7 @@ class Launcher:
         return box.returncode if self._places.read().phase in RESTING else None
 
     def _start(self, name: str, arguments: list[str], *, piped: bool = False) -> "subprocess.Popen[bytes]":
-        python = sys.executable if name == BASE else str(self._places.python(name))
-        environment = {**os.environ, RUNNING_RELEASE: name}
-        if name != BASE:
-            # Else the folder that we stand in, or one that somebody has named, could take the release's place.
-            environment = {key: value for key, value in environment.items() if not key.startswith("PYTHON")}
-            environment["PYTHONSAFEPATH"] = "1"
+        python, environment = place_of(self._places, name)
         parent = os.getpid()
 
         def tie() -> None:
@@ -134,7 +129,7 @@ class Launcher:
         return status
 
 
-class _Trial:
+class Trial:
     """Has the release on trial looked at again and again, by its own command, until that decides."""
 
     def __init__(self, places: Places, pace: Pace, start: "Callable[[], subprocess.Popen[bytes]]") -> None:
@@ -184,6 +179,16 @@ class _Trial:
             self._passes, self._fails = 0, self._fails + 1
             if self._fails >= self._pace.fails:
                 switch.give_up(self._places, f"check-{said or status}"[:_LONGEST_REASON])
+
+
+def place_of(places: Places, name: str) -> tuple[str, dict[str, str]]:
+    """The interpreter of a release, and the environment that it is to be started with."""
+    environment = {**os.environ, RUNNING_RELEASE: name}
+    if name == BASE:
+        return sys.executable, environment
+    # Else the folder that we stand in, or one that somebody has named, could take the release's place.
+    environment = {key: value for key, value in environment.items() if not key.startswith("PYTHON")}
+    return str(places.python(name)), {**environment, "PYTHONSAFEPATH": "1"}
 
 
 def hand_over(data: Path, options: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from appliance import durable
+from appliance import durable, modes
 
 DATABASE: Final = "hako.db"
 _LOGS: Final = (f"{DATABASE}-wal", f"{DATABASE}-shm")
@@ -33,7 +33,7 @@ def take(data: Path, snapshot: Path) -> None:
     _remove(snapshot)
     try:
         with durable.told_when_full():
-            fresh.mkdir(mode=0o700, parents=True)
+            fresh.mkdir(mode=modes.folder(), parents=True)
             for place in _meant(data):
                 _copy(data / place, fresh / place)
             durable.sync(fresh)
@@ -78,13 +78,14 @@ def _meant(data: Path) -> list[Path]:
     """The database with its log, the vault, and the small files in which the box keeps its lists; from `data` on."""
     names = {DATABASE, _LOGS[0]}
     places = [Path(path.name) for path in data.iterdir() if path.name in names or path.suffix == ".json"]
+    places += [path.relative_to(data) for path in data.glob("shared/*.json")]
     return sorted(place for place in [*places, _CONFIRMED] if (data / place).is_file())
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(mode=0o700, exist_ok=True)
+    target.parent.mkdir(mode=modes.folder(), exist_ok=True)
     target.unlink(missing_ok=True)
-    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, modes.file())
     with source.open("rb") as read, os.fdopen(descriptor, "wb") as put:
         shutil.copyfileobj(read, put, 1 << 20)
         put.flush()

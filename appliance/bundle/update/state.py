@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from appliance import durable
+from appliance import durable, modes
 
 BASE: Final = ""
 """The name of the release that the machine was set up with; it lies in no folder of ours."""
@@ -23,6 +23,7 @@ BOOTS: Final = 3
 """How often a release on trial may be started before the box goes back by itself."""
 MANIFEST: Final = "release.json"
 """Written last: a folder without it was never wholly installed, and is never run."""
+STATE: Final = "state"
 _FILE: Final = "update.json"
 _MARK: Final = "migrated"
 
@@ -94,7 +95,9 @@ class Places:
     def __init__(self, root: Path, data: Path) -> None:
         self.root, self.data = root, data
         self.snapshot = root / "snapshot"
-        self._mark = root / _MARK
+        # Where releases are root's, what the box itself writes has a folder of its own beside them.
+        self._state = root / STATE if (root / STATE).is_dir() else root
+        self._mark = self._state / _MARK
 
     @classmethod
     def of(cls, data: Path) -> "Places":
@@ -116,7 +119,7 @@ class Places:
 
     def is_whole(self, name: str) -> bool:
         """Whether a release can be run; the base always can."""
-        return name == BASE or (self.folder(name) / MANIFEST).is_file()
+        return name == BASE or (Path(name).name == name and (self.folder(name) / MANIFEST).is_file())
 
     def python(self, name: str) -> Path:
         """The interpreter of a release with all that it needs; not for the base."""
@@ -131,7 +134,7 @@ class Places:
 
     def release(self, name: str) -> Release | None:
         """A release that is here; None where its folder says nothing of itself."""
-        place = self.root / "base.json" if name == BASE else self.folder(name) / MANIFEST
+        place = self._state / "base.json" if name == BASE else self.folder(name) / MANIFEST
         try:
             return Release(**_known(Release, json.loads(place.read_bytes())))
         except (OSError, ValueError, TypeError, AttributeError):
@@ -144,7 +147,7 @@ class Places:
 
     def note_base(self, release: Release) -> None:
         """What the base is, told by itself, for the releases after it."""
-        durable.replace(self.root / "base.json", json.dumps(dataclasses.asdict(release), indent=1).encode())
+        durable.replace(self._state / "base.json", json.dumps(dataclasses.asdict(release), indent=1).encode())
 
     @property
     def current(self) -> str:
@@ -169,15 +172,15 @@ class Places:
     def read(self) -> Update:
         """The state as it is now. A file that can't be read counts as none: the release that is current goes on."""
         try:
-            return _parsed(json.loads((self.root / _FILE).read_bytes()))
+            return _parsed(json.loads((self._state / _FILE).read_bytes()))
         except (OSError, ValueError, TypeError, AttributeError):
             return Update()
 
     @contextmanager
     def held(self) -> Iterator["Held"]:
         """Change the state alone; who else wants to waits."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.root / "update.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._state.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        descriptor = os.open(self._state / "update.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.file())
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield Held(self)
@@ -186,7 +189,7 @@ class Places:
 
     def write(self, update: Update) -> None:
         """For who holds it."""
-        durable.replace(self.root / _FILE, json.dumps(dataclasses.asdict(update), indent=1).encode())
+        durable.replace(self._state / _FILE, json.dumps(dataclasses.asdict(update), indent=1).encode())
 
     # -- whether a release on trial has touched the schema
 
@@ -202,7 +205,7 @@ class Places:
     def forget_migration(self) -> None:
         """Before a trial, and after it."""
         self._mark.unlink(missing_ok=True)
-        durable.sync(self.root)
+        durable.sync(self._state)
 
 
 class Held:

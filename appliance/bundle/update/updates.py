@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import appliance
-from appliance import logs
+from appliance import logs, modes
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.update import install, snapshot
 from appliance.bundle.update.release import Manifest
@@ -135,7 +135,7 @@ class Updates:
         for name in self._settings.inference.own_models:
             if name not in models or models[name].state in _BAD:
                 raise UnhealthyError(what=name)
-        self.places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.places.root.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
         demand_room(self.places.root, snapshot.size(self.places.data))
 
     def start(self, digest: str, actor: str, gap: GapState, *, irreversible: bool = False) -> Update:
