@@ -75,7 +75,7 @@ def rollback(terminal: Terminal, *, yes: bool) -> None:
 @reports_errors
 def check(terminal: Terminal, *, as_json: bool) -> None:
     """Look at the running box as a client does: sign in, ask the model, have a document read, check the records."""
-    seen = update_check.look(terminal.settings())
+    seen = update_check.watched(terminal.settings())
     if as_json:
         click.echo(json.dumps({"failed": seen.failed, "code": seen.code}))
     else:

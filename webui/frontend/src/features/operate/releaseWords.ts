@@ -1,0 +1,17 @@
+// How a change of the release ended, in the reader's words.
+import type { Change } from '../../lib/api/release'
+import { t, tMaybe } from '../../lib/i18n.svelte'
+
+/** What became of it. */
+export function outcome({ kept, on_trial, version, before }: Change): string {
+  if (kept) return t('release.end_kept', { version })
+  const names = { version, before: before || '–' }
+  return on_trial ? t('release.end_taken_back', names) : t('release.end_gone_back', names)
+}
+
+/** Why it came to nothing, to the point; empty where nothing was wrong. */
+export function because({ kept, reason, code, by }: Change): string {
+  if (kept || !reason) return ''
+  const why = tMaybe(`release.reason_${reason}`, t('release.reason_other', { word: reason }), { name: by })
+  return code ? `${why} ${t('release.reason_code', { code })}` : why
+}
