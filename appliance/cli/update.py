@@ -6,6 +6,7 @@ import sys
 import click
 
 from appliance import __version__
+from appliance.accounts.permissions import Principal
 from appliance.bundle.update import launch
 from appliance.bundle.update.state import Phase, Places, Release, Update
 from appliance.bundle.update.updates import BY_OPERATOR
@@ -62,7 +63,7 @@ def rollback(terminal: Terminal, *, yes: bool) -> None:
     if places.read().is_trial:  # the box may be sealed, or not answer at all
         with places.held() as held:
             if held.now.is_trial:
-                held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR)
+                held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR, actor=Principal.system_operator().name)
     else:
         with terminal.client() as client:
             client.post("/update/rollback", {})

@@ -1,8 +1,11 @@
 """The release of the box is changed by browser: from a stick, across the restart, saved from a broken one, and back."""
 
 import hashlib
+import os
 import shutil
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,6 +181,10 @@ def test_changed_by_browser_then_saved_from_a_broken_release_then_gone_back(
     fresh(erin, "0.2.0")
     erin.see(erin.say("release.reason_check-sign-in"))
     examine(erin)
+    erin.link("release.plan_to", version="0.3.0").click()
+    erin.see(erin.say("release.check_failed"))
+    erin.look()
+    erin.go("/operate/update", "h3")
 
     # Back to the release before; what was done since stays.
     with box.client() as client:
@@ -200,11 +207,20 @@ def test_a_release_on_trial_is_taken_back_by_who_watches_it(
     brought(erin, publisher.good, media, "0.2.0")
     opens_itself(box, answer=False)  # so that the trial waits
     ordered(erin, "release.act", "0.2.0")
-    unlocked(erin)
-    erin.button("release.take_back").click()
-    erin.see(erin.say("release.take_back_text"))
-    erin.field("update.password", within=erin.dialog).fill(PASSWORD)
-    erin.button("release.take_back", within=erin.dialog).click()
+    erin.page.get_by_text(erin.say("release.sealed")).wait_for(timeout=CHANGE_MS)
+    worker = box.processes()["worker"]
+    os.kill(worker, signal.SIGSTOP)  # else the trial might be over before anybody can press a button
+    try:
+        unlocked(erin)
+        erin.button("release.take_back").click()
+        erin.see(erin.say("release.take_back_text"))
+        erin.field("update.password", within=erin.dialog).fill(PASSWORD)
+        erin.button("release.take_back", within=erin.dialog).click()
+        erin.see(erin.say("release.run_back"))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
     over(erin, erin.say("release.end_taken_back", version="0.2.0", before="0.1.0"))
     erin.see(erin.say("release.reason_operator", name="erin"))
+    erin.see(erin.say("release.next_by_hand"))
     erin.look()

@@ -240,7 +240,9 @@ class Updates:
         update = self.places.read()
         if update.is_trial:
             with self.places.held() as held:
-                return held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR) if held.now.is_trial else held.now
+                if held.now.is_trial:
+                    held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR, actor=actor)
+                return held.now
         self.demand_resting()
         back, running = self._back(), self.places.release(self.places.current)
         if isinstance(back, str) or running is None:

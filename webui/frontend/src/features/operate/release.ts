@@ -1,10 +1,10 @@
 // What a change of the box's release looks like from outside: its stages, how far it is, how it ended.
-import type { Change, Phase, Plan, Progress, Seen, Standing } from '../../lib/api/release'
+import type { Change, Phase, Plan, Progress, Release, Seen, Standing } from '../../lib/api/release'
 
 /** Whether the box can be heard, and if not, what keeps us from it. */
 export type Contact = 'here' | 'away' | 'sealed' | 'out'
 export type StageState = 'past' | 'now' | 'wait'
-export type Stage = { name: 'stop' | 'start' | 'check'; state: StageState }
+export type Stage = { name: 'stop' | 'halt' | 'start' | 'check'; state: StageState }
 
 const RESTING: Phase[] = ['idle', 'staged', 'installed', 'committed', 'rolled-back']
 const AT: Partial<Record<Phase, number>> = { wanted: 0, snapshot: 1, switched: 1, probing: 2 }
@@ -15,10 +15,11 @@ export const PARTS = ['state', 'sign-in', 'answer', 'document', 'audit', 'egress
 export const isGoing = ({ phase }: Pick<Progress, 'phase'>): boolean => !RESTING.includes(phase)
 export const isTrial = ({ phase }: Pick<Progress, 'phase'>): boolean => phase === 'switched' || phase === 'probing'
 
-/** What has been heard last decides: while the box is away nobody knows more. */
-export function stages(phase: Phase): Stage[] {
-  const names: Stage['name'][] = phase === 'rolling-back' || phase === 'rolled-back' ? ['stop', 'start'] : ['stop', 'start', 'check']
-  const at = RESTING.includes(phase) ? names.length : (AT[phase] ?? 0)
+/** What has been heard last decides: while the box is away nobody knows more. A locked one has started. */
+export function stages(phase: Phase, contact: Contact = 'here'): Stage[] {
+  const names: Stage['name'][] = phase === 'rolling-back' || phase === 'rolled-back' ? ['halt', 'start'] : ['stop', 'start', 'check']
+  const heard = RESTING.includes(phase) ? names.length : (AT[phase] ?? 0)
+  const at = contact === 'sealed' ? Math.max(1, heard) : heard
   return names.map((name, i) => ({ name, state: i < at ? 'past' : i === at ? 'now' : 'wait' }))
 }
 
@@ -53,6 +54,9 @@ export function ended(standing: Standing, began: string): End | null {
   if (!known && phase === 'installed') return { kind: 'no-room', change }
   return { kind: change.kept ? 'kept' : change.on_trial ? 'taken-back' : 'gone-back', change }
 }
+
+/** Whether this release was tried on this box before and found wanting; not one that somebody took back. */
+export const hasFailed = (last: Change | null, release: Release | null): boolean => !!last && !!release && !last.kept && last.on_trial && last.reason !== 'operator' && last.version === release.version
 
 /** Jobs as one number: what kinds there are is the box's own affair. */
 export const jobsOf = ({ now }: Pick<Plan, 'now'>): number => Object.values(now.jobs).reduce((sum, n) => sum + n, 0)

@@ -1,6 +1,9 @@
 // How a change of the release ended, in the reader's words.
 import type { Change } from '../../lib/api/release'
-import { t, tMaybe } from '../../lib/i18n.svelte'
+import { language, t, tMaybe } from '../../lib/i18n.svelte'
+
+/** Sentences one after the other; Japanese has no blank between them. */
+export const joined = (...sentences: string[]): string => sentences.filter(Boolean).join(language() === 'ja' ? '' : ' ')
 
 /** What became of it. */
 export function outcome({ kept, on_trial, version, before }: Change): string {
@@ -13,5 +16,5 @@ export function outcome({ kept, on_trial, version, before }: Change): string {
 export function because({ kept, reason, code, by }: Change): string {
   if (kept || !reason) return ''
   const why = tMaybe(`release.reason_${reason}`, t('release.reason_other', { word: reason }), { name: by })
-  return code ? `${why} ${t('release.reason_code', { code })}` : why
+  return joined(why, code ? t('release.reason_code', { code }) : '')
 }
