@@ -168,20 +168,20 @@ def _authorised(permission: Permission) -> Call:
         raise NotSignedInError
     key_limits.check(services.throttle, visitor.principal)
     visitor.principal.demand(permission)
-    _demand_settled(visitor.principal, permission)
+    if permission is not Permission.BUNDLES_TAKE:
+        demand_settled(visitor.principal)
     revoked, stopping = session.revoked(services), box().stopping
     connection.ends_with(request.environ, lambda: stopping.is_set() or revoked())
     return Call(services, visitor.principal, visitor.user, session.language(box().settings))
 
 
-def _demand_settled(who: Principal, permission: Permission) -> None:
+def demand_settled(who: Principal) -> None:
     """While a release is on trial nothing is written for people: it might be taken back, and that with it.
 
     Raises:
-        UpdateTrialError: but for the box's own look at it, and for who watches or ends the trial.
+        UpdateTrialError: but for the box's own look at it.
     """
-    free = who.via == "socket" or who.name == PROBE or permission is Permission.BUNDLES_TAKE
-    if not free and box().is_trial:
+    if who.via != "socket" and who.name != PROBE and box().is_trial:
         raise UpdateTrialError(retry_after_s=_TRIAL_RETRY_S)
 
 

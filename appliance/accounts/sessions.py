@@ -99,6 +99,14 @@ class Sessions:
         with self._database.write() as connection:
             connection.execute("delete from sessions where user_id = ?", (user_id,))
 
+    def present(self, within_s: float) -> int:
+        """How many people have used the box in their browsers so lately."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                "select count(distinct user_id) from sessions where abs(? - seen_at) < ?", (clock.now(), within_s)
+            ).get
+        return int(found or 0)
+
     def list(self, user_id: str) -> Sequence[SessionInfo]:
         """The person's sessions that still hold, the last used one first."""
         with self._database.read() as connection:

@@ -214,6 +214,12 @@ class Runs:
         if len(live) >= _LIVE_PER_PERSON:
             raise BusyError("answers of one person", retry_after_s=10)
 
+    @property
+    def writing(self) -> int:
+        """How many answers are being written now."""
+        with self._lock:
+            return sum(writer.ended_at is None for writer in self._live.values())
+
     def follow(self, run_id: str, user_id: str | None, after: int = 0) -> Iterator[RunEvent | None]:
         """Events with a number above `after`, up to the final one; None now and then while nothing happens.
 

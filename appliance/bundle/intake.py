@@ -11,6 +11,7 @@ from appliance.bundle.planning import Plan, Planner
 from appliance.bundle.reading import Offer, Reading
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.staging import FILES, Staging
+from appliance.bundle.update import preview
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.updates import Updates
@@ -79,7 +80,8 @@ class Intake:
         release = releases.described(offer.index, offer.digest, publisher, manifest)
         files = self._inbox.folder / offer.digest / FILES
         report("installing", 0, 1)
-        self._updates.install(release, manifest, files, actor, lambda: report("installing", 0, 1))
+        about = preview.about(offer.index, manifest)
+        self._updates.install(release, manifest, files, actor, lambda: report("installing", 0, 1), about)
 
     def _copy(self, reading: Reading, offer: Offer, plan: Plan, report: Report) -> None:
         """Bring every file in and check it: digest, header. The medium is read once, and not needed afterwards."""

@@ -134,6 +134,7 @@ class Bundles:
             **place.payload,
             "digest": digest,
             "actor": actor,
+            "kind": found.index.kind,
             "name": found.index.name,
             "version": found.index.version,
         }

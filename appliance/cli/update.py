@@ -6,6 +6,7 @@ import sys
 import click
 
 from appliance import __version__
+from appliance.accounts.permissions import Principal
 from appliance.bundle.update import launch
 from appliance.bundle.update.state import Phase, Places, Release, Update
 from appliance.bundle.update.updates import BY_OPERATOR
@@ -62,7 +63,7 @@ def rollback(terminal: Terminal, *, yes: bool) -> None:
     if places.read().is_trial:  # the box may be sealed, or not answer at all
         with places.held() as held:
             if held.now.is_trial:
-                held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR)
+                held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR, actor=Principal.system_operator().name)
     else:
         with terminal.client() as client:
             client.post("/update/rollback", {})
@@ -75,7 +76,7 @@ def rollback(terminal: Terminal, *, yes: bool) -> None:
 @reports_errors
 def check(terminal: Terminal, *, as_json: bool) -> None:
     """Look at the running box as a client does: sign in, ask the model, have a document read, check the records."""
-    seen = update_check.look(terminal.settings())
+    seen = update_check.watched(terminal.settings())
     if as_json:
         click.echo(json.dumps({"failed": seen.failed, "code": seen.code}))
     else:

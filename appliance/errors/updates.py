@@ -37,3 +37,15 @@ class IrreversibleError(HakoError):
     """There is no way back from this release, and nobody has agreed to that."""
 
     code, status = "HK-UPD-006", 409
+
+
+class LeavingSeenError(HakoError):
+    """A connection to the outside was seen, so the release isn't changed."""
+
+    code, status = "HK-UPD-007", 409
+
+
+class OwnModelError(HakoError):
+    """A model that the box itself uses doesn't run, so the release isn't changed. Params: `name`."""
+
+    code, status = "HK-UPD-008", 409

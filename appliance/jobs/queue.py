@@ -116,6 +116,14 @@ class Queue:
             ).fetchone()
         return _job(row) if row else None
 
+    def unfinished(self) -> dict[str, int]:
+        """How many jobs of each kind wait or run; those that somebody has cancelled are not among them."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "select kind, count(*) from jobs where state in ('waiting', 'running') and not cancel group by kind"
+            ).fetchall()
+        return {str(kind): int(str(count)) for kind, count in rows}
+
     def report(self, job: Job, stage: str, done: int, total: int, lease_s: float = LEASE_S) -> None:
         """Store progress and renew the lease.
 

@@ -25,6 +25,10 @@ if what == "update":
     ways = own["check"]
     if ways == "hang":
         time.sleep(600)
+    if ways == "waver":
+        count = data / "wavers"
+        count.write_text(str(int(count.read_text()) + 1 if count.exists() else 0))
+        ways = int(count.read_text()) % 2
     print(json.dumps({{"failed": ways if isinstance(ways, str) else ""}}))
     sys.exit(1 if isinstance(ways, str) else ways)
 places = Places.of(data)
@@ -55,7 +59,7 @@ from pathlib import Path
 sys.path.insert(0, {repository!r})
 from appliance.bundle.update.launch import Launcher, Pace
 from appliance.bundle.update.state import Places
-pace = Pace(look=0.02, between_checks=0.02, check={check}, answer={answer}, stop=0.3, leave=0.3)
+pace = Pace(look=0.02, between_checks=0.02, check={check}, answer={answer}, trial={trial}, stop=0.3, leave=0.3)
 sys.exit(Launcher(Places.of(Path(sys.argv[1])), pace=pace).run())
 """
 
@@ -91,8 +95,8 @@ class TinyBox:
         with self.places.held() as held:
             held.change(phase=Phase.WANTED, target=release, before=self.places.current, reason="", actor="alice")
 
-    def launch(self, *, check: float = 30.0, answer: float = 30.0) -> "subprocess.Popen[bytes]":
-        program = LAUNCH.format(repository=str(REPOSITORY), check=check, answer=answer)
+    def launch(self, *, check: float = 30.0, answer: float = 30.0, trial: float = 30.0) -> "subprocess.Popen[bytes]":
+        program = LAUNCH.format(repository=str(REPOSITORY), check=check, answer=answer, trial=trial)
         self._launcher = subprocess.Popen([sys.executable, "-I", "-c", program, str(self.data)])
         return self._launcher
 

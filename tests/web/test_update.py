@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from appliance import clock
 from appliance.bundle.update.state import Phase, Places, Release
 from appliance.bundle.update.updates import PROBE
-from tests.simulators.box import PASSWORD, Person, TestBox
+from appliance.machine.gap import Gap as GapReading
+from appliance.storage import migrations
+from tests.simulators.box import PASSWORD, Person, TestBox, wait
+from webui import locales
 from webui.box import Box
 
 RELEASE = Release("0.9.0-00000000", "0.9.0", 9, 0, 9, 5, "0" * 64)
@@ -45,6 +49,8 @@ def test_mallory_can_do_nothing_with_updates(mallory: Person, bob: Person, place
         answers = [
             person.get("/update"),
             person.get("/update/checks"),
+            person.get("/update/plan"),
+            person.get("/update/plan?to=back"),
             person.post("/update/start", json={"digest": RELEASE.digest, "password": PASSWORD}),
             person.post("/update/rollback", json={"password": PASSWORD}),
         ]
@@ -58,10 +64,57 @@ def test_an_operator_sees_what_runs_and_what_is_ready(alice: Person, places: Pla
     assert (seen["running"]["counter"], seen["ready"]["version"], seen["back"]) == (1, "0.9.0", None)
     assert (seen["phase"], seen["reason"], seen["target"]["digest"]) == ("installed", "", RELEASE.digest)
     alice.post("/me/keys", json={"name": "recorded"})
+    assert (seen["no_way_back"], seen["seen"], seen["lasted_s"], seen["left_s"]) == ("none", None, None, None)
     checks = alice.get("/update/checks").get_json()
     assert checks["audit_sound"]
     assert checks["audit_entries"] > 0
     assert (checks["sent"], checks["destinations"]) == (0, 0)
+
+
+def test_the_plan_tells_in_the_readers_language_what_is_in_the_way(
+    alice: Person, box: TestBox, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = {"ja": "表の読み取りを改善しました。", "en": "Tables are read better."}
+    places.note_about(RELEASE.name, {"title": {"en": "Hako 0.9"}, "notes": notes, "size": 1234, "issued": 1.0})
+    plan = alice.get("/update/plan").get_json()
+    (places.folder(RELEASE.name) / "about.json").unlink()
+    assert (plan["before"]["counter"], plan["after"]["digest"]) == (1, RELEASE.digest)
+    assert (plan["title"], plan["notes"], plan["size_bytes"]) == ({"ja": "", "en": "Hako 0.9"}, notes, 1234)
+    assert plan["issued"] == "1970-01-01T00:00:01.000Z"
+    assert plan["schema_steps"] == RELEASE.schema - len(migrations.STEPS)
+    assert 0 < plan["snapshot_bytes"] < plan["free_bytes"]
+    assert plan["time"]["stop_s"] > 0
+    assert not plan["time"]["measured"]
+    assert plan["unlock"]  # no development: somebody has to enter the passphrase
+    assert plan["now"]["people"] >= 1
+    assert plan["backup"]["is_older"]
+    assert plan["blockers"] == []
+
+    monkeypatch.setattr(box.box.gap, "look", lambda: GapReading("open", 1, 0.0))
+    for language, words in (("ja", "外部へのつながり"), ("en", "connection to the outside")):
+        alice.patch("/me", json={"language": language})
+        (blocker,) = alice.get("/update/plan").get_json()["blockers"]
+        assert (blocker["code"], words in blocker["title"]) == ("HK-UPD-007", True)
+    refused = alice.post("/update/start", json={"digest": RELEASE.digest, "password": PASSWORD})
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "HK-UPD-001")
+    assert alice.get("/update/plan?to=back").get_json()["code"] == "HK-UPD-002"
+    assert alice.get("/update/plan?to=elsewhere").status_code == 400
+
+
+def test_an_answer_and_a_job_that_go_on_are_told(alice: Person, bob: Person, box: TestBox, places: Places) -> None:
+    before = alice.get("/update/plan").get_json()["now"]
+    chat = bob.post("/chats", json={}).get_json()["id"]
+    asked = {"text": "[[words 100]] [[delay 50]] slowly"}
+    run = bob.post(f"/chats/{chat}/messages", json=asked).get_json()["run_id"]
+    job = box.services.queue.enqueue("nobody-does-this", {})
+    now = alice.get("/update/plan").get_json()["now"]
+    bob.post(f"/runs/{run}/stop")
+    with box.services.database.write() as connection:
+        connection.execute("delete from jobs where id = ?", (job,))
+    assert now["answers"] > before["answers"]
+    assert now["jobs"]["nobody-does-this"] == 1
+    wait(lambda: alice.get("/update/plan").get_json()["now"]["answers"], lambda answers: answers == before["answers"])
+    bob.delete(f"/chats/{chat}")
 
 
 def test_changing_to_it_asks_for_the_password_again(alice: Person, places: Places) -> None:
@@ -95,6 +148,28 @@ def test_on_trial_nothing_is_written_for_people_and_the_boxs_own_look_goes_throu
         assert box.app.test_client().get("/api/v1/users", environ_overrides=overrides).status_code == 200
     back = alice.post("/update/rollback", json={"password": PASSWORD})
     assert (back.status_code, back.get_json()["phase"]) == (202, "rolling-back")
+
+
+def test_on_trial_an_operator_sees_how_far_it_is_and_others_a_page_that_says_so(
+    alice: Person, bob: Person, box: TestBox, places: Places
+) -> None:
+    on_trial(box, places)
+    with places.held() as held:
+        held.change(until=clock.now() + 300)
+    places.note_seen({"number": 2, "passed": ["state", "sign-in"], "failed": "answer", "code": "500"})
+    seen = alice.get("/update").get_json()
+    (places.root / "checks.json").unlink()
+    assert 290 < seen["left_s"] <= 300
+    assert seen["seen"] == {"number": 2, "passed": ["state", "sign-in"], "failed": "answer", "code": "500"}
+    assert alice.get("/update/plan").get_json()["code"] == "HK-UPD-005"
+    assert bob.get("/state").get_json()["trial"]
+    page = bob.get("//chat")
+    assert (page.status_code, page.headers["Retry-After"]) == (503, "20")
+    assert locales.t("page.error.trial", "en") in page.get_data(as_text=True)
+    assert alice.get("//operate/update/release").status_code == 200
+    assert alice.get("//chat").status_code == 200  # to get to the page of the update
+    stranger = box.app.test_client().get("/sign-in", headers={"Accept-Language": "ja"})
+    assert "試しています" in stranger.get_data(as_text=True)
 
 
 def test_once_it_is_kept_everybody_is_let_in_again(bob: Person, box: TestBox, places: Places) -> None:

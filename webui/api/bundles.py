@@ -219,6 +219,7 @@ def _job(call: Call, job: Job) -> dict[str, Any]:
         "done": job.done,
         "total": job.total,
         "digest": job.payload["digest"],
+        "kind": job.payload.get("kind", "models"),
         "name": job.payload["name"],
         "version": job.payload["version"],
         "kept": call.services.bundles.keeps(job),

@@ -28,6 +28,7 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
             "checked_at": iso(gap.checked_at),
         },
         "vault": {"state": "open" if box.is_open else "sealed"},
+        "trial": box.is_trial,
     }
     if who is not None:
         state["recovery_confirmed"] = _recovery_confirmed(box)

@@ -25,6 +25,8 @@ def blueprint(frame: Frame) -> Blueprint:
         visitor = session.current(services)
         if visitor is None or visitor.user is None:
             return go("/sign-in" + (f"?next=/{quote(path)}" if path else ""))
+        if not visitor.principal.is_operator:
+            routing.demand_settled(visitor.principal)
         frame.assets.entry(_ENTRY)
         call = routing.Call(services, visitor.principal, visitor.user, session.language(frame.box.settings))
         boot = {"me": describe_me(call, frame.box.settings), "state": describe(frame.box, visitor.principal)}

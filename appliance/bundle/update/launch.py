@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import math
 import os
 import signal
 import subprocess
@@ -40,6 +41,8 @@ class Pace:
     """For one check; a release that leaves a client waiting has failed it."""
     answer: float = 300.0
     """From the start until it answers at all."""
+    trial: float = 1200.0
+    """From the first look, or from the unlocking, until it is kept or taken back."""
     stop: float = 60.0
     leave: float = 15.0
     """For the box's processes that are left when it has ended."""
@@ -138,10 +141,17 @@ class Trial:
         self._check: subprocess.Popen[bytes] | None = None
         self._answered = False
         self._passes = self._fails = 0
+        self._until = math.inf
+        if places.read().is_trial:
+            switch.limit(places, time.time() + pace.answer)
 
     def look(self) -> None:
         """Once around; returns at once."""
         now = time.monotonic()
+        if now >= self._until:
+            self.close()
+            switch.give_up(self._places, switch.TOO_LONG)
+            return
         if self._check is None:
             if now - self._asked >= self._pace.between_checks:
                 self._check, self._asked = self._start(), now
@@ -169,8 +179,13 @@ class Trial:
         self._answered = True
         if status == SEALED:  # only a person can go on, and may take a night over it
             self._passes = self._fails = 0
+            self._until = math.inf
+            switch.limit(self._places, 0.0, sealed=True)
             return
         switch.probing(self._places)
+        if self._until == math.inf:
+            self._until = time.monotonic() + self._pace.trial
+            switch.limit(self._places, time.time() + self._pace.trial)
         if status == PASSED:
             self._passes, self._fails = self._passes + 1, 0
             if self._passes >= self._pace.passes:

@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ MANIFEST: Final = "release.json"
 STATE: Final = "state"
 _FILE: Final = "update.json"
 _MARK: Final = "migrated"
+_SEEN: Final = "checks.json"
+_ABOUT: Final = "about.json"
 
 
 class Phase(StrEnum):
@@ -82,6 +85,10 @@ class Update:
     actor: str = ""
     recorded: bool = True
     """Whether how it ended is in the record of actions and in the memory of the publisher."""
+    times: dict[str, float] = dataclasses.field(default_factory=dict)
+    """When each phase of this change began, and `sealed`, when it was found so; seconds since the epoch."""
+    until: float = 0.0
+    """When the trial is decided at the latest; 0 where it waits for a person, and nobody can tell."""
 
     @property
     def is_trial(self) -> bool:
@@ -191,6 +198,24 @@ class Places:
         """For who holds it."""
         durable.replace(self._state / _FILE, json.dumps(dataclasses.asdict(update), indent=1).encode())
 
+    # -- what is known of a release beside itself
+
+    def note_about(self, name: str, about: dict[str, Any]) -> None:
+        """What its bundle said of it; for a release that is installed."""
+        durable.replace(self.folder(name) / _ABOUT, json.dumps(about, ensure_ascii=False).encode())
+
+    def about(self, name: str) -> dict[str, Any]:
+        """As it was noted; empty where nothing was, as for the base."""
+        return _object(self.folder(name) / _ABOUT) if name else {}
+
+    def note_seen(self, seen: dict[str, Any]) -> None:
+        """How far the present look at the release on trial is."""
+        durable.replace(self.root / _SEEN, json.dumps(seen).encode())
+
+    def seen(self) -> dict[str, Any]:
+        """The last look at a release on trial, also when the trial is over; empty where there was none."""
+        return _object(self.root / _SEEN)
+
     # -- whether a release on trial has touched the schema
 
     def note_migration(self) -> None:
@@ -207,6 +232,10 @@ class Places:
         self._mark.unlink(missing_ok=True)
         durable.sync(self._state)
 
+    def forget_seen(self) -> None:
+        """Before a trial."""
+        (self.root / _SEEN).unlink(missing_ok=True)
+
 
 class Held:
     """The state while nobody else changes it."""
@@ -216,7 +245,12 @@ class Held:
         self.now = places.read()
 
     def change(self, **changes: Any) -> Update:
-        """On the disk when this returns. Raises DiskFullError: the old state holds."""
+        """On the disk when this returns, with the time of a new phase. Raises DiskFullError: the old state holds."""
+        phase = changes.get("phase", self.now.phase)
+        if phase is not self.now.phase:
+            begins = phase in (Phase.STAGED, Phase.WANTED)
+            before = {} if begins else changes.get("times", self.now.times)
+            changes["times"] = {**before, str(phase): time.time()}
         changed = dataclasses.replace(self.now, **changes)
         self._places.write(changed)
         self.now = changed
@@ -227,7 +261,17 @@ def _parsed(said: dict[str, Any]) -> Update:
     """What a newer release has added is left out."""
     target = Release(**_known(Release, said.get("target") or {}))
     plain = _known(Update, said)
-    return Update(**{**plain, "phase": Phase(said["phase"]), "target": target})
+    times = {str(name): float(at) for name, at in (said.get("times") or {}).items()}
+    return Update(**{**plain, "phase": Phase(said["phase"]), "target": target, "times": times})
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A small file of ours that only informs: what can't be read counts as nothing."""
+    try:
+        said = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _known(shape: type, said: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The steps between two releases. Each may be cut off anywhere and is then done again; no part of the box runs."""
 
+import contextlib
+import time
 from typing import Final
 
 from appliance.bundle.update import snapshot
@@ -10,6 +12,10 @@ NO_BOOTS: Final = "boots"
 """Reason: it was started as often as it may be, and never found healthy."""
 NO_ROOM: Final = "room"
 """Reason: no room for the snapshot. The release before goes on."""
+TOO_LONG: Final = "too-long"
+"""Reason: it answered, and was not found healthy in time."""
+SEALED: Final = "sealed"
+"""In the times of an update: when the release on trial was first found locked."""
 
 
 def advance(places: Places) -> Update:
@@ -38,7 +44,7 @@ def commit(places: Places) -> Update:
     """The release on trial is the box's own from here on."""
     with places.held() as held:
         if held.now.is_trial:
-            held.change(phase=Phase.COMMITTED, reason="", recorded=False)
+            held.change(phase=Phase.COMMITTED, reason="", recorded=False, until=0.0)
             _tidy(places)
         return held.now
 
@@ -58,6 +64,15 @@ def probing(places: Places) -> None:
             held.change(phase=Phase.PROBING)
 
 
+def limit(places: Places, until: float, *, sealed: bool = False) -> None:
+    """Say when the trial is decided at the latest, in seconds since the epoch; 0 where it waits for a person."""
+    with places.held() as held, contextlib.suppress(DiskFullError):  # it only informs
+        now = held.now
+        times = {**now.times, SEALED: time.time()} if sealed and SEALED not in now.times else now.times
+        if now.is_trial and (now.until, now.times) != (until, times):
+            held.change(until=until, times=times)
+
+
 def _keep_a_copy(places: Places, held: Held) -> None:
     try:
         snapshot.take(places.data, places.snapshot)
@@ -69,6 +84,7 @@ def _keep_a_copy(places: Places, held: Held) -> None:
 
 def _switch(places: Places, held: Held) -> None:
     places.forget_migration()
+    places.forget_seen()
     places.point("previous", held.now.before)
     places.point("current", held.now.target.name)
     held.change(phase=Phase.SWITCHED, boots_left=BOOTS)
@@ -80,7 +96,7 @@ def _switch_back(places: Places, held: Held) -> None:
         snapshot.restore(places.data, places.snapshot)
     places.point("current", held.now.before if places.is_whole(held.now.before) else "")
     places.point("previous", "")
-    held.change(phase=Phase.ROLLED_BACK, boots_left=0, recorded=False)
+    held.change(phase=Phase.ROLLED_BACK, boots_left=0, recorded=False, until=0.0)
     _tidy(places)
 
 

@@ -1,14 +1,16 @@
 """Updates as an operator deals with them: what runs here, what could, beginning, going back, and what is recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 import appliance
 from appliance import logs, modes
 from appliance.bundle.remembered import Remembered
-from appliance.bundle.update import install, snapshot
+from appliance.bundle.update import history, install, preview, snapshot
+from appliance.bundle.update.history import Change
+from appliance.bundle.update.preview import Preview
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import BASE, RESTING, Phase, Places, Release, Update
 from appliance.config import Settings
@@ -17,7 +19,9 @@ from appliance.errors import (
     BusyError,
     HakoError,
     IrreversibleError,
+    LeavingSeenError,
     NoReleaseError,
+    OwnModelError,
     ReleaseFloorError,
     TrustDamagedError,
     UnhealthyError,
@@ -40,15 +44,24 @@ _MARK: Final = "release_mark"
 _BAD: Final = frozenset({"failed", "quarantined"})
 
 
+NoWay = Literal["none", "irreversible", "schema", "floor"]
+"""Why nobody can go back: no release before, this one says so, the database is too new for it, a weakness is closed."""
+
+
 @dataclass(frozen=True)
 class Standing:
-    """What runs here and how far an update is. `ready` can be started; `back` can be gone back to."""
+    """What runs here and how far an update is. `ready` can be started; `back` can be gone back to.
+
+    `changes`: how the last ones ended, the newest first.
+    """
 
     running: Release
     update: Update
     floor: int
     ready: Release | None
     back: Release | None
+    no_way: NoWay | None
+    changes: tuple[Change, ...]
 
 
 class Updates:
@@ -85,8 +98,11 @@ class Updates:
     def standing(self) -> Standing:
         """Also records how the last update has ended, if that isn't yet."""
         self.settle()
-        update = self.places.read()
-        return Standing(self.running, update, self.mark[1], self._ready(update), self._back())
+        update, floor, back = self.places.read(), self.mark[1], self._back()
+        changes = tuple(history.of(self._database))
+        no_way = back if isinstance(back, str) else "floor" if back.counter < floor else None
+        way = back if isinstance(back, Release) and no_way is None else None
+        return Standing(self.running, update, floor, self._ready(update), way, no_way, changes)
 
     # -- installing, in the worker
 
@@ -95,8 +111,18 @@ class Updates:
         if self.places.read().phase not in RESTING:
             raise UpdateTrialError
 
-    def install(self, release: Release, manifest: Manifest, files: Path, actor: str, tell: Callable[[], None]) -> None:
+    def install(
+        self,
+        release: Release,
+        manifest: Manifest,
+        files: Path,
+        actor: str,
+        tell: Callable[[], None],
+        about: Mapping[str, Any],
+    ) -> None:
         """Install a release beside the running one; an operator then says when. Repeating it does no harm.
+
+        `about`: what its bundle says of it, see `preview.about`.
 
         Raises:
             UpdateTrialError: not while another one is on trial.
@@ -111,11 +137,35 @@ class Updates:
             held.change(phase=Phase.STAGED, target=release, reason="", actor=actor)
         install.remove_others(self.places, [release.name])
         install.install(self.places, release, manifest, files, tell)
+        self.places.note_about(release.name, dict(about))
         with self.places.held() as held:
             if held.now.phase is Phase.STAGED and held.now.target == release:
                 held.change(phase=Phase.INSTALLED)
 
     # -- changing, from the web process
+
+    def preview(self, gap: GapState, *, back: bool = False) -> Preview:
+        """What changing to the release that is installed would mean, or going back to the one before.
+
+        Raises:
+            NoReleaseError: there is none.
+            UpdateTrialError: another change is on its way.
+        """
+        self.demand_resting()
+        standing = self.standing()
+        after = standing.back if back else standing.ready
+        if after is None:
+            raise NoReleaseError
+        known = (self.places, standing.running, after, standing.changes)
+        if back:  # also from a box that is unwell: it may be what makes it well
+            return preview.backward(*known, ())
+        blockers: list[HakoError] = [error for _what, error in self._unwell(gap)]
+        for demand in (self._demand_room, lambda: self._demand_floor(after)):
+            try:
+                demand()
+            except HakoError as error:
+                blockers.append(error)
+        return preview.forward(*known, blockers)
 
     def demand_healthy(self, gap: GapState) -> None:
         """An update must not begin on a box that is unwell: nobody could tell what made it so.
@@ -124,17 +174,30 @@ class Updates:
             UnhealthyError: naming the first thing that is wrong.
             DiskFullError: no room for the snapshot.
         """
+        for what, error in self._unwell(gap):
+            raise UnhealthyError(error.detail, what=what) from error
+        self._demand_room()
+
+    def _unwell(self, gap: GapState) -> Iterator[tuple[str, HakoError]]:
+        """All that is wrong, each with the word that an operator knows it by."""
         if gap == "open":
-            raise UnhealthyError(what="egress")
+            yield "egress", LeavingSeenError()
         try:
             if not (log := self._audit.verify()).is_sound:
                 raise AuditBrokenError(count=len(log.open))
+        except HakoError as error:
+            yield error.code, error
+        try:
             models = {name: info for info in self._gateway.models() for name in (info.id, *info.aliases)}
         except HakoError as error:
-            raise UnhealthyError(error.detail, what=error.code) from error
+            yield error.code, error
+            return
         for name in self._settings.inference.own_models:
             if name not in models or models[name].state in _BAD:
-                raise UnhealthyError(what=name)
+                yield name, OwnModelError(name=name)
+
+    def _demand_room(self) -> None:
+        """Raises DiskFullError: no room for the snapshot."""
         self.places.root.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
         demand_room(self.places.root, snapshot.size(self.places.data))
 
@@ -177,10 +240,12 @@ class Updates:
         update = self.places.read()
         if update.is_trial:
             with self.places.held() as held:
-                return held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR) if held.now.is_trial else held.now
+                if held.now.is_trial:
+                    held.change(phase=Phase.ROLLING_BACK, reason=BY_OPERATOR, actor=actor)
+                return held.now
         self.demand_resting()
         back, running = self._back(), self.places.release(self.places.current)
-        if back is None or running is None:
+        if isinstance(back, str) or running is None:
             raise NoReleaseError
         self._demand_floor(back)
         self._audit.record(actor, "update-taken-back", running.digest, version=back.version, counter=back.counter)
@@ -191,6 +256,7 @@ class Updates:
             before=back.name,
             reason=BY_OPERATOR,
             actor=actor,
+            times={},
         )
 
     def begin(self) -> None:
@@ -218,6 +284,7 @@ class Updates:
         if update.reason:
             details["reason"] = update.reason
         self._audit.record(update.actor or "launcher", f"update-{update.phase}", target.digest, **details)
+        history.add(self._database, history.ended(self.places, update))
         with self.places.held() as held:
             if held.now == update:
                 held.change(recorded=True)
@@ -239,13 +306,15 @@ class Updates:
         ready = there and update.target.name != self.places.current and self.places.is_whole(update.target.name)
         return update.target if ready else None
 
-    def _back(self) -> Release | None:
+    def _back(self) -> Release | NoWay:
         """The release before, if it is still here and the one that runs and the database allow it."""
         now, name = self.places.current, self.places.pointed("previous") or BASE
         running, before = self.places.release(now), self.places.release(name)
-        if now == BASE or running is None or running.irreversible or before is None or not self.places.is_whole(name):
-            return None
-        return before if before.schema >= max(running.reads_from, self._database.reads_from) else None
+        if now == BASE or running is None or before is None or not self.places.is_whole(name):
+            return "none"
+        if running.irreversible:
+            return "irreversible"
+        return before if before.schema >= max(running.reads_from, self._database.reads_from) else "schema"
 
 
 def mark_of(database: Database) -> tuple[int, int]:

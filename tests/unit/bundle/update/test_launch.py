@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.bundle.update import launch
+from appliance.bundle.update import launch, switch
 from appliance.bundle.update.state import BOOTS, Phase
 from tests.simulators.tiny_releases import TinyBox
 
@@ -65,6 +65,15 @@ def test_a_broken_release_is_taken_back_with_its_reason(
     assert box.database == {"schema": 5, "by": "old", "kept": True}
 
 
+def test_a_release_that_is_never_well_twice_in_a_row_is_taken_back_in_time(box: TinyBox) -> None:
+    box.want(box.make("new", counter=2, check="waver"))
+    box.launch(trial=2.0)
+    assert box.settle(*OVER) is Phase.ROLLED_BACK
+    update = box.places.read()
+    assert (update.reason, update.until, box.places.current) == (switch.TOO_LONG, 0.0, "old")
+    assert update.times["probing"] + 2.0 <= update.times["rolling-back"] + 0.5
+
+
 def test_a_release_that_does_not_end_is_ended_with_all_that_it_has_started(box: TinyBox) -> None:
     box.want(box.make("new", counter=2, serve="deaf", check="answer"))
     launcher = box.launch()
@@ -79,7 +88,9 @@ def test_a_sealed_box_waits_for_who_unlocks_it(box: TinyBox) -> None:
     box.launch(answer=0.2)
     boots(box, "new")
     time.sleep(0.6)
-    assert box.places.read().phase is Phase.SWITCHED
+    waiting = box.places.read()
+    assert (waiting.phase, waiting.until) == (Phase.SWITCHED, 0.0)
+    assert "sealed" in waiting.times
     own = box.places.folder("new") / "own.json"
     own.write_text(own.read_text().replace(f'"check": {launch.SEALED}', '"check": 0'))
     assert box.settle(*OVER) is Phase.COMMITTED

@@ -45,12 +45,20 @@ export function can(permission: string): boolean {
   return me?.permissions.includes(permission) ?? false
 }
 
+let holding = 0
+
+/** While a page deals with it itself, nobody is sent to sign in or to unlock; returns how to end that. */
+export function hold(): () => void {
+  holding += 1
+  return () => void (holding -= 1)
+}
+
 async function look(): Promise<void> {
   now = Date.now()
   try {
     state = await api.get<BoxState>('/state')
     lookedAt = now = Date.now()
-    if (state.vault.state === 'sealed') window.location.assign('/unlock')
+    if (state.vault.state === 'sealed' && !holding) window.location.assign('/unlock')
   } catch {
     // stays as it was until it is stale, then reads "can't tell"
   }
@@ -64,6 +72,7 @@ function boot(): { me?: Me; state?: BoxState } {
 /** Load what every page needs. Throws ApiError if the box doesn't answer. */
 export async function startSession(): Promise<void> {
   onLockedOut((status) => {
+    if (holding) return
     const next = window.location.pathname + window.location.search
     window.location.assign(status === 423 ? '/unlock' : `/sign-in?next=${encodeURIComponent(next)}`)
   })

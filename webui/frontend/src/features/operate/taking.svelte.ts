@@ -5,7 +5,11 @@ import type { TakingJob } from '../../lib/api/bundles'
 const LOOK_MS = 700
 const SURE_MS = 3000
 
-export const STAGES = ['reading', 'copying', 'checking', 'placing'] as const
+const STAGES = ['reading', 'copying', 'checking', 'placing'] as const
+const OF_RELEASE = ['reading', 'copying', 'checking', 'installing'] as const
+
+/** What is put in place as models is, for a release, installed beside the running one. */
+export const stagesOf = ({ kind }: Pick<TakingJob, 'kind'>) => (kind === 'release' ? OF_RELEASE : STAGES)
 
 export const isGoing = ({ state }: TakingJob): boolean => state === 'waiting' || state === 'running'
 
@@ -19,7 +23,10 @@ export class Taking {
 
   /** From 1 on; 0 while it waits. */
   get stage(): number {
-    return this.job?.state === 'running' ? STAGES.findIndex((stage) => stage === this.job?.stage) + 1 : 0
+    const { job } = this
+    if (job?.state !== 'running') return 0
+    const stages: readonly string[] = stagesOf(job)
+    return job.stage === 'placing' ? stages.length : stages.indexOf(job.stage) + 1
   }
 
   async look(signal?: AbortSignal): Promise<void> {

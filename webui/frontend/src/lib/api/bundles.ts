@@ -50,6 +50,7 @@ export type TakingJob = {
   done: number
   total: number
   digest: string
+  kind: BundleKind
   name: string
   version: string
   /** something of it is on the box: it can go on */
