@@ -33,6 +33,7 @@ export const routes: Route[] = [
   { pattern: '/operate/models/{id}', page: late('operate', 'operate/ModelPage') },
   { pattern: '/operate/capacity', page: late('operate', 'operate/CapacityPage') },
   { pattern: '/operate/update', page: late('operate', 'operate/UpdatePage') },
+  { pattern: '/operate/backup', page: late('operate', 'operate/BackupPage') },
   { pattern: '/operate/users', page: late('operate', 'operate/UsersPage') },
   { pattern: '/help', page: lazy('help/HelpPage') },
   { pattern: '/help/{page}', page: lazy('help/HelpPage') },
