@@ -26,7 +26,7 @@ export const routes: Route[] = [
   { pattern: '/docs/{base}/settings', page: lazy('docs/BasePage') },
   { pattern: '/docs/{base}/{doc}', page: lazy('docs/DocumentPage') },
   { pattern: '/playground', page: late('play', 'playground/PlaygroundPage') },
-  { pattern: '/me', page: lazy('me/MePage') },
+  { pattern: '/me', page: late('me', 'me/MePage') },
   { pattern: '/operate', page: late('operate', 'operate/ModelsPage') },
   { pattern: '/operate/models', page: late('operate', 'operate/ModelsPage') },
   { pattern: '/operate/models/import', page: late('operate', 'operate/ModelImportPage') },
