@@ -12,10 +12,11 @@ import pytest
 from webui.archive import Entry, Names, stream
 
 HOSTILE = [
-    "../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "C:\\autoexec.bat", "\\\\server\\share\\x.txt", "..", ".", "",
-    "  ", "...", "a/../../b", "a\0b.txt", "a\nb.txt", "nul", "NUL.txt", "con .txt", "Com1.tar.gz", "lpt¹.txt",
-    "x:stream", "\u202egnp.exe", "a\u200bb", "trailing. ", "trailing.txt ", "😀" * 100 + ".txt", "長い名前" * 50 + ".docx",
-    "\ud800broken", "aux", "name.with.many.dots.pdf", ".htaccess", "~root", "-rf", "CONIN$", 'a|b?c*d<e>f"g.md',
+    "../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "C:\\autoexec.bat", "\\\\server\\share\\x.txt",
+    "..", ".", "", "  ", "...", "a/../../b", "a\0b.txt", "a\nb.txt", "nul", "NUL.txt", "con .txt", "Com1.tar.gz",
+    "lpt¹.txt", "x:stream", "\u202egnp.exe", "a\u200bb", "trailing. ", "trailing.txt ", "😀" * 100 + ".txt",
+    "長い名前" * 50 + ".docx", "\ud800broken", "aux", "name.with.many.dots.pdf", ".htaccess", "~root", "-rf",
+    "CONIN$", 'a|b?c*d<e>f"g.md',
 ]  # fmt: skip
 
 
