@@ -132,7 +132,7 @@ class Chats:
                 " order by created_at, id",
                 (user_id,),
             ).fetchall()
-        return [row[0] for row in rows]
+        return [str(row[0]) for row in rows]
 
     def get(self, user_id: str, chat_id: str) -> Chat:
         """Raises NotFoundError."""

@@ -75,7 +75,7 @@ class Responses:
                 "select id from responses where user_id = ? and created_at > ? order by created_at, rowid",
                 (user_id, clock.now() - KEEP_S),
             ).fetchall()
-        return [row[0] for row in rows]
+        return [str(row[0]) for row in rows]
 
     def get(self, user_id: str, response_id: str) -> Response:
         """Raises NotFoundError."""

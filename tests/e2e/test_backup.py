@@ -109,6 +109,7 @@ def test_an_operator_makes_a_backup_sees_that_it_is_good_and_has_them_made_by_th
         erin.see(erin.say("backup.cancelled"))
 
     erin.button("backup.schedule_set").click()
+    erin.dialog.get_by_role("radio", name=erin.say("backup.when_daily")).check()
     erin.field("backup.time", within=erin.dialog).fill("03:30")
     erin.field("backup.keep", within=erin.dialog).fill("7")
     erin.dialog.get_by_role("combobox").select_option(str(stick))
@@ -144,10 +145,10 @@ def test_somebody_takes_their_own_data_along(ken: Visitor) -> None:
     ken.expects(401)
     ken.go("/me")
     own = page.get_by_role("region", name=ken.say("mine.title"))
-    ken.field("me.current", within=own).fill("wrong-horse-battery-staple")
+    ken.field("mine.field", within=own).fill("wrong-horse-battery-staple")
     ken.button("mine.get", within=own).click()
     ken.see(own.get_by_text(ken.say("me.wrong", n=4)))
-    ken.field("me.current", within=own).fill(PASSWORD)
+    ken.field("mine.field", within=own).fill(PASSWORD)
     with page.expect_download() as download:
         ken.button("mine.get", within=own).click()
     assert re.fullmatch(rf"hako-ken-{ken.language}-\d{{4}}-\d\d-\d\d\.zip", download.value.suggested_filename)
