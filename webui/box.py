@@ -12,6 +12,7 @@ from appliance.machine.gap import GapWatch
 from appliance.services import Services
 from appliance.vault.client import KeysClient
 from webui.sse import Places
+from webui.tickets import Tickets
 
 _SECRET_CHARS = 1024
 _STORE_WITHIN_S = 1.5
@@ -35,6 +36,7 @@ class Box:
         spare = settings.web.threads - settings.web.max_streams
         self.readers = Places(max(1, spare * 3 // 4), per_person=_READERS_OF_A_PERSON)
         """For uploads and other large bodies; what is left of the threads is for requests that take no time."""
+        self.tickets = Tickets()
         self._build = build
         self.stopping = threading.Event()
         """Set once the process is to end: streams end with it."""

@@ -124,6 +124,16 @@ class Chats:
             ).fetchall()
         return [_chat(row) for row in rows]
 
+    def ids(self, user_id: str) -> Sequence[str]:
+        """Every chat of this person's that has a message, the oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "select id from chats where user_id = ? and exists (select 1 from messages where chat_id = chats.id)"
+                " order by created_at, id",
+                (user_id,),
+            ).fetchall()
+        return [str(row[0]) for row in rows]
+
     def get(self, user_id: str, chat_id: str) -> Chat:
         """Raises NotFoundError."""
         with self._database.read() as connection:

@@ -68,6 +68,15 @@ class Responses:
                 (user_id, KEEP_BYTES),
             )
 
+    def ids(self, user_id: str) -> Sequence[str]:
+        """Every response that is kept for this person, the oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "select id from responses where user_id = ? and created_at > ? order by created_at, rowid",
+                (user_id, clock.now() - KEEP_S),
+            ).fetchall()
+        return [str(row[0]) for row in rows]
+
     def get(self, user_id: str, response_id: str) -> Response:
         """Raises NotFoundError."""
         with self._database.read() as connection:

@@ -1,6 +1,6 @@
 """Backups as an operator deals with them: make one, list, verify and rehearse them, and have them made by the clock."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -10,8 +10,11 @@ from appliance.backup import checking, making, rehearsing
 from appliance.backup.manifest import Snapshot
 from appliance.backup.putting import Derive
 from appliance.backup.repository import Repository
+from appliance.backup.schedule import UNASKED_S, Schedule
+from appliance.backup.targets import Target, Targets
 from appliance.config import Settings
 from appliance.errors import (
+    BackupDamagedError,
     BackupFolderError,
     BadInputError,
     CancelledError,
@@ -34,10 +37,11 @@ KEY: Final = "backup"
 BY_CLOCK: Final = "schedule"
 """Who asks for the backups that nobody asks for."""
 _LAST: Final = "backup.last"
+_SCHEDULE: Final = "backup.schedule"
+_MARKS: Final = "backup.marks"
 _PATH_CHARS: Final = 4096
 _FOLDERS: Final = 20
-_AGAIN_S: Final = 3600.0
-"""A backup by the clock that failed is tried again after this long, or the settings' hours if those are fewer."""
+_MOST_MARKS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,23 @@ class Listed:
     id: str
     snapshot: Snapshot | None
     error: HakoError | None
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The last backup that was made. `at` in seconds since the epoch."""
+
+    id: str
+    at: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Marks:
+    """When a snapshot was last read and found whole, and last restored as a rehearsal; seconds since the epoch."""
+
+    verified: float | None = None
+    rehearsed: float | None = None
 
 
 class Backups:
@@ -114,24 +135,68 @@ class Backups:
         made = self.last().get("create", {}).get("made_at")
         return None if made is None else float(made)
 
+    def newest(self) -> Newest | None:
+        """The last one that was made, wherever it went."""
+        last = self.last().get("create", {})
+        if last.get("made_at") is None or not last.get("made_id"):
+            return None
+        return Newest(str(last["made_id"]), float(last["made_at"]), Path(str(last["made_in"])))
+
+    def marks(self) -> dict[str, Marks]:
+        """What is known of snapshots by their ids: which were verified, and which rehearsed."""
+        stored: dict[str, dict[str, Any]] = settings_store.get(self._database, _MARKS) or {}
+        return {name: Marks(said.get("verified"), said.get("rehearsed")) for name, said in stored.items()}
+
+    def targets(self) -> list[Target]:
+        """Where backups could go: the schedule's folder and the settings', then what is below the places for media."""
+        known = [folder for folder in (self.schedule().folder, self._settings.backup.folder) if folder]
+        box = Keyring(self._settings.vault_file).identity()
+        return Targets(self._settings.storage.media, self._settings.data_dir, box).found(dict.fromkeys(known))
+
     # -- by the clock
 
+    def schedule(self) -> Schedule:
+        """What was set on the page; the settings file's while nothing was."""
+        stored = settings_store.get(self._database, _SCHEDULE)
+        return Schedule.of(self._settings.backup) if stored is None else Schedule.model_validate(stored)
+
+    def plan(self, wish: Schedule, actor: str) -> None:
+        """Set the schedule; from now on the settings file's counts no more.
+
+        Raises:
+            BadInputError: not a path from the root on.
+            BackupFolderError: no such folder.
+        """
+        if wish.folder is not None:
+            plain(str(wish.folder))
+        if wish.is_on and wish.folder is not None:
+            _demand_folder(wish.folder)
+        plan = wish.model_copy(update={"set_by": actor, "set_at": clock.now()})
+        settings_store.put(self._database, _SCHEDULE, plan.model_dump(mode="json"))
+        name = wish.folder.name if wish.folder else ""
+        self._audit.record(actor, "backup-planned", name, hours=wish.hours, at=wish.at or "", keep=wish.keep)
+
     def state(self) -> State:
-        """Whether the backups that the settings ask for are made."""
-        wish, last = self._settings.backup, self.last().get("create", {})
-        if not wish.hours:
-            return "off"
+        """Whether backups are made as the schedule says; without one, `late` once the newest is a month old."""
+        plan, last, made = self.schedule(), self.last().get("create", {}), self.made_at()
+        age = None if made is None else clock.now() - made
+        if not plan.is_on:
+            return "late" if age is not None and age > UNASKED_S else "off"
         if last.get("code", CancelledError.code) != CancelledError.code:
             return "failed"
-        made = self.made_at()
-        if made is None:
+        if age is None:
             return "waiting"
-        return "late" if clock.now() - made > 2 * wish.hours * 3600 else "ok"
+        return "late" if age > 2 * plan.every_s else "ok"
+
+    def due_at(self) -> float | None:
+        """When the next one by the clock is due, in seconds since the epoch; None without a schedule."""
+        plan = self.schedule()
+        return plan.due_at(self.last().get("create"), clock.now()) if plan.is_on else None
 
     def tick(self) -> bool:
         """Ask for a backup if one is due; whether that was so. A failure is noted as that of the job would be."""
-        wish = self._settings.backup
-        if not wish.hours or wish.folder is None or not self._is_due():
+        wish, now = self.schedule(), clock.now()
+        if not wish.is_on or wish.folder is None or wish.due_at(self.last().get("create"), now) > now:
             return False
         try:
             self.start("create", str(wish.folder), BY_CLOCK, keep=wish.keep)
@@ -140,14 +205,6 @@ class Backups:
         except HakoError as error:
             self.ended("create", BY_CLOCK, wish.folder, error)
         return True
-
-    def _is_due(self) -> bool:
-        every, last = self._settings.backup.hours * 3600.0, self.last().get("create")
-        if last is None:
-            return True
-        since = clock.now() - float(last["at"])
-        wait = min(every, _AGAIN_S) if last.get("code") else every
-        return since >= wait or since < 0  # a clock that was put back is no reason to have no backup
 
     # -- for the job
 
@@ -160,19 +217,28 @@ class Backups:
                 _demand_known(repository)
             wish = making.Wish(bool(payload["models"]), int(payload["keep"]))
             made = making.make(repository, self._settings, self._database, wish, report)
-            return {"snapshot": made.id, "made_at": made.at, **_figures(made)}
+            made_by = {"made_at": made.at, "made_id": made.id, "made_in": str(repository.folder)}
+            return {"snapshot": made.id, **made_by, **_figures(made)}
         if action == "verify":
-            return asdict(checking.verify(repository, report))
+            checked = asdict(checking.verify(repository, report))
+            self._mark("verified", checked.pop("ids"), repository.folder)
+            return checked
         scratch = self._settings.data_dir / "rehearsal"
         seen = rehearsing.rehearse(repository, self._derive, scratch, report)
-        return {**asdict(seen), "counts": seen.counts.model_dump()}
+        self._mark("rehearsed", [seen.snapshot], repository.folder)
+        told = {**asdict(seen), "counts": seen.counts.model_dump()}
+        told["made_at"] = told.pop("at")  # `at` is when the work ended
+        return told
 
     def ended(self, action: Action, actor: str, folder: Path, outcome: Mapping[str, Any] | HakoError) -> None:
         """Remember and record how it ended."""
         said: dict[str, Any] = {"at": clock.now(), "folder": str(folder), "known": self._known()}
         if isinstance(outcome, HakoError):
             before = self.last().get(action, {})
-            said |= {"code": outcome.code, "params": outcome.params, "made_at": before.get("made_at")}
+            said |= {"code": outcome.code, "params": outcome.params}
+            said |= {name: before.get(name) for name in ("made_at", "made_id", "made_in")}
+            if isinstance(outcome, BackupDamagedError):
+                self._unmark("rehearsed" if action == "rehearse" else "verified", folder)
             name = "backup-cancelled" if isinstance(outcome, CancelledError) else "backup-failed"
             self._audit.record(actor, name, folder.name, what=action, code=outcome.code)
         else:
@@ -182,6 +248,20 @@ class Backups:
             name = {"create": "backup-made", "verify": "backup-verified", "rehearse": "backup-rehearsed"}[action]
             self._audit.record(actor, name, str(outcome.get("snapshot", "")), folder=folder.name)
         settings_store.put(self._database, _LAST, {**self.last(), action: said})
+
+    def _mark(self, what: Literal["verified", "rehearsed"], ids: Iterable[str], folder: Path) -> None:
+        stored: dict[str, dict[str, Any]] = settings_store.get(self._database, _MARKS) or {}
+        for name in ids:
+            stored[name] = {**stored.pop(name, {}), what: clock.now(), "folder": str(folder)}
+        settings_store.put(self._database, _MARKS, dict(list(stored.items())[-_MOST_MARKS:]))
+
+    def _unmark(self, what: Literal["verified", "rehearsed"], folder: Path) -> None:
+        """After damage was found there: nobody can say which of them would still do."""
+        stored: dict[str, dict[str, Any]] = settings_store.get(self._database, _MARKS) or {}
+        for said in stored.values():
+            if said.get("folder") == str(folder):
+                said.pop(what, None)
+        settings_store.put(self._database, _MARKS, stored)
 
     def _known(self) -> list[str]:
         """The folders that have a backup of this box."""

@@ -14,6 +14,7 @@ log = logs.get(__name__)
 class Checked:
     """What was read and found sound."""
 
+    ids: tuple[str, ...]
     snapshots: int
     objects: int
     size: int
@@ -52,4 +53,4 @@ def verify(repository: Repository, report: Report) -> Checked:
     report("checking", len(needed), len(needed))
     if damaged:
         raise BackupDamagedError(f"{damaged} parts", count=damaged)
-    return Checked(len(names), len(needed), size)
+    return Checked(tuple(names), len(names), len(needed), size)

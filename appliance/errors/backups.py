@@ -1,4 +1,4 @@
-"""Backups and restores."""
+"""Backups and restores, and what a person takes along."""
 
 from appliance.errors.root import HakoError
 
@@ -43,3 +43,9 @@ class SeveralBoxesError(HakoError):
     """The folder holds backups of several boxes, and none was named. Params: `names`."""
 
     code, status = "HK-BAK-007", 409
+
+
+class ExportLinkError(HakoError):
+    """The link to one's own data was used already, is too old, or another session's."""
+
+    code, status = "HK-BAK-008", 404

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.box import Person, TestBox, add, wait
+from tests.simulators.box import PASSWORD, Person, TestBox, add, wait
 
 SECRET = "The vault combination of the red safe is 4711-pumpkin."
 
@@ -51,6 +51,7 @@ def safe(bob: Person) -> dict[str, str]:
         "response_id": bob.post("//v1/responses", json={"model": "talker", "input": SECRET}).get_json()["id"],
         "preset_id": bob.post("/presets", json={"name": "Bob's safe", "system": SECRET}).get_json()["id"],
         "key_id": bob.post("/me/keys", json={"name": "script"}).get_json()["item"]["id"],
+        "ticket": bob.post("/me/export", json={"password": PASSWORD}).get_json()["ticket"],
     }
 
 

@@ -14,6 +14,7 @@ from webui import routing
 
 OWNED = {
     "base_id", "document_id", "chat_id", "message_id", "run_id", "session_id", "key_id", "response_id", "preset_id",
+    "ticket",
 }  # fmt: skip
 """Parameters of paths that name something of a person's."""
 NOT_OWNED = {"user_id", "model_id", "upload_id", "name", "digest", "number", "path"}

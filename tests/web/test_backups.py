@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from appliance.storage import settings_store
 from tests.simulators.box import PASSWORD, Person, TestBox, wait
 
 Terminal = Callable[..., Any]
@@ -60,6 +61,8 @@ def test_mallory_can_do_nothing_with_backups(mallory: Person, bob: Person, stick
             person.post("/backups/work", json={"folder": str(stick), "action": "rehearse"}),
             person.get("/backups/work"),
             person.delete("/backups/work"),
+            person.get("/backups/targets"),
+            person.put("/backups/schedule", json={"folder": str(stick), "hours": 1, "password": PASSWORD}),
         ]
         assert [answer.status_code for answer in answers] == [403] * len(answers)
         assert "backup" not in person.get("/state").get_json()
@@ -129,10 +132,16 @@ def test_a_browser_names_no_other_folder(alice: Person, box: TestBox, stick: Pat
         ("work", {"folder": "/tmp", "action": "restore"}),
         ("work", {"folder": "/tmp", "action": "create", "keep": -1}),
         ("work", {"folder": "/tmp", "action": "create", "into": "/"}),
+        ("schedule", {"hours": 1}),
+        ("schedule", {"folder": "/tmp", "hours": 1, "at": "01:00"}),
+        ("schedule", {"folder": "/tmp", "at": "24:00"}),
+        ("schedule", {"folder": "relative", "hours": 1}),
+        ("schedule", {"folder": "/tmp", "hours": -1}),
+        ("schedule", {"folder": "/tmp", "hours": 1, "keep": -1}),
     ],
 )
 def test_nonsense_is_refused(terminal: Terminal, path: str, body: dict[str, Any]) -> None:
-    answer = terminal("POST", f"/backups/{path}", body)
+    answer = terminal("PUT" if path == "schedule" else "POST", f"/backups/{path}", body)
     assert (answer.status_code, answer.get_json()["code"]) == (400, "HK-BOX-003")
 
 
@@ -156,3 +165,73 @@ def test_damage_is_told_with_its_code_and_no_path(terminal: Terminal, alice: Per
     assert str(stick) not in json.dumps(job["error"])
     assert terminal("GET", "/backups").get_json()["last"]["verify"]["error"]["code"] == "HK-BAK-003"
     assert terminal("DELETE", "/backups/work").status_code == 204
+
+
+# -- the schedule, where they go, and what is known of each
+
+
+@pytest.fixture
+def unplanned(box: TestBox) -> Iterator[None]:
+    """Leaves the box without a schedule, for whoever comes next."""
+    yield
+    settings_store.delete(box.services.database, "backup.schedule")
+
+
+@pytest.mark.usefixtures("unplanned")
+def test_a_schedule_is_set_with_the_password_and_recorded(alice: Person, box: TestBox, stick: Path) -> None:
+    body = {"folder": str(stick), "at": "02:30", "keep": 7}
+    refused = alice.put("/backups/schedule", json=body | {"password": "not-my-password-at-all"})
+    assert refused.status_code == 401
+    assert alice.get("/backups").get_json()["due_at"] is None
+    said = alice.put("/backups/schedule", json=body | {"password": PASSWORD}).get_json()
+    assert (said["folder"], said["at"], said["hours"], said["keep"], said["set_by"]) == (
+        str(stick), "02:30", 0, 7, "alice",
+    )  # fmt: skip
+    assert said["due_at"] is not None
+    assert alice.get("/backups").get_json() == said
+    assert box.services.audit.entries()[0].action == "backup-planned"
+    off = alice.put("/backups/schedule", json={"password": PASSWORD}).get_json()
+    assert (off["state"], off["due_at"], off["set_by"]) == ("off", None, "alice")
+
+
+@pytest.mark.usefixtures("unplanned")
+def test_a_browser_plans_for_no_other_folder_but_one_that_the_terminal_planned(
+    alice: Person, terminal: Terminal, tmp_path: Path
+) -> None:
+    body = {"folder": str(tmp_path), "hours": 24}
+    assert alice.put("/backups/schedule", json=body | {"password": PASSWORD}).status_code == 403
+    assert terminal("PUT", "/backups/schedule", body).status_code == 200
+    assert alice.put("/backups/schedule", json=body | {"hours": 12, "password": PASSWORD}).status_code == 200
+    targets = alice.get("/backups/targets").get_json()["items"]
+    assert targets[0]["folder"] == str(tmp_path)
+    gone = terminal("PUT", "/backups/schedule", {"folder": str(tmp_path / "none"), "hours": 1})
+    assert (gone.status_code, gone.get_json()["code"]) == (422, "HK-BAK-001")
+
+
+def test_targets_tell_the_room_and_each_backup_what_was_done_with_it(alice: Person, box: TestBox, stick: Path) -> None:
+    said = alice.get("/backups/targets").get_json()
+    assert said["media"] == [str(box.settings.storage.media[0])]
+    found = {target["folder"]: target for target in said["items"]}[str(stick)]
+    assert (found["name"], found["there"], found["writable"], found["own_disk"], found["has_backups"]) == (
+        stick.name, True, True, True, False,
+    )  # fmt: skip
+    assert 0 < found["free_bytes"] <= found["total_bytes"]
+    for action in ("create", "verify", "rehearse"):
+        body = {"folder": str(stick), "action": action, "password": PASSWORD}
+        assert alice.post("/backups/work", json=body).status_code == 202
+        assert ended(alice)["state"] == "done"
+    (item,) = alice.post("/backups/look", json={"folder": str(stick)}).get_json()["items"]
+    assert item["verified_at"] is not None
+    assert item["rehearsed_at"] is not None
+    said = alice.get("/backups").get_json()
+    assert said["newest"] == {
+        "id": item["id"],
+        "made_at": item["made_at"],
+        "folder": str(stick),
+        "verified_at": item["verified_at"],
+        "rehearsed_at": item["rehearsed_at"],
+    }
+    rehearsed = said["last"]["rehearse"]
+    assert rehearsed["made_at"] == item["made_at"]
+    assert rehearsed["ended_at"] > item["made_at"]
+    assert not {"ids", "made_id", "made_in", "known", "at"} & {name for last in said["last"].values() for name in last}

@@ -14,6 +14,7 @@ from webui.api import (
     help_pages,
     keys,
     me,
+    me_export,
     model_adapters,
     model_bench,
     model_import,
@@ -40,8 +41,8 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, model_adapters,
-        model_bench,
+        ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, me_export,
+        model_adapters, model_bench,
         model_import, model_requantise, model_settings, model_uploads, models, openapi, presets, runs, search, setup,
         state, update, uploads, users, vault,
     )  # fmt: skip

@@ -1,13 +1,15 @@
-"""`/backups`: what lies in a folder, making, verifying and rehearsing backups; restoring is the terminal's alone."""
+"""`/backups`: where they go and when, making, verifying and rehearsing them; restoring is the terminal's alone."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 from flask import Blueprint
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from appliance.accounts.permissions import Permission
-from appliance.backup.backups import Action, Listed, plain
+from appliance.backup.backups import Action, Listed, Marks, plain
+from appliance.backup.schedule import Schedule, Time
+from appliance.backup.targets import Target
 from appliance.clock import iso
 from appliance.errors import ForbiddenError
 from appliance.jobs.queue import Job
@@ -17,7 +19,11 @@ from webui.routing import Call
 
 api = Blueprint("backups", __name__)
 
+_INSIDE = frozenset({"code", "params", "at", "made_at", "made_id", "made_in", "known"})
+
 Folder = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Password = Annotated[str, StringConstraints(max_length=1024)]
+Keep = Annotated[int, Field(ge=0, le=10_000)]
 
 
 class Place(shapes.Shape):
@@ -31,20 +37,53 @@ class Work(Place):
 
     action: Action
     models: bool = False
-    keep: Annotated[int, Field(ge=0, le=10_000)] = 0
-    password: Annotated[str, StringConstraints(max_length=1024)] = ""
+    keep: Keep = 0
+    password: Password = ""
+
+
+class Plan(shapes.Shape):
+    """Every so many `hours`, or each day `at` a time of the box's clock; neither for never. `keep`: 0 for all."""
+
+    folder: Folder | None = None
+    hours: Annotated[int, Field(ge=0, le=24 * 366)] = 0
+    at: Time | None = None
+    keep: Keep = 14
+    password: Password = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> "Plan":
+        if self.hours and self.at:
+            raise ValueError("either hours or at")
+        if (self.hours or self.at) and self.folder is None:
+            raise ValueError("folder")
+        return self
 
 
 @routing.route(api, "GET", "/backups", permission=Permission.BOX_MANAGE)
 def show(call: Call) -> dict[str, Any]:
-    """What the settings ask for, whether it is done, and how each action ended the last time."""
-    backups, wish = call.services.backups, call.services.settings.backup
+    """The schedule, whether it is kept to, the newest backup, and how each action ended the last time."""
+    return _now(call)
+
+
+@routing.route(api, "PUT", "/backups/schedule", permission=Permission.BOX_MANAGE, body=Plan)
+def put_schedule(call: Call, wish: Plan) -> dict[str, Any]:
+    """Set when backups are made by the clock, and where they go."""
+    if wish.folder is not None:
+        _demand_allowed(call, wish.folder)
+    reauth.demand(call, wish.password)
+    folder = None if wish.folder is None else Path(wish.folder)
+    call.services.backups.plan(Schedule(folder=folder, hours=wish.hours, at=wish.at, keep=wish.keep), call.who.name)
+    return _now(call)
+
+
+@routing.route(api, "GET", "/backups/targets", permission=Permission.BOX_MANAGE)
+def targets(call: Call) -> dict[str, Any]:
+    """Where backups could go, as it is now, with the room there; `media`: below what that was looked for."""
+    with routing.place(call):
+        found = call.services.backups.targets()
     return {
-        "state": backups.state(),
-        "folder": str(wish.folder) if wish.folder else None,
-        "hours": wish.hours,
-        "keep": wish.keep,
-        "last": {action: _ended(call, said) for action, said in backups.last().items()},
+        "items": [_target(each) for each in found],
+        "media": [str(folder) for folder in call.services.settings.storage.media],
     }
 
 
@@ -53,7 +92,9 @@ def look(call: Call, place: Place) -> dict[str, Any]:
     """The backups of this box in a folder, the newest first."""
     _demand_allowed(call, place.folder)
     with routing.place(call):
-        return {"items": [_listed(call, each) for each in call.services.backups.snapshots(place.folder)]}
+        marks = call.services.backups.marks()
+        items = call.services.backups.snapshots(place.folder)
+        return {"items": [_listed(call, each, marks.get(each.id, Marks())) for each in items]}
 
 
 @routing.route(api, "POST", "/backups/work", permission=Permission.BOX_MANAGE, body=Work, status=202)
@@ -80,8 +121,32 @@ def cancel(call: Call) -> None:
     call.services.backups.cancel()
 
 
+def _now(call: Call) -> dict[str, Any]:
+    backups = call.services.backups
+    plan, due, newest = backups.schedule(), backups.due_at(), backups.newest()
+    return {
+        "state": backups.state(),
+        "folder": str(plan.folder) if plan.folder else None,
+        "hours": plan.hours,
+        "at": plan.at,
+        "keep": plan.keep,
+        "set_by": plan.set_by,
+        "due_at": iso(due) if due is not None else None,
+        "newest": newest
+        and {
+            "id": newest.id,
+            "made_at": iso(newest.at),
+            "folder": str(newest.folder),
+            **_marks(backups.marks().get(newest.id, Marks())),
+        },
+        "last": {action: _ended(call, said) for action, said in backups.last().items()},
+    }
+
+
 def _demand_allowed(call: Call, folder: str) -> None:
-    """A browser may name the folder of the settings, and what lies below the places for sticks; links count as such.
+    """A browser may name the folders of schedule and settings, and what lies below the places for sticks.
+
+    A link counts as where it leads.
 
     Raises:
         BadInputError: not a path from the root on.
@@ -92,13 +157,34 @@ def _demand_allowed(call: Call, folder: str) -> None:
         return
     settings = call.services.settings
     real = Path(path).resolve()
-    if settings.backup.folder is not None and real == settings.backup.folder.resolve():
+    known = (settings.backup.folder, call.services.backups.schedule().folder)
+    if any(folder is not None and real == folder.resolve() for folder in known):
         return
     if not any(real != root.resolve() and real.is_relative_to(root.resolve()) for root in settings.storage.media):
         raise ForbiddenError("a path of this machine is for who works on it")
 
 
-def _listed(call: Call, each: Listed) -> dict[str, Any]:
+def _target(each: Target) -> dict[str, Any]:
+    return {
+        "folder": str(each.folder),
+        "name": each.folder.name,
+        "there": each.is_there,
+        "writable": each.is_writable,
+        "has_backups": each.has_backups,
+        "own_disk": each.is_own_disk,
+        "free_bytes": each.free,
+        "total_bytes": each.total,
+    }
+
+
+def _marks(known: Marks) -> dict[str, Any]:
+    return {
+        "verified_at": iso(known.verified) if known.verified is not None else None,
+        "rehearsed_at": iso(known.rehearsed) if known.rehearsed is not None else None,
+    }
+
+
+def _listed(call: Call, each: Listed, known: Marks) -> dict[str, Any]:
     made = each.snapshot
     if made is None:
         return {"id": each.id, "error": described(each.error, call.language) if each.error else None}
@@ -112,12 +198,13 @@ def _listed(call: Call, each: Listed) -> dict[str, Any]:
         "missing": made.missing,
         "models": [{"id": model.id, "copied": model.is_whole} for model in made.models],
         "counts": made.counts.model_dump(),
+        **_marks(known),
     }
 
 
 def _ended(call: Call, said: dict[str, Any]) -> dict[str, Any]:
     """As it was remembered, with times and an error as the API gives them."""
-    shown = {name: value for name, value in said.items() if name not in ("code", "params", "at", "made_at", "known")}
+    shown = {name: value for name, value in said.items() if name not in _INSIDE}
     error = {"code": said["code"], "params": said["params"]} if said.get("code") else None
     made_at = said.get("made_at")
     return {

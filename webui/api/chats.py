@@ -109,7 +109,7 @@ def delete(call: Call, chat_id: str) -> None:
 def export(call: Call, chat_id: str) -> Response:
     """The whole chat as a Markdown file, sources included."""
     chat = call.services.chats.get(call.user_id, chat_id)
-    text = _markdown(chat, call.services.chats.messages(call.user_id, chat_id), call.language)
+    text = markdown(chat, call.services.chats.messages(call.user_id, chat_id), call.language)
     name = "".join(sign for sign in chat.title if sign.isalnum() or sign in " -_")[:_NAME_CHARS].strip() or "chat"
     return download(iter([text.encode()]), f"{name}.md")
 
@@ -189,7 +189,8 @@ def _message(message: Message, run_id: str | None, language: Language) -> dict[s
     return described
 
 
-def _markdown(chat: Chat, messages: Sequence[Message], language: Language) -> str:
+def markdown(chat: Chat, messages: Sequence[Message], language: Language) -> str:
+    """The whole chat as text, sources included."""
     parts = [f"# {chat.title or locales.t('chat.untitled', language)}"]
     if chat.preset:
         words = chat.preset.system.strip().splitlines()

@@ -1,7 +1,7 @@
 """`/documents`: taking documents into a base, how far they are, their pages, and erasing them."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -118,8 +118,10 @@ def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def download(chunks: Iterator[bytes], name: str, size: int | None = None) -> Response:
-    """A file to be saved."""
+def download(
+    chunks: Iterator[bytes], name: str, size: int | None = None, then: Callable[[], object] = lambda: None
+) -> Response:
+    """A file to be saved; `then` is called once it is through or nobody wants it any more."""
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
@@ -127,4 +129,4 @@ def download(chunks: Iterator[bytes], name: str, size: int | None = None) -> Res
     }
     if size is not None:
         headers["Content-Length"] = str(size)
-    return Response(sse.Body(chunks), headers=headers)
+    return Response(sse.Body(chunks, then), headers=headers)

@@ -125,16 +125,20 @@ def delete(call: Call, preset_id: str) -> None:
 def export(call: Call, preset_id: str) -> Response:
     """The preset as a file that any box of this format takes in."""
     preset = call.services.presets.get(call.who, preset_id)
-    content = {
+    name = "".join(sign for sign in preset.name if sign.isalnum() or sign in " -_")[:_NAME_CHARS].strip() or "preset"
+    text = json.dumps(as_file(preset), ensure_ascii=False, indent=2) + "\n"
+    return download(iter([text.encode("utf-8", "replace")]), f"{name}.json")
+
+
+def as_file(preset: Preset) -> dict[str, Any]:
+    """A preset outside of a box, as `PresetFile` reads it."""
+    return {
         "format": "hako-preset",
         "version": 1,
         "name": preset.name,
         "system": preset.system,
         "sampling": preset.sampling,
     }
-    name = "".join(sign for sign in preset.name if sign.isalnum() or sign in " -_")[:_NAME_CHARS].strip() or "preset"
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    return download(iter([text.encode("utf-8", "replace")]), f"{name}.json")
 
 
 def _note(call: Call, action: str, preset: Preset) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
 
+from appliance import modes
 from appliance.bundle.index import Index
 from appliance.bundle.update import snapshot
 from appliance.bundle.update.history import Change
@@ -143,5 +144,5 @@ def _installed(name: str) -> str:
 
 
 def _free(places: Places) -> int:
-    places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places.root.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
     return shutil.disk_usage(places.root).free

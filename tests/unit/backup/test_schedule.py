@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from appliance import clock
+from appliance.backup.schedule import Schedule, next_time
 from appliance.config import Backup, load
-from appliance.errors import ConfigError
+from appliance.errors import BackupFolderError, BadInputError, ConfigError
 from tests.simulators.backed_box import BackedBox
 
 HOUR = 3600.0
@@ -119,3 +121,136 @@ def test_settings_that_can_not_be_meant_are_refused(tmp_path: Path, said: str) -
     (tmp_path / "hako.toml").write_text(f"[backup]\n{said}\n")
     with pytest.raises(ConfigError):
         load(data_dir=tmp_path)
+
+
+# -- set on the page
+
+
+def shown(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%d %H:%M")  # noqa: DTZ006 - as on the wall
+
+
+def at_noon(now: Clock) -> None:
+    now.at = datetime(2026, 5, 20, 12, 0).timestamp()  # noqa: DTZ001
+
+
+def test_what_is_set_on_the_page_counts_from_then_on_and_survives_a_restart(
+    daily: BackedBox, stick: Path, tmp_path: Path
+) -> None:
+    assert daily.backups.schedule() == Schedule(folder=stick, hours=24, keep=2)
+    other = tmp_path / "other"
+    other.mkdir()
+    daily.backups.plan(Schedule(folder=other, at="02:30", keep=5), "alice")
+    entry = daily.audit.entries()[0]
+    assert (entry.actor, entry.action, entry.target) == ("alice", "backup-planned", "other")
+    assert entry.detail == {"hours": 0, "at": "02:30", "keep": 5}
+    daily.close()
+    again = BackedBox(daily.settings.data_dir, backup=daily.settings.backup)
+    plan = again.backups.schedule()
+    assert (plan.folder, plan.hours, plan.at, plan.keep, plan.set_by) == (other, 0, "02:30", 5, "alice")
+    again.backups.plan(Schedule(folder=other), "alice")  # off, though the settings file wants one
+    assert (again.backups.tick(), again.backups.state(), again.backups.due_at()) == (False, "off", None)
+    again.close()
+
+
+def test_each_day_at_its_time(box: BackedBox, stick: Path, now: Clock) -> None:
+    at_noon(now)
+    box.backups.plan(Schedule(folder=stick, at="02:30", keep=2), "alice")
+    assert not box.backups.tick()  # not because it was set, only once it is time
+    assert box.backups.state() == "waiting"
+    assert shown(box.backups.due_at() or 0) == "21 02:30"
+    now.at += 14.6 * HOUR
+    assert box.backups.tick()
+    assert box.work().state == "done"
+    assert shown(box.backups.due_at() or 0) == "22 02:30"
+    now.at += 23 * HOUR
+    assert not box.backups.tick()
+    assert box.run("create", stick).state == "done"  # one by hand just before doesn't put it off
+    now.at += HOUR
+    assert box.backups.tick()
+    box.work()
+    now.at += 40 * HOUR  # it was off meanwhile: made up for at once
+    assert box.backups.tick()
+    box.work()
+    assert len(box.repository(stick).ids()) == 2
+    now.at += 49 * HOUR
+    assert box.backups.state() == "late"
+
+
+def test_one_that_fails_is_tried_again_after_an_hour(box: BackedBox, stick: Path, now: Clock) -> None:
+    at_noon(now)
+    box.backups.plan(Schedule(folder=stick, at="13:00"), "alice")
+    stick.rmdir()
+    now.at += 1.5 * HOUR
+    assert box.backups.tick()
+    assert box.backups.state() == "failed"
+    assert shown(box.backups.due_at() or 0) == "20 14:30"
+
+
+@pytest.mark.parametrize(
+    ("after", "time", "then"),
+    [((12, 0), "12:00", "21 12:00"), ((12, 0), "12:01", "20 12:01"), ((12, 0), "00:00", "21 00:00")],
+)
+def test_the_next_time_is_later_than_now(after: tuple[int, int], time: str, then: str) -> None:
+    assert shown(next_time(datetime(2026, 5, 20, *after).timestamp(), time)) == then  # noqa: DTZ001
+
+
+def test_without_a_schedule_a_backup_is_late_after_a_month(box: BackedBox, stick: Path, now: Clock) -> None:
+    box.run("create", stick)
+    now.at += 29 * 24 * HOUR
+    assert box.backups.state() == "off"
+    now.at += 2 * 24 * HOUR
+    assert (box.backups.state(), box.backups.tick()) == ("late", False)
+
+
+def test_a_schedule_needs_a_folder_that_is_there(box: BackedBox, tmp_path: Path) -> None:
+    with pytest.raises(BackupFolderError):
+        box.backups.plan(Schedule(folder=tmp_path / "none", hours=1), "alice")
+    with pytest.raises(BadInputError):
+        box.backups.plan(Schedule(folder=Path("relative"), hours=1), "alice")
+    for wrong in ({"hours": 1}, {"at": "25:00", "folder": tmp_path}, {"hours": 1, "at": "01:00", "folder": tmp_path}):
+        with pytest.raises(ValueError):
+            Schedule.model_validate(wrong)
+    assert box.backups.schedule() == Schedule()
+
+
+# -- what is known of the snapshots
+
+
+def test_each_snapshot_tells_when_it_was_verified_and_rehearsed(box: BackedBox, stick: Path, now: Clock) -> None:
+    box.run("create", stick)
+    box.run("verify", stick)
+    verified = now.at
+    now.at += HOUR
+    box.run("create", stick)
+    box.run("rehearse", stick)
+    newest, first = box.repository(stick).ids()
+    marks = box.backups.marks()
+    assert (marks[first].verified, marks[first].rehearsed) == (verified, None)
+    assert (marks[newest].verified, marks[newest].rehearsed) == (None, now.at)
+    made = box.backups.newest()
+    assert made is not None
+    assert (made.id, made.at, made.folder) == (newest, now.at, stick)
+
+
+def test_damage_takes_the_marks_of_that_folder_away_and_a_failure_leaves_the_newest_known(
+    box: BackedBox, stick: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for folder in (stick, other):
+        box.run("create", folder)
+        box.run("verify", folder)
+    (safe,) = box.repository(other).ids()
+    next(stick.glob("hako-backup/*/objects/??/*")).write_bytes(b"x")
+    assert box.run("verify", stick).error_code == "HK-BAK-003"
+    assert [name for name, mark in box.backups.marks().items() if mark.verified] == [safe]
+    shutil.rmtree(stick)
+    with pytest.raises(BackupFolderError):
+        box.backups.start("create", str(stick), "alice")
+    shutil.rmtree(other)
+    other.touch()
+    box.backups.ended("create", "alice", other, BackupFolderError(name="other"))
+    newest = box.backups.newest()
+    assert newest is not None
+    assert (newest.id, newest.folder) == (safe, other)

@@ -6,6 +6,10 @@ declare module '*.json?room=play' {
   const sentences: Record<string, string>
   export default sentences
 }
+declare module '*.json?room=me' {
+  const sentences: Record<string, string>
+  export default sentences
+}
 declare module '*.json?room=operate' {
   const sentences: Record<string, string>
   export default sentences

@@ -15,6 +15,7 @@ const load: Load = {
 }
 const rooms: Record<Room, Load> = {
   play: { ja: () => import('../../../locales/ja.json?room=play'), en: () => import('../../../locales/en.json?room=play') },
+  me: { ja: () => import('../../../locales/ja.json?room=me'), en: () => import('../../../locales/en.json?room=me') },
   operate: { ja: () => import('../../../locales/ja.json?room=operate'), en: () => import('../../../locales/en.json?room=operate') },
 }
 const learned = new Set<Room>()

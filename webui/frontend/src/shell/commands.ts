@@ -16,6 +16,7 @@ export const commands: Command[] = [
   { word: 'nav.models', readings: 'もでる moderu models', keys: 'g o', permission: 'operator', run: () => go('/operate/models') },
   { word: 'operate.bring', readings: 'もでる とりこむ ついか moderu torikomu import add model usb', permission: 'operator', run: () => go('/operate/models/import') },
   { word: 'nav.update', readings: 'こうしん とりこみ バンドル koushin torikomi update usb bundle', permission: 'operator', run: () => go('/operate/update') },
+  { word: 'nav.backup', readings: 'ばっくあっぷ ひかえ バックアップ bakkuappu hikae backup restore', permission: 'operator', run: () => go('/operate/backup') },
   { word: 'nav.users', readings: 'りようしゃ ユーザー riyousha users people', permission: 'operator', run: () => go('/operate/users') },
   { word: 'nav.theme_dark', readings: 'くらい テーマ ダーク kurai dark theme', run: () => void updateMe({ theme: 'dark' }) },
   { word: 'nav.theme_light', readings: 'あかるい テーマ ライト akarui light theme', run: () => void updateMe({ theme: 'light' }) },
