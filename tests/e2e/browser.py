@@ -64,6 +64,7 @@ class Visitor:
         self.box, self.language = box, language
         self.faults: list[str] = []
         self._expected: set[int] = set()
+        self._may_be_silent = False
         self.context = browser.new_context(
             base_url=box.url,
             locale="ja-JP" if language == "ja" else "en-GB",
@@ -94,8 +95,12 @@ class Visitor:
         """Refusals that belong to the journey; the browser reports each on the console."""
         self._expected.update(statuses)
 
+    def expects_no_answer(self) -> None:
+        """The box goes away during the journey; the browser reports each question that nobody answers."""
+        self._may_be_silent = True
+
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type not in ("error", "warning"):
+        if message.type not in ("error", "warning") or (self._may_be_silent and "net::ERR_" in message.text):
             return
         refused = _REFUSED.search(message.text)
         if not (refused and int(refused[1]) in self._expected):
