@@ -97,10 +97,11 @@ def show_key(terminal: Terminal, out: Path | None) -> None:
 
 
 @group.command()
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask whether you are sure.")
+@click.option("--reason", default="", help="Why nothing is wrong any more; goes on record. Asked for when left out.")
 @click.pass_obj
 @reports_errors
-def accept(terminal: Terminal, *, yes: bool) -> None:
+def accept(terminal: Terminal, *, yes: bool, reason: str) -> None:
     """Take note of what was found, so that it is no longer told as new. It stays in the record."""
     with terminal.client() as client:
         found = [item for item in client.post("/audit/verify", {})["findings"] if not item["accepted"]]
@@ -111,7 +112,8 @@ def accept(terminal: Terminal, *, yes: bool) -> None:
             click.echo(f"× {item['title']}")
         if not yes:
             click.confirm(say("cli.audit.sure"), abort=True)
-        client.post("/audit/accept", {"findings": [item["key"] for item in found]})
+        why = reason or click.prompt(say("cli.audit.reason"))
+        client.post("/audit/accept", {"findings": [item["key"] for item in found], "reason": why})
     click.echo(say("cli.audit.accepted"))
 
 

@@ -77,7 +77,7 @@ def test_a_database_that_was_put_back_is_told_at_the_start_and_the_box_works_on(
     assert (doctor.returncode, "HK-AUD-002" in doctor.stdout) == (1, True)
     assert "audit-not-whole" in trail(box)
     act(box, 1)
-    accepted = box.hako("audit", "accept", "--yes")
+    accepted = box.hako("audit", "accept", "--yes", "--reason", "an older copy was put back")
     assert accepted.returncode == 0, accepted.stderr
     again = box.hako("audit", "verify")
     assert (again.returncode, "✓" in again.stdout) == (0, True)

@@ -16,6 +16,7 @@ const load: Load = {
 const rooms: Record<Room, Load> = {
   play: { ja: () => import('../../../locales/ja.json?room=play'), en: () => import('../../../locales/en.json?room=play') },
   operate: { ja: () => import('../../../locales/ja.json?room=operate'), en: () => import('../../../locales/en.json?room=operate') },
+  audit: { ja: () => import('../../../locales/ja.json?room=audit'), en: () => import('../../../locales/en.json?room=audit') },
 }
 const learned = new Set<Room>()
 
