@@ -9,7 +9,7 @@ from tests.e2e.browser import Visitor, add_person
 from tests.simulators.served import PASSWORD, ServedBox
 from webui.locales import Language
 
-pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(400)]
 
 
 @pytest.fixture
