@@ -44,7 +44,8 @@ def test_a_power_cut_between_entry_and_checkpoint_is_no_alarm(box: ServedBox) ->
 
 def test_outsiders_verify_what_was_exported(box: ServedBox, tmp_path: Path) -> None:
     act(box, 2)
-    assert "model-alias-set" in box.hako("audit", "list", "--action", "model-alias-set").stdout
+    assert "model-alias-set" in box.hako("audit", "list", "--raw", "--action", "model-alias-set").stdout
+    assert "The operator at the terminal gave" in box.hako("audit", "list", "--action", "model-alias-set").stdout
     export, key = tmp_path / "log.jsonl", tmp_path / "key"
     assert box.hako("audit", "export", str(export)).returncode == 0
     assert box.hako("audit", "key", "--out", str(key)).returncode == 0
