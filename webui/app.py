@@ -10,7 +10,8 @@ from flask import Blueprint, Flask, Response, g, redirect, request
 from appliance import logs
 from appliance.config import Listener
 from appliance.errors import SealedError
-from webui import api, assets, dialects, errors, key_limits, pages, security
+from appliance.storage import audit_origin
+from webui import api, assets, connection, dialects, errors, key_limits, pages, security
 from webui.box import Box
 
 log = logs.get(__name__)
@@ -75,6 +76,8 @@ def _observe(app: Flask) -> None:
         g.request_id = secrets.token_hex(6)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(process="web", request=g.request_id)
+        via: audit_origin.Way = "terminal" if connection.is_unix(request.environ) else "browser"
+        audit_origin.note(via, connection.address(request.environ))
 
     def finish(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")

@@ -46,6 +46,11 @@ def asker(environ: Mapping[str, Any]) -> str:
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
+def address(environ: Mapping[str, Any]) -> str:
+    """Of the machine that asks; empty on the admin socket."""
+    return "" if is_unix(environ) else str(environ.get("REMOTE_ADDR", ""))
+
+
 def port(environ: Mapping[str, Any]) -> int | None:
     """The port of this box that the request came in by, as the kernel knows it; None where there is no such port."""
     connection = _socket_of(environ)

@@ -16,6 +16,7 @@ from appliance.bundle.update.updates import PROBE
 from appliance.errors import ForbiddenError, NotSignedInError, UpdateTrialError
 from appliance.gateway.gateway import Gateway
 from appliance.services import Services
+from appliance.storage import audit_origin
 from webui import connection, key_limits, security, session, shapes
 from webui.box import Box
 from webui.locales import Language
@@ -166,6 +167,8 @@ def _authorised(permission: Permission) -> Call:
     visitor = session.current(services)
     if visitor is None:
         raise NotSignedInError
+    if visitor.principal.via == "key":
+        audit_origin.note("program", connection.address(request.environ))
     key_limits.check(services.throttle, visitor.principal)
     visitor.principal.demand(permission)
     if permission is not Permission.BUNDLES_TAKE:

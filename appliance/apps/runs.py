@@ -8,6 +8,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +97,7 @@ Work = Callable[[Writer], None]
 def write_apart(work: Work) -> Writer:
     """Let `work` write in a thread of its own, stored nowhere: for who asks outside of a chat."""
     writer = Writer(clock.new_id("run"))
-    threading.Thread(target=_write, args=(writer, work), name=writer.run_id, daemon=True).start()
+    _begin(writer, work)
     return writer
 
 
@@ -115,6 +116,12 @@ def follow(writer: Writer, after: int = 0) -> Iterator[RunEvent | None]:
             return
         if not fresh:
             yield None
+
+
+def _begin(writer: Writer, work: Work) -> None:
+    """Write in a thread that knows, like the request that asks for it, where what it records comes from."""
+    write = copy_context().run
+    threading.Thread(target=write, args=(_write, writer, work), name=writer.run_id, daemon=True).start()
 
 
 def _write(writer: Writer, work: Work) -> None:
@@ -153,7 +160,7 @@ class Runs:
         writer = Writer(run_id, user_id)
         with self._lock:
             self._live[run_id] = writer
-        threading.Thread(target=_write, args=(writer, work), name=run_id, daemon=True).start()
+        _begin(writer, work)
         threading.Thread(target=self._store, args=(writer,), name=run_id + "-store", daemon=True).start()
         return run_id
 

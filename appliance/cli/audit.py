@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from appliance.cli import audit_words
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, demand_private, reports_errors, say
 from appliance.clock import iso
@@ -35,15 +36,19 @@ def group() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many, newest first.")
 @click.option("--actor", default="", help="Only what this account did.")
 @click.option("--action", default="", help="Only this action, such as signed-in.")
+@click.option("--raw", is_flag=True, help="As recorded: names of actions, ids and details, times in UTC.")
 @click.pass_obj
 @reports_errors
-def list_entries(terminal: Terminal, limit: int, actor: str, action: str) -> None:
-    """Print who did what, newest first."""
+def list_entries(terminal: Terminal, limit: int, actor: str, action: str, *, raw: bool) -> None:
+    """Print who did what, newest first: a sentence each, and with --raw what was recorded, word for word."""
     with terminal.client() as client:
         for item in client.get("/audit", limit=str(limit), actor=actor, action=action)["items"]:
-            detail = " ".join(f"{name}={value}" for name, value in item["detail"].items())
-            words = f"{item['actor_name']:<16} {item['action']:<22} {item['target']} {detail}"
-            click.echo(f"{item['number']:>7}  {item['at'][:19]}  {words}".rstrip())
+            if raw:
+                detail = " ".join(f"{name}={value}" for name, value in item["detail"].items())
+                words = f"{item['at'][:19]}Z  {item['actor_name']:<16} {item['action']:<22} {item['target']} {detail}"
+            else:
+                words = f"{audit_words.when(item)}  {audit_words.sentence(item)}  {audit_words.outcome(item)}"
+            click.echo(f"{item['number']:>7}  {words}".rstrip())
 
 
 @group.command()
@@ -97,10 +102,11 @@ def show_key(terminal: Terminal, out: Path | None) -> None:
 
 
 @group.command()
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask whether you are sure.")
+@click.option("--reason", default="", help="Why nothing is wrong any more; goes on record. Asked for when left out.")
 @click.pass_obj
 @reports_errors
-def accept(terminal: Terminal, *, yes: bool) -> None:
+def accept(terminal: Terminal, *, yes: bool, reason: str) -> None:
     """Take note of what was found, so that it is no longer told as new. It stays in the record."""
     with terminal.client() as client:
         found = [item for item in client.post("/audit/verify", {})["findings"] if not item["accepted"]]
@@ -111,7 +117,8 @@ def accept(terminal: Terminal, *, yes: bool) -> None:
             click.echo(f"× {item['title']}")
         if not yes:
             click.confirm(say("cli.audit.sure"), abort=True)
-        client.post("/audit/accept", {"findings": [item["key"] for item in found]})
+        why = reason or click.prompt(say("cli.audit.reason"))
+        client.post("/audit/accept", {"findings": [item["key"] for item in found], "reason": why})
     click.echo(say("cli.audit.accepted"))
 
 

@@ -1,14 +1,15 @@
 """The audit log: who did what, each entry chained to the one before under a key of its own, and confirmed."""
 
 import json
+import math
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance import __version__, clock, logs
 from appliance.errors import ConflictError, HakoError
-from appliance.storage import audit_check, audit_export
+from appliance.storage import audit_check, audit_export, audit_origin
 from appliance.storage.audit_chains import COLUMNS, START, Chains
 from appliance.storage.audit_check import Report
 from appliance.storage.checkpoints import Checkpoint, Checkpoints, Witness
@@ -25,6 +26,7 @@ WITHIN_S: Final = 900
 
 _TEXT_CHARS: Final = 200
 _MOST: Final = 1000
+_LAST_NUMBER: Final = (1 << 63) - 1
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -60,12 +62,15 @@ class Audit:
     def record(self, actor: str, action: str, target: str = "", **detail: str | float) -> None:
         """Append an entry; on the disk when this returns. Names, ids and figures only: never content or secrets.
 
+        `action`: one of `audit_actions`. Where it comes from is added, see `audit_origin`.
+
         Texts are cut at 200 characters, and characters that could forge a line of a printed log are replaced.
 
         Raises:
             DiskFullError: it could not be stored; what was to be recorded must not go on.
         """
-        clean = {name: _plain(value) if isinstance(value, str) else value for name, value in detail.items()}
+        told = {**audit_origin.noted(), **detail}
+        clean = {name: _plain(value) if isinstance(value, str) else value for name, value in told.items()}
         stored = json.dumps(clean, ensure_ascii=False, sort_keys=True)
         with self._database.write() as connection:
             last = connection.execute("select number, hash from audit order by number desc limit 1").fetchone()
@@ -113,18 +118,20 @@ class Audit:
         except (HakoError, OSError) as error:
             log.warning("audit_not_ended", kind=type(error).__name__)
 
-    def verify(self, *, whole: bool = True) -> Report:
+    def verify(self, *, whole: bool = True, told: Callable[[int, int], None] | None = None) -> Report:
         """Look whether the log is as it was. Not `whole`: all checkpoints, and the entries since the last of them.
 
         Notices entries that were changed, put in, moved or removed, also the newest and also all of them, down to the
         last checkpoint; and a database or a file of checkpoints that were put back to what they once were. Only when
         both were put back together it takes an export from before: see `audit_export.verify`.
+
+        `told`: hears how many entries were looked at, of how many; what it raises ends the look.
         """
-        self.report = audit_check.check(self._database, self._chains, self._witness, whole=whole)
+        self.report = audit_check.check(self._database, self._chains, self._witness, whole=whole, told=told)
         return self.report
 
-    def accept(self, keys: Sequence[str], actor: str) -> Report:
-        """An operator has taken note of these findings: from now on they are told as known.
+    def accept(self, keys: Sequence[str], actor: str, reason: str) -> Report:
+        """An operator has taken note of these findings, for this reason: from now on they are told as known.
 
         The log is confirmed anew as it is, so that nothing more can be changed behind the findings.
 
@@ -136,7 +143,7 @@ class Audit:
         if not set(found) <= set(keys):
             raise ConflictError("other findings than were shown", name="audit")
         if found:
-            self.record(actor, "audit-findings-accepted", findings=" ".join(found))
+            self.record(actor, "audit-findings-accepted", findings=" ".join(found), reason=reason)
             self._checkpoints.make(found)
         return self.verify()
 
@@ -151,19 +158,43 @@ class Audit:
         return audit_export.write(self._database, self._chains, self._witness, name)
 
     def entries(
-        self, limit: int = 200, before: int | None = None, actors: Sequence[str] = (), action: str = ""
+        self,
+        limit: int = 200,
+        before: int | None = None,
+        actors: Sequence[str] = (),
+        action: str = "",
+        *,
+        actions: Sequence[str] = (),
+        since: float | None = None,
+        until: float | None = None,
     ) -> Sequence[Entry]:
         """The newest entries first, at most 1000; `before` continues below the number of the last one shown.
 
-        `actors`: only of these; `action`: only this one.
+        `actors`: only of these; `action`, `actions`: only this one, only these; `since`, `until`: only from that
+        moment on, only before that moment, in seconds since the epoch.
         """
+        wanted = (*actions, action) if action else actions
+        limited = max(0, min(limit, _MOST))
         with self._database.read() as connection:
             rows = connection.execute(
-                f"select {COLUMNS} from audit where (?1 is null or number < ?1) and (?3 = '' or action = ?3)"
-                " and (?4 = '[]' or actor in (select value from json_each(?4))) order by number desc limit ?2",
-                (before, max(0, min(limit, _MOST)), action, json.dumps(list(actors))),
+                f"select {COLUMNS} from audit where number < ?1 and at >= ?2 and at < ?3"
+                " and (?4 = '[]' or action in (select value from json_each(?4)))"
+                " and (?5 = '[]' or actor in (select value from json_each(?5))) order by number desc limit ?6",
+                (
+                    _LAST_NUMBER if before is None else before,
+                    -math.inf if since is None else since,
+                    math.inf if until is None else until,
+                    json.dumps(list(wanted)),
+                    json.dumps(list(actors)),
+                    limited,
+                ),
             ).fetchall()
         return [_entry(row) for row in rows]
+
+    def last_number(self) -> int:
+        """Of the newest entry; 0 without entries."""
+        with self._database.read() as connection:
+            return int(connection.execute("select coalesce(max(number), 0) from audit").get)
 
     def newest(self) -> Checkpoint | None:
         """The checkpoint that was made last; None before the first."""

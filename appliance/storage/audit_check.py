@@ -1,6 +1,6 @@
 """Is the audit log whole? Its entries against both chains, and both against the checkpoints of file and database."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -20,6 +20,11 @@ MOST: Final = 100
 """Findings of one report; more of them say nothing more."""
 _RECENT: Final = 200
 """Checkpoints whose signatures a quick look checks; those before hang on them by their digests."""
+_TOLD_EVERY: Final = 1000
+"""Entries from one word about the progress to the next."""
+
+Told = Callable[[int, int], None]
+"""Hears how many entries were looked at, of how many."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,7 @@ class _Moment:
     digest: bytes = START
 
 
-def check(database: Database, chains: Chains, witness: Witness, *, whole: bool) -> Report:
+def check(database: Database, chains: Chains, witness: Witness, *, whole: bool, told: Told | None = None) -> Report:
     """Look at the log. Not `whole`: the checkpoints, and the entries since the last of them, in milliseconds.
 
     Raises:
@@ -211,7 +216,7 @@ def check(database: Database, chains: Chains, witness: Witness, *, whole: bool) 
     if there and not whole:
         latest = max(there, key=lambda said: said.number)
         begin = _Moment(latest.number, bytes.fromhex(latest.hash), bytes.fromhex(latest.digest))
-    bad, digests = _walk(database, chains, begin, upto, {said.number for said in there})
+    bad, digests = _walk(database, chains, begin, upto, {said.number for said in there}, told)
     if whole:
         met = {said.serial for said in there if _is_same(said, digests)}
     findings = [*evidence.findings, *evidence.judge(met), *(Finding("entry", *each) for each in runs(bad))]
@@ -223,7 +228,7 @@ def _is_same(said: Statement, digests: Mapping[int, bytes]) -> bool:
 
 
 def _walk(
-    database: Database, chains: Chains, begin: _Moment, upto: int, wanted: set[int]
+    database: Database, chains: Chains, begin: _Moment, upto: int, wanted: set[int], told: Told | None
 ) -> tuple[list[int], dict[int, bytes]]:
     """The entries that don't fit, and the open chain at the wanted ones."""
     last, keyed, digest = begin.number, begin.keyed, begin.digest
@@ -241,6 +246,8 @@ def _walk(
             last, keyed, digest = row[0], stored, chains.public(digest, row)
             if last in wanted:
                 digests[last] = digest
+            if told and last % _TOLD_EVERY == 0:
+                told(last, upto)
     return bad, digests
 
 

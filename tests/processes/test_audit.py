@@ -44,7 +44,8 @@ def test_a_power_cut_between_entry_and_checkpoint_is_no_alarm(box: ServedBox) ->
 
 def test_outsiders_verify_what_was_exported(box: ServedBox, tmp_path: Path) -> None:
     act(box, 2)
-    assert "model-alias-set" in box.hako("audit", "list", "--action", "model-alias-set").stdout
+    assert "model-alias-set" in box.hako("audit", "list", "--raw", "--action", "model-alias-set").stdout
+    assert "The operator at the terminal gave" in box.hako("audit", "list", "--action", "model-alias-set").stdout
     export, key = tmp_path / "log.jsonl", tmp_path / "key"
     assert box.hako("audit", "export", str(export)).returncode == 0
     assert box.hako("audit", "key", "--out", str(key)).returncode == 0
@@ -77,7 +78,7 @@ def test_a_database_that_was_put_back_is_told_at_the_start_and_the_box_works_on(
     assert (doctor.returncode, "HK-AUD-002" in doctor.stdout) == (1, True)
     assert "audit-not-whole" in trail(box)
     act(box, 1)
-    accepted = box.hako("audit", "accept", "--yes")
+    accepted = box.hako("audit", "accept", "--yes", "--reason", "an older copy was put back")
     assert accepted.returncode == 0, accepted.stderr
     again = box.hako("audit", "verify")
     assert (again.returncode, "✓" in again.stdout) == (0, True)

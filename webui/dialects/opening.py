@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
 from typing import Any, Final, Protocol
 
 from appliance import clock
@@ -37,7 +38,7 @@ class Opening(Closing):
         self._change = threading.Condition()
         self._since = clock.monotonic()
         if apart:
-            threading.Thread(target=self._open, name="opening", daemon=True).start()
+            threading.Thread(target=copy_context().run, args=(self._open,), name="opening", daemon=True).start()
         else:
             self._open()
 

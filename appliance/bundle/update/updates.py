@@ -41,6 +41,8 @@ PROBE: Final = "hako-probe"
 BY_OPERATOR: Final = "operator"
 """Reason: an operator has taken it back."""
 _MARK: Final = "release_mark"
+_ENDED: Final = {Phase.COMMITTED: "update-committed", Phase.ROLLED_BACK: "update-rolled-back"}
+"""The two ends of an update, and the actions that record them."""
 _BAD: Final = frozenset({"failed", "quarantined"})
 
 
@@ -269,7 +271,7 @@ class Updates:
     def settle(self) -> None:
         """Record how an update has ended: in the record of actions, and what may never run again."""
         update = self.places.read()
-        if update.recorded or update.phase not in (Phase.COMMITTED, Phase.ROLLED_BACK):
+        if update.recorded or update.phase not in _ENDED:
             return
         target = update.target
         if update.phase is Phase.COMMITTED:
@@ -283,7 +285,7 @@ class Updates:
         details: dict[str, str | float] = {"version": target.version, "counter": target.counter}
         if update.reason:
             details["reason"] = update.reason
-        self._audit.record(update.actor or "launcher", f"update-{update.phase}", target.digest, **details)
+        self._audit.record(update.actor or "launcher", _ENDED[update.phase], target.digest, **details)
         history.add(self._database, history.ended(self.places, update))
         with self.places.held() as held:
             if held.now == update:

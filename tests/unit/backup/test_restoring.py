@@ -229,7 +229,7 @@ def test_that_later_actions_are_gone_is_told_until_somebody_takes_note(box: Back
     assert again.audit.entries(limit=1)[0].detail["chained"] == 1
     report = again.audit.verify()
     assert {found.kind for found in report.open} == {"lost"}
-    assert again.audit.accept([found.key for found in report.open], "alice").is_sound
+    assert again.audit.accept([found.key for found in report.open], "alice", "put back").is_sound
     assert backed_up(again, stick)
     assert again.run("rehearse", stick).state == "done"
     again.close()

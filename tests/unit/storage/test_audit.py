@@ -1,11 +1,14 @@
 """The audit log: what is kept, what the database refuses, and which changes of entries are noticed."""
 
 import threading
+from contextvars import Context, copy_context
 
 import apsw
 import pytest
 
-from appliance.errors import VaultDamagedError
+from appliance import clock
+from appliance.errors import CancelledError, VaultDamagedError
+from appliance.storage import audit_actions, audit_check, audit_origin
 from appliance.storage.audit import Audit
 from appliance.storage.checkpoints import Witness
 from appliance.storage.database import Database
@@ -55,6 +58,66 @@ def test_entries_are_picked_by_who_and_what(filled: Audit) -> None:
     assert [entry.number for entry in filled.entries(actors=["usr_bob", "bob"])] == [4, 3]
     assert [entry.number for entry in filled.entries(action="signed-in")] == [3]
     assert filled.entries(actors=["usr_alice"], action="signed-in") == []
+    assert [entry.number for entry in filled.entries(actions=["signed-in", "document-added"])] == [4, 3]
+    assert filled.last_number() == 4
+
+
+def test_entries_are_picked_by_when(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    for at in (100.0, 200.0, 300.0):
+        monkeypatch.setattr(clock, "now", lambda at=at: at)
+        lab.audit.record("alice", "signed-in")
+    assert [entry.at for entry in lab.audit.entries(since=200.0)] == [300.0, 200.0]
+    assert [entry.at for entry in lab.audit.entries(until=200.0)] == [100.0]
+    assert [entry.at for entry in lab.audit.entries(since=150.0, until=250.0)] == [200.0]
+
+
+def test_an_entry_holds_where_it_comes_from_also_from_a_thread_that_was_begun_for_it(lab: Lab) -> None:
+    def asked() -> None:
+        audit_origin.note("browser", "10.0.0.7")
+        lab.audit.record("alice", "asked")
+        thread = threading.Thread(target=copy_context().run, args=(lab.audit.record, "alice", "asked"))
+        thread.start()
+        thread.join()
+        audit_origin.note("terminal")
+        lab.audit.record("operator", "asked")
+
+    Context().run(asked)
+    lab.audit.record("box", "box-stopped")
+    told = {"via": "browser", "from": "10.0.0.7"}
+    assert [entry.detail for entry in lab.audit.entries()] == [{}, {"via": "terminal"}, told, told]
+
+
+@pytest.mark.parametrize(
+    ("action", "detail", "outcome"),
+    [
+        ("signed-in", {}, "done"),
+        ("sign-in-failed", {}, "failed"),
+        ("backup-cancelled", {"code": CancelledError.code}, "stopped"),
+        ("remote-answer", {"result": "ok"}, "done"),
+        ("remote-answer", {"result": "HK-DST-003"}, "failed"),
+        ("remote-answer", {"result": CancelledError.code}, "stopped"),
+        ("of-another-release", {}, "done"),
+    ],
+)
+def test_how_an_action_ended_is_read_from_its_entry(action: str, detail: dict[str, str], outcome: str) -> None:
+    assert audit_actions.outcome(action, detail) == outcome
+
+
+def test_a_look_tells_how_far_it_is_and_ends_when_nobody_waits(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_check, "_TOLD_EVERY", 2)
+    for number in range(6):
+        lab.audit.record("alice", "asked", str(number))
+    told: list[tuple[int, int]] = []
+    assert lab.audit.verify(told=lambda done, total: told.append((done, total))).is_sound
+    assert told == [(2, 6), (4, 6), (6, 6)]
+    before = lab.audit.report
+
+    def leave(_done: int, _total: int) -> None:
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        lab.audit.verify(told=leave)
+    assert lab.audit.report is before
 
 
 @pytest.mark.parametrize(

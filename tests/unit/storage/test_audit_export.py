@@ -161,7 +161,7 @@ def test_an_earlier_export_of_another_box_is_refused(lab: Lab, exported: Path, t
 
 def test_what_was_accepted_on_the_box_is_told_as_known(lab: Lab, exported: Path, tmp_path: Path) -> None:
     lab.tamper("update audit set actor = 'x' where number = 2")
-    lab.audit.accept(lab.found(), "alice")
+    lab.audit.accept(lab.found(), "alice", "a backup was put back")
     report = audit_export.verify(written(lab, tmp_path / "now.jsonl"), KEY).report
     assert report.is_sound
     assert "lost" in {each.kind for each in report.findings}

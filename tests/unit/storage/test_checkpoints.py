@@ -333,11 +333,12 @@ def test_what_an_operator_has_taken_note_of_is_known_and_what_comes_later_is_not
     confirmed.tamper("delete from audit where number > 5; update audit set actor = 'x' where number = 2")
     found = confirmed.found()
     assert set(found) == {"entry:2-2", "lost:2-4"}
-    report = confirmed.audit.accept(found, "alice")
+    report = confirmed.audit.accept(found, "alice", "a backup was put back")
     assert report.is_sound
     assert {each.key for each in report.findings} == set(found)
     assert confirmed.found(whole=False) == []
     assert confirmed.trail()[-1] == "audit-findings-accepted"
+    assert confirmed.audit.entries(1)[0].detail == {"findings": " ".join(found), "reason": "a backup was put back"}
     confirm(confirmed, 3, 3)
     assert confirmed.found() == []
     confirmed.tamper("update audit set actor = 'y' where number = 2")  # once more, at the same place
@@ -351,7 +352,7 @@ def test_what_was_not_shown_is_not_accepted(confirmed: Lab) -> None:
     seen = confirmed.found()
     confirmed.tamper("update audit set actor = 'x' where number = 9")
     with pytest.raises(ConflictError):
-        confirmed.audit.accept(seen, "alice")
+        confirmed.audit.accept(seen, "alice", "a backup was put back")
     assert not confirmed.audit.verify().is_sound
 
 
@@ -367,5 +368,5 @@ def test_nobody_but_the_box_can_accept(confirmed: Lab) -> None:
 
 def test_accepting_nothing_changes_nothing(confirmed: Lab) -> None:
     before = confirmed.lines()
-    assert confirmed.audit.accept([], "alice").is_sound
+    assert confirmed.audit.accept([], "alice", "a backup was put back").is_sound
     assert confirmed.lines() == before

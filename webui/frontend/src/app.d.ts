@@ -14,3 +14,7 @@ declare module '*.json?room=operate' {
   const sentences: Record<string, string>
   export default sentences
 }
+declare module '*.json?room=audit' {
+  const sentences: Record<string, string>
+  export default sentences
+}

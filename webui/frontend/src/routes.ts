@@ -4,7 +4,7 @@ import { learn } from './lib/i18n.svelte'
 import type { Room } from './lib/locale-keys'
 import type { Page, Route } from './lib/router.svelte'
 
-const rooms = import.meta.glob<Page>('./features/{docs,playground,me,operate,help}/*Page.svelte', { import: 'default' })
+const rooms = import.meta.glob<Page>('./features/{docs,playground,me,operate,audit,help}/*Page.svelte', { import: 'default' })
 
 function lazy(name: string): () => Promise<Page> {
   return rooms[`./features/${name}.svelte`] ?? (() => Promise.reject(new Error(`no page ${name}`)))
@@ -36,6 +36,8 @@ export const routes: Route[] = [
   { pattern: '/operate/update/release', page: late('operate', 'operate/ReleasePage') },
   { pattern: '/operate/backup', page: late('operate', 'operate/BackupPage') },
   { pattern: '/operate/users', page: late('operate', 'operate/UsersPage') },
+  { pattern: '/audit', page: late('audit', 'audit/RecordPage') },
+  { pattern: '/audit/log', page: late('audit', 'audit/RecordPage') },
   { pattern: '/help', page: lazy('help/HelpPage') },
   { pattern: '/help/{page}', page: lazy('help/HelpPage') },
 ]

@@ -56,6 +56,8 @@ describe('sentences that a browser loads', () => {
     expect(ofApp({ 'error.HK-BOX-001': 'a', 'error.HK-MOD-001': 'b' })).toEqual({ 'error.HK-BOX-001': 'a' })
     expect(ofApp({ 'play.run': 'a', 'ui.page_failed': 'b' })).toEqual({ 'ui.page_failed': 'b' })
     expect(ofApp({ 'play.run': 'a', 'model.state_idle': 'b' }, 'play')).toEqual({ 'play.run': 'a' })
+    expect(ofApp({ 'audit.said.asked': 'a', 'nav.record': 'b' })).toEqual({ 'nav.record': 'b' })
+    expect(ofApp({ 'audit.said.asked': 'a', 'nav.record': 'b' }, 'audit')).toEqual({ 'audit.said.asked': 'a' })
     expect(ofApp({ 'operate.bring': 'a', 'model.state_idle': 'b', 'ui.page_failed': 'c' }, 'operate')).toEqual({ 'operate.bring': 'a', 'model.state_idle': 'b' })
   })
 })

@@ -13,6 +13,7 @@ export const LATE_ROOMS = {
   play: ['play.'],
   me: ['mine.'],
   operate: ['operate.', 'model.', 'update.', 'release.', 'backup.'],
+  audit: ['audit.'],
 } as const
 
 export type Room = keyof typeof LATE_ROOMS

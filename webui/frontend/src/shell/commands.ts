@@ -18,6 +18,7 @@ export const commands: Command[] = [
   { word: 'nav.update', readings: 'こうしん とりこみ バンドル koushin torikomi update usb bundle', permission: 'operator', run: () => go('/operate/update') },
   { word: 'nav.backup', readings: 'ばっくあっぷ ひかえ バックアップ bakkuappu hikae backup restore', permission: 'operator', run: () => go('/operate/backup') },
   { word: 'nav.users', readings: 'りようしゃ ユーザー riyousha users people', permission: 'operator', run: () => go('/operate/users') },
+  { word: 'nav.record', readings: 'そうさのきろく かんさ ログ sousa no kiroku kansa audit log record', permission: 'operator', run: () => go('/audit/log') },
   { word: 'nav.theme_dark', readings: 'くらい テーマ ダーク kurai dark theme', run: () => void updateMe({ theme: 'dark' }) },
   { word: 'nav.theme_light', readings: 'あかるい テーマ ライト akarui light theme', run: () => void updateMe({ theme: 'light' }) },
   { word: 'nav.theme_system', readings: 'テーマ システム system theme auto', run: () => void updateMe({ theme: 'system' }) },
