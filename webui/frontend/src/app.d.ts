@@ -10,3 +10,7 @@ declare module '*.json?room=operate' {
   const sentences: Record<string, string>
   export default sentences
 }
+declare module '*.json?room=web' {
+  const sentences: Record<string, string>
+  export default sentences
+}

@@ -16,6 +16,7 @@ const load: Load = {
 const rooms: Record<Room, Load> = {
   play: { ja: () => import('../../../locales/ja.json?room=play'), en: () => import('../../../locales/en.json?room=play') },
   operate: { ja: () => import('../../../locales/ja.json?room=operate'), en: () => import('../../../locales/en.json?room=operate') },
+  web: { ja: () => import('../../../locales/ja.json?room=web'), en: () => import('../../../locales/en.json?room=web') },
 }
 const learned = new Set<Room>()
 

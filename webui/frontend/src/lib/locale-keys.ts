@@ -9,7 +9,7 @@ export type AppKey<Key extends string> =
   | `error.${(typeof APP_ERRORS)[number]}`
 
 /** Rooms whose sentences come with their pages, not with the first load, and the areas that are theirs. */
-export const LATE_ROOMS = { play: ['play.'], operate: ['operate.', 'model.', 'update.'] } as const
+export const LATE_ROOMS = { play: ['play.'], operate: ['operate.', 'model.', 'update.'], web: ['web.'] } as const
 
 export type Room = keyof typeof LATE_ROOMS
 
