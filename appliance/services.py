@@ -28,6 +28,8 @@ from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
 from appliance.knowledge.rerank import Reranker
 from appliance.knowledge.retrieve import Retriever
+from appliance.knowledge.web.reading import WarcReader
+from appliance.knowledge.web.snapshots import Snapshots
 from appliance.storage.audit import Audit
 from appliance.storage.blobs import BlobStore
 from appliance.storage.checkpoints import Witness
@@ -48,6 +50,7 @@ class Stores:
     gateway: Gateway
     audit: Audit
     bundles: Bundles
+    snapshots: Snapshots
     backups: Backups
 
 
@@ -68,9 +71,10 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     destinations = Destinations(settings.destinations)
     remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
     queue, gateway = Queue(database), Gateway(settings, remote)
-    bundles = Bundles(settings, database, audit, queue, gateway, keys.derive("trust"))
+    snapshots = Snapshots(database, blobs, WarcReader(settings.limits))
+    bundles = Bundles(settings, database, audit, queue, gateway, snapshots, keys.derive("trust"))
     backups = Backups(settings, database, audit, queue, keys.derive)
-    return Stores(database, blobs, queue, gateway, audit, bundles, backups)
+    return Stores(database, blobs, queue, gateway, audit, bundles, snapshots, backups)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Services:
     responses: Responses
     presets: Presets
     bundles: Bundles
+    snapshots: Snapshots
     backups: Backups
 
     def close(self) -> None:
@@ -160,5 +165,6 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         responses=responses,
         presets=Presets(database),
         bundles=stores.bundles,
+        snapshots=stores.snapshots,
         backups=stores.backups,
     )

@@ -21,6 +21,7 @@ class Permission(StrEnum):
     OWN_ACCOUNT = "own-account"
     BASES_READ = "bases-read"
     BASES_WRITE = "bases-write"
+    WEB_READ = "web-read"
     MODELS_MANAGE = "models-manage"
     USERS_MANAGE = "users-manage"
     BOX_MANAGE = "box-manage"
@@ -37,6 +38,7 @@ _OF_ROLE: Final[dict[Role, frozenset[Permission]]] = {
             Permission.OWN_ACCOUNT,
             Permission.BASES_READ,
             Permission.BASES_WRITE,
+            Permission.WEB_READ,
         },
     ),
 }

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from appliance import clock, durable, logs, modes
 from appliance.bundle.index import Index
 from appliance.bundle.packs import PackedModel, Store
+from appliance.bundle.web_packs import Shelf
 from appliance.errors import BusyError, ConflictError, StoreDamagedError
 from appliance.inference.importing import locked
 from appliance.storage.audit import Audit
@@ -45,9 +46,9 @@ class _Note(BaseModel):
 class Inbox:
     """`folder` is below the models: placing is renaming. One process at a time works in it."""
 
-    def __init__(self, folder: Path, store: Store, database: Database, audit: Audit) -> None:
+    def __init__(self, folder: Path, store: Store, shelf: Shelf, database: Database, audit: Audit) -> None:
         self.folder = folder
-        self._store, self._database, self._audit = store, database, audit
+        self._store, self._shelf, self._database, self._audit = store, shelf, database, audit
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -98,6 +99,7 @@ class Inbox:
             except ConflictError as error:
                 log.warning("model_not_placed", model=model.id)
                 refused = error
+        self._show(note, actor)
         if refused is None:
             self._record(note, actor)
         self.drop(digest)
@@ -117,6 +119,7 @@ class Inbox:
 
     def drop(self, digest: str) -> None:
         """Forget what has come of a bundle."""
+        self._shelf.forget(digest)
         shutil.rmtree(self.folder / digest, ignore_errors=True)
 
     def tidy(self, actor: str, keep: str = "") -> None:
@@ -139,6 +142,20 @@ class Inbox:
                 actor, "model-imported", model.id, sha256=digest, licence=note.licence, bundle=note.digest
             )
         self._store.place(model, files, note.licence, f"{note.name} {note.version}")
+
+    def _show(self, note: _Note, actor: str) -> None:
+        """Its web snapshots were brought in before the note was written."""
+        for snapshot_id, name, digest in self._shelf.hidden(note.digest):
+            self._audit.record(
+                actor,
+                "web-snapshot-added",
+                snapshot_id,
+                name=name,
+                sha256=digest,
+                licence=note.licence,
+                bundle=note.digest,
+            )
+        self._shelf.show(note.digest, actor)
 
     def _record(self, note: _Note, actor: str) -> None:
         self._audit.record(

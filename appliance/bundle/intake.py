@@ -15,6 +15,7 @@ from appliance.bundle.update import preview
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.updates import Updates
+from appliance.bundle.web_packs import Shelf
 from appliance.errors import CancelledError, ConflictError, HakoError, StoreDamagedError
 from appliance.jobs.queue import Job
 from appliance.jobs.worker import Report
@@ -27,9 +28,16 @@ class Intake:
     KIND: Final = "bundle"
 
     def __init__(
-        self, inbox: Inbox, planner: Planner, store: Store, remembered: Remembered, audit: Audit, updates: Updates
+        self,
+        inbox: Inbox,
+        planner: Planner,
+        store: Store,
+        shelf: Shelf,
+        remembered: Remembered,
+        audit: Audit,
+        updates: Updates,
     ) -> None:
-        self._inbox, self._planner, self._store = inbox, planner, store
+        self._inbox, self._planner, self._store, self._shelf = inbox, planner, store, shelf
         self._remembered, self._audit, self._updates = remembered, audit, updates
 
     def run(self, job: Job, report: Report) -> None:
@@ -56,7 +64,7 @@ class Intake:
                 self._copy(reading, offer, plan, report)
             if plan.release is not None:
                 self._install(offer, plan.release, anchor.fingerprint, actor, report)
-            report("placing", 0, len(plan.new))  # the last moment to cancel it
+            report("placing", 0, len(plan.new) + len(plan.new_snapshots))  # the last moment to cancel it
             self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new)
             self._inbox.place(digest, actor)
 
@@ -92,3 +100,8 @@ class Intake:
             files = staging.finish(lambda step: report("checking", step.done, step.total))
             for model in plan.new:
                 self._store.check(model, files, offer.index.licence)
+            self._shelf.forget(offer.digest)  # of a run that was cut off
+            for snapshot in plan.new_snapshots:
+                folder = files / snapshot.manifest.name
+                tell = lambda done, total: report("checking", done, total)  # noqa: E731
+                self._shelf.bring(offer.digest, snapshot.digest, snapshot.manifest, folder, tell)

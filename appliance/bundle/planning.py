@@ -10,7 +10,7 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 import appliance
 from appliance import modes
-from appliance.bundle import packs, requirements, staging
+from appliance.bundle import packs, requirements, staging, web_packs
 from appliance.bundle.index import File, Index
 from appliance.bundle.packs import PackedModel, State, Store
 from appliance.bundle.reading import Offer
@@ -20,6 +20,7 @@ from appliance.bundle.trust.medium import Medium
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Places
+from appliance.bundle.web_packs import PackedSnapshot, Shelf, SnapshotState
 from appliance.config import Settings
 from appliance.errors import (
     BundleIncompleteError,
@@ -60,11 +61,18 @@ class Plan:
     """Parts of the box that have to be started again: models are seen at once, a release is the whole box."""
     release: Manifest | None = None
     """Of a bundle that is a release."""
+    snapshots: tuple[tuple[PackedSnapshot, SnapshotState], ...] = ()
+    """Of a bundle of web snapshots."""
 
     @property
     def new(self) -> tuple[PackedModel, ...]:
         """The models that it brings."""
         return tuple(model for model, state in self.models if state == "new")
+
+    @property
+    def new_snapshots(self) -> tuple[PackedSnapshot, ...]:
+        """The web snapshots that it brings."""
+        return tuple(snapshot for snapshot, state in self.snapshots if state == "new")
 
 
 class BoxParts:
@@ -106,8 +114,8 @@ def _pieces(path: Path, offset: int, size: int) -> Iterator[bytes]:
 class Planner:
     """Knows the box."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, store: Store, shelf: Shelf) -> None:
+        self._settings, self._store, self._shelf = settings, store, shelf
 
     def sources(self, medium: Medium, index: Index) -> Sequence[Source]:
         """Where parts come from: what the medium leaves out, the box may have."""
@@ -130,6 +138,8 @@ class Planner:
                 refusals.append(error)
         elif index.kind == "release":
             return self._release(medium, offer, mark, refusals)
+        elif index.kind == "web":
+            return self._web(medium, offer, refusals)
         else:
             refusals.append(BundleKindError(kind=index.kind))
         refusals += [ConflictError(name=model.id) for model, state in models if state == "other"]
@@ -151,6 +161,20 @@ class Planner:
             refusals.append(BundleRollbackError(f"counter {index.counter}, {counter} was installed"))
         plan = self._weighed(medium, offer.digest, (), index, refusals, room=index.size * _UNPACKED)
         return replace(plan, release=manifest, restarts=("box",))
+
+    def _web(self, medium: Medium, offer: Offer, refusals: list[HakoError]) -> Plan:
+        """Web snapshots: they are kept sealed, so their bytes are here twice until what has come is removed."""
+        index = offer.index
+        snapshots: tuple[tuple[PackedSnapshot, SnapshotState], ...] = ()
+        try:
+            found = web_packs.snapshots_of(index, lambda file: self._small(medium, index, file))
+            snapshots = tuple((each, "there" if self._shelf.has(each.digest) else "new") for each in found)
+        except HakoError as error:
+            refusals.append(error)
+        there = {file.path for snapshot, state in snapshots if state == "there" for file in snapshot.files}
+        wanted = index.model_copy(update={"files": tuple(file for file in index.files if file.path not in there)})
+        plan = self._weighed(medium, offer.digest, (), wanted, refusals, room=wanted.size)
+        return replace(plan, snapshots=snapshots)
 
     def _is_another(self, index: Index, digest: str) -> bool:
         """Whether there is a release of the same number that isn't this one; a box that was restored has none yet."""

@@ -16,6 +16,7 @@ from appliance.bundle.request import HeldBundle, HeldModel, Request
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.update.updates import Updates
+from appliance.bundle.web_packs import Shelf
 from appliance.config import Settings
 from appliance.errors import BadInputError, BundleInvalidError, BusyError, ConflictError
 from appliance.gateway.gateway import Gateway
@@ -69,9 +70,16 @@ class Bundles:
     """Safe to share between threads; web asks, worker does."""
 
     def __init__(
-        self, settings: Settings, database: Database, audit: Audit, queue: Queue, gateway: Gateway, key: bytes
+        self,
+        settings: Settings,
+        database: Database,
+        audit: Audit,
+        queue: Queue,
+        gateway: Gateway,
+        shelf: Shelf,
+        key: bytes,
     ) -> None:
-        """`key`: seals what is learned of a publisher."""
+        """`shelf` keeps web snapshots; `key` seals what is learned of a publisher."""
 
         def is_taken(name: str) -> bool:
             return name in gateway.aliases.all()
@@ -81,13 +89,14 @@ class Bundles:
         self._database, self._audit, self._queue = database, audit, queue
         self._remembered = Remembered(settings.trust, key, self.anchors)
         self._store = Store(settings.models, Importer(settings, is_taken), is_taken)
-        self._planner = Planner(settings, self._store)
+        self._shelf = shelf
+        self._planner = Planner(settings, self._store, shelf)
         self.updates = Updates(settings, database, audit, gateway, self._remembered)
-        self._inbox = Inbox(settings.models / INBOX, self._store, database, audit)
+        self._inbox = Inbox(settings.models / INBOX, self._store, shelf, database, audit)
 
     def handler(self) -> Intake:
         """What works off the jobs of this service."""
-        return Intake(self._inbox, self._planner, self._store, self._remembered, self._audit, self.updates)
+        return Intake(self._inbox, self._planner, self._store, self._shelf, self._remembered, self._audit, self.updates)
 
     def trust(self, root: bytes, fingerprint: str, actor: str, replaces: str = "") -> Anchor:
         """Trust this root from now on, and nobody else. Raises as `Anchors.put`."""

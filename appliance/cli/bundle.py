@@ -11,6 +11,7 @@ import click
 
 from appliance import clock
 from appliance.bundle import request as requests
+from appliance.bundle import web_packs
 from appliance.bundle.checking import check
 from appliance.bundle.index import Index, Kind, Requires, Text
 from appliance.bundle.publish import cutting, keys
@@ -18,7 +19,7 @@ from appliance.bundle.publish.repository import ROLE_NAMES, Repository, Share
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import release as releases
-from appliance.cli import bundle_export, bundle_release, bundle_taking
+from appliance.cli import bundle_export, bundle_release, bundle_taking, bundle_web
 from appliance.cli.amounts import size
 from appliance.cli.context import demand_private, reports_errors, say
 from appliance.errors import BadInputError, BundleInvalidError
@@ -35,7 +36,7 @@ def group() -> None:
 
 
 _OF_THE_BOX = (bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.request)
-for _command in (bundle_release.collect, bundle_export.export_onnx, *_OF_THE_BOX):
+for _command in (bundle_release.collect, bundle_export.export_onnx, bundle_web.web, *_OF_THE_BOX):
     group.add_command(_command)
 
 
@@ -136,6 +137,8 @@ def build(
         raise BundleInvalidError(f"index: {type(error).__name__}") from error
     if index.kind == "release":
         releases.manifest_of(index, lambda file: (folder / file.path).read_bytes())
+    if index.kind == "web":
+        web_packs.snapshots_of(index, lambda file: (folder / file.path).read_bytes())
     digest = opened.add(index)
     click.echo(say("cli.bundle.built", name=name, version=version, files=len(files), size=size(index.size)))
     click.echo(digest)

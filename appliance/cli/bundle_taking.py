@@ -155,6 +155,12 @@ def _print_item(item: Mapping[str, Any]) -> None:
     for model in plan["models"]:
         state = say(f"cli.bundle.model_{model['state']}")
         click.echo(f"  {model['id']:<28} {size(model['size_bytes']):>10}  {state}")
+    for snapshot in plan["snapshots"]:
+        state = say(f"cli.bundle.model_{snapshot['state']}")
+        pages = say("cli.web.pages", count=snapshot["pages"])
+        click.echo(
+            f"  {snapshot['id']:<28} {size(snapshot['size_bytes']):>10}  {state}  {pages}  {snapshot['starts'][0]}"
+        )
     if plan["refusals"]:
         for refusal in plan["refusals"]:
             click.echo(f"  {refusal['title']}  {refusal['code']}")

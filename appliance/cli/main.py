@@ -19,6 +19,7 @@ from appliance.cli import (
     serve,
     update,
     users,
+    web,
 )
 from appliance.cli.context import Terminal, say
 
@@ -58,6 +59,7 @@ for command in (
     update.group,
     backup.group,
     users.user,
+    web.group,
     audit.group,
     doctor.doctor,
 ):

@@ -73,3 +73,27 @@ class TrustDamagedError(HakoError):
     """The box's memory of its publisher can't be believed."""
 
     code, status = "HK-BND-007", 500
+
+
+class CaptureEmptyError(HakoError):
+    """No page could be captured. Params: `name`."""
+
+    code, status = "HK-BND-018", 422
+
+
+class CaptureOtherError(HakoError):
+    """The folder holds another capture, or one that has ended. Params: `name`."""
+
+    code, status = "HK-BND-019", 409
+
+
+class WarcDamagedError(HakoError):
+    """A file of a web snapshot is not sound. Params: `name`."""
+
+    code, status = "HK-BND-020", 422
+
+
+class WarcOversizeError(HakoError):
+    """More comes out of a file of a web snapshot than a box reads. Params: `name`."""
+
+    code, status = "HK-BND-021", 422

@@ -195,8 +195,39 @@ CHAT_PRESETS = """
 alter table chats add column preset text;
 """
 
+# Web snapshots: `digest` is that of the manifest, `bundle` that of the index it came with. What is not `shown` is still
+# on its way in. A file lies in the blob store; the trigger keeps it there, for releases before this step erase every
+# blob that no document uses. `plain` is what a search looks at. Addresses lead to the page that they show.
+WEB_SNAPSHOTS = """
+create table web_snapshots (
+  id text primary key, digest text not null, bundle text not null, name text not null, manifest text not null,
+  pages integer not null default 0, size integer not null, shown integer not null default 0 check (shown in (0, 1)),
+  taken_by text not null default '', taken_at real not null default 0
+) strict;
+create unique index web_snapshots_shown on web_snapshots (digest) where shown = 1;
+create index web_snapshots_of_bundle on web_snapshots (bundle);
+
+create table web_files (
+  snapshot_id text not null references web_snapshots on delete cascade, name text not null, blob_id text not null,
+  size integer not null, primary key (snapshot_id, name)
+) strict, without rowid;
+create index web_files_blob on web_files (blob_id);
+create trigger web_files_keep before delete on blobs
+when exists (select 1 from web_files where blob_id = old.id) begin select raise(ignore); end;
+
+create table web_pages (
+  snapshot_id text not null references web_snapshots on delete cascade, number integer not null, url text not null,
+  title text not null, kind text not null, captured_at real not null, text text not null, blocks text not null,
+  links text not null, plain text not null, primary key (snapshot_id, number)
+) strict;
+create table web_addresses (
+  snapshot_id text not null references web_snapshots on delete cascade, url text not null, number integer not null,
+  primary key (snapshot_id, url)
+) strict, without rowid;
+"""
+
 STEPS: tuple[str, ...] = (
-    FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS, BUNDLES, AUDIT_CHECKPOINTS, CHAT_PRESETS,
+    FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS, BUNDLES, AUDIT_CHECKPOINTS, CHAT_PRESETS, WEB_SNAPSHOTS,
 )  # fmt: skip
 
 

@@ -643,10 +643,10 @@ def test_case_38_a_folder_of_many_files_and_names_of_escape_codes_holds_nobody_u
 
 
 def test_a_wrong_kind_is_refused_by_its_name(box: TakingBox, sticks: Sticks, content: Path, tmp_path: Path) -> None:
-    sticks.add(content, "web", kind="web", role="content")
+    sticks.add(content, "workshop", kind="apps", role="content")
     stick = sticks.write(tmp_path / "stick")
     plans = {found.index.kind: found.plan for found in box.bundles.look(str(stick)).bundles}
-    assert [error.code for error in plans["web"].refusals] == ["HK-BND-010"]
+    assert [error.code for error in plans["apps"].refusals] == ["HK-BND-010"]
     assert plans["models"].refusals == ()
 
 

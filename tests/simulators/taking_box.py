@@ -9,7 +9,10 @@ from appliance.gateway.gateway import Gateway
 from appliance.inference.catalog import Catalog
 from appliance.jobs.queue import Job, Queue
 from appliance.jobs.worker import Worker
+from appliance.knowledge.web.reading import WarcReader
+from appliance.knowledge.web.snapshots import Snapshots
 from appliance.storage.audit import Audit
+from appliance.storage.blobs import BlobStore
 from appliance.storage.checkpoints import Witness
 from appliance.storage.database import Database
 from appliance.vault.digests import derive
@@ -32,7 +35,11 @@ class TakingBox:
         self.audit = Audit(self.database, derive(MASTER, "audit"), witness)
         self.queue = Queue(self.database)
         gateway = Gateway(self.settings)
-        self.bundles = Bundles(self.settings, self.database, self.audit, self.queue, gateway, derive(MASTER, "trust"))
+        self.blobs = BlobStore(self.settings.blobs_dir, self.database, derive(MASTER, "blobs"))
+        self.snapshots = Snapshots(self.database, self.blobs, WarcReader(self.settings.limits))
+        self.bundles = Bundles(
+            self.settings, self.database, self.audit, self.queue, gateway, self.snapshots, derive(MASTER, "trust")
+        )
         handler = self.bundles.handler()
         self.worker = Worker(self.queue, {handler.KIND: handler})
 

@@ -32,6 +32,7 @@ from webui.api import (
     uploads,
     users,
     vault,
+    web,
 )
 
 PREFIX = "/api/v1"
@@ -44,7 +45,7 @@ def blueprints() -> list[Blueprint]:
         ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, me_export,
         model_adapters, model_bench,
         model_import, model_requantise, model_settings, model_uploads, models, openapi, presets, runs, search, setup,
-        state, update, uploads, users, vault,
+        state, update, uploads, users, vault, web,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

@@ -12,6 +12,7 @@ from appliance.bundle.request import Request
 from appliance.bundle.taking import Found, Look, Taken
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Described
+from appliance.bundle.web_packs import PackedSnapshot, SnapshotState
 from appliance.clock import iso
 from appliance.errors import ForbiddenError
 from appliance.jobs.queue import Job
@@ -202,11 +203,29 @@ def _plan(call: Call, plan: Plan) -> dict[str, Any]:
     ]
     return {
         "models": models,
+        "snapshots": [_snapshot(packed, state) for packed, state in plan.snapshots],
         "to_copy_bytes": plan.to_copy,
         "from_box_bytes": plan.from_box,
         "free_bytes": plan.free,
         "restarts": list(plan.restarts),
         "refusals": [described(error, call.language) for error in plan.refusals],
+    }
+
+
+def _snapshot(packed: PackedSnapshot, state: SnapshotState) -> dict[str, Any]:
+    manifest = packed.manifest
+    return {
+        "id": manifest.name,
+        "title": manifest.title.model_dump(),
+        "starts": list(manifest.starts),
+        "captured_at": iso(float(manifest.ended)),
+        "captured_by": manifest.by,
+        "licence": manifest.licence,
+        "terms": manifest.terms,
+        "pages": manifest.pages,
+        "left_out": manifest.left_out,
+        "size_bytes": packed.size,
+        "state": state,
     }
 
 

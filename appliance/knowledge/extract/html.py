@@ -1,6 +1,7 @@
 """HTML: what a reader of the page would read, without navigation, scripts and hidden parts."""
 
 import re
+from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -56,6 +57,32 @@ def html_blocks(tree: LexborHTMLParser) -> list[Block]:
     walk = _Walk()
     walk.run(tree.body)
     return walk.blocks
+
+
+@dataclass(frozen=True, slots=True)
+class PageLinks:
+    """What a page calls itself and links to, as written: addresses with their words, below `base` if it names one."""
+
+    title: str
+    base: str
+    links: list[tuple[str, str]]
+
+
+def html_links(decoded: Decoded, most: int) -> PageLinks:
+    """Up to `most` links of a page, also of one without a text to read."""
+    tree = LexborHTMLParser(_flattened(decoded.text.replace("\x00", "")))
+    base, title = tree.css_first("base[href]"), tree.css_first("title")
+    found: list[tuple[str, str]] = []
+    for node in tree.css("a[href]"):
+        if len(found) >= most:
+            break
+        words = " ".join(tidy(close_up(_soften(node.text() or ""))).split())
+        found.append((node.attributes.get("href") or "", words))
+    return PageLinks(
+        " ".join(tidy(title.text()).split()) if title is not None else "",
+        (base.attributes.get("href") or "") if base is not None else "",
+        found,
+    )
 
 
 def _flattened(text: str) -> str:

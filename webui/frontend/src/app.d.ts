@@ -18,3 +18,7 @@ declare module '*.json?room=audit' {
   const sentences: Record<string, string>
   export default sentences
 }
+declare module '*.json?room=web' {
+  const sentences: Record<string, string>
+  export default sentences
+}

@@ -4,7 +4,7 @@ import { learn } from './lib/i18n.svelte'
 import type { Room } from './lib/locale-keys'
 import type { Page, Route } from './lib/router.svelte'
 
-const rooms = import.meta.glob<Page>('./features/{docs,playground,me,operate,audit,help}/*Page.svelte', { import: 'default' })
+const rooms = import.meta.glob<Page>('./features/{docs,web,playground,me,operate,audit,help}/*Page.svelte', { import: 'default' })
 
 function lazy(name: string): () => Promise<Page> {
   return rooms[`./features/${name}.svelte`] ?? (() => Promise.reject(new Error(`no page ${name}`)))
@@ -21,6 +21,8 @@ export const routes: Route[] = [
   { pattern: '/chat', page: () => ChatPage },
   { pattern: '/chat/{id}', page: () => ChatPage },
   { pattern: '/docs', page: lazy('docs/BasesPage') },
+  { pattern: '/docs/web', page: late('web', 'web/WebPage') },
+  { pattern: '/docs/web/{snapshot}', page: late('web', 'web/SnapshotPage') },
   { pattern: '/docs/{base}', page: lazy('docs/BasePage') },
   { pattern: '/docs/{base}/test', page: lazy('docs/BasePage') },
   { pattern: '/docs/{base}/settings', page: lazy('docs/BasePage') },

@@ -18,6 +18,7 @@ const rooms: Record<Room, Load> = {
   me: { ja: () => import('../../../locales/ja.json?room=me'), en: () => import('../../../locales/en.json?room=me') },
   operate: { ja: () => import('../../../locales/ja.json?room=operate'), en: () => import('../../../locales/en.json?room=operate') },
   audit: { ja: () => import('../../../locales/ja.json?room=audit'), en: () => import('../../../locales/en.json?room=audit') },
+  web: { ja: () => import('../../../locales/ja.json?room=web'), en: () => import('../../../locales/en.json?room=web') },
 }
 const learned = new Set<Room>()
 

@@ -14,6 +14,7 @@ export const LATE_ROOMS = {
   me: ['mine.'],
   operate: ['operate.', 'model.', 'update.', 'release.', 'backup.'],
   audit: ['audit.'],
+  web: ['web.'],
 } as const
 
 export type Room = keyof typeof LATE_ROOMS

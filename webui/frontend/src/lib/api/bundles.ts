@@ -14,8 +14,19 @@ export type BundleMedia = { items: Medium[]; folders: string[] }
 
 export type BundleKind = 'release' | 'models' | 'knowledge' | 'apps' | 'web'
 export type PackedModel = { id: string; name: string; size_bytes: number; state: 'new' | 'there' | 'other' }
+export type PackedSnapshot = {
+  id: string
+  title: Record<Language, string>
+  starts: string[]
+  captured_at: string
+  pages: number
+  licence: string
+  size_bytes: number
+  state: 'new' | 'there'
+}
 export type BundlePlan = {
   models: PackedModel[]
+  snapshots: PackedSnapshot[]
   to_copy_bytes: number
   from_box_bytes: number
   free_bytes: number

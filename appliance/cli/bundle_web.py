@@ -1,0 +1,100 @@
+"""`hako bundle web`: the publisher captures pages of a web site, for `hako bundle build --kind web`."""
+
+from pathlib import Path
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from appliance.bundle.publish.web.capture import capture
+from appliance.bundle.publish.web.journal import Done, Wish
+from appliance.cli.amounts import size
+from appliance.cli.context import reports_errors, say
+from appliance.errors import BadInputError
+from appliance.warc import urls
+from appliance.warc.manifest import Name
+
+_KINDS = ("html", "text", "pdf", "image", "css")
+_MB = 1 << 20
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+@click.command()
+@click.argument("addresses", metavar="URL…", nargs=-1, required=True)
+@click.option("--into", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for `build`.")
+@click.option("--name", required=True, help="Of the snapshot: small letters, digits and hyphens.")
+@click.option("--licence", required=True, help="SPDX name, or the words of the site.")
+@click.option("--terms", default="", help="Address of the terms of use, or who has allowed it.")
+@click.option("--by", default="", help="Who has it captured.")
+@click.option("--title-ja", default="", help="Title in Japanese; the first page's when left out.")
+@click.option("--title-en", default="", help="Title in English; the first page's when left out.")
+@click.option("--depth", type=click.IntRange(0, 100), default=1, show_default=True, help="Links to follow in a row.")
+@click.option("--pages", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@click.option("--mb", type=click.IntRange(1, 100_000), default=200, show_default=True, help="In all.")
+@click.option("--file-mb", type=click.IntRange(1, 64), default=20, show_default=True, help="Of one page or file.")
+@click.option("--minutes", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Of this run.")
+@click.option("--delay", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds between requests.")
+@click.option("--types", default="html,text,pdf", show_default=True, help=f"Of {', '.join(_KINDS)}.")
+@click.option("--user-agent", default="hako-capture", show_default=True, help="How it calls itself.")
+@click.option("--allow-private", is_flag=True, help="Also from this machine and its network.")
+@reports_errors
+def web(
+    addresses: tuple[str, ...], into: Path, name: str, licence: str, terms: str, by: str, title_ja: str, title_en: str,
+    depth: int, pages: int, mb: int, file_mb: int, minutes: int, delay: float, types: str, user_agent: str,
+    *, allow_private: bool,
+) -> None:  # fmt: skip
+    """Capture the pages at URL… and what they link to on the same hosts; one that was cut off is gone on with."""
+    kinds = tuple(sorted({kind.strip() for kind in types.split(",")}))
+    wish = Wish(
+        name=_name(name),
+        starts=tuple(dict.fromkeys(_start(address) for address in addresses)),
+        kinds=kinds,
+        depth=depth,
+        pages=pages,
+        total_bytes=mb * _MB,
+        file_bytes=file_mb * _MB,
+        seconds=minutes * 60,
+        delay_s=delay,
+        agent=user_agent,
+        by=by,
+        licence=licence,
+        terms=terms,
+        title_ja=title_ja,
+        title_en=title_en,
+        allow_private=allow_private,
+    )
+    if not set(kinds) <= set(_KINDS) or not kinds:
+        raise BadInputError(field="types")
+    if not user_agent.isascii() or not user_agent.isprintable() or not user_agent.strip():
+        raise BadInputError(field="user-agent")
+    made = capture(into, wish, _tell)
+    total = sum(file.size for file in made.files.values())
+    click.echo(say("cli.web.captured_done", name=made.name, count=made.pages, size=size(total)))
+    for why, count in made.left_out.items():
+        click.echo(say(f"cli.web.left_{why}", count=count))
+    if made.stopped:
+        click.echo(say(f"cli.web.stopped_{made.stopped}"))
+    if not terms:
+        click.echo(say("cli.web.no_terms"))
+
+
+def _tell(done: Done) -> None:
+    if done.robots == "unreachable":
+        click.echo(say("cli.web.robots_unreachable", url=done.url), err=True)
+    elif done.why is not None:
+        click.echo(f"- {done.url}  {say(f'cli.web.why_{done.why}')}", err=True)
+    elif done.kept and not done.part:
+        click.echo(f"+ {done.url}")
+
+
+def _start(address: str) -> str:
+    plain = urls.plain(address)
+    if plain is None:
+        raise BadInputError(field="URL")
+    return plain
+
+
+def _name(name: str) -> str:
+    try:
+        return _NAME.validate_python(name)
+    except ValidationError as error:
+        raise BadInputError(field="name") from error
