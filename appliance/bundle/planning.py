@@ -15,7 +15,7 @@ from appliance.bundle.packs import PackedModel, State, Store
 from appliance.bundle.reading import Offer
 from appliance.bundle.requirements import Facts
 from appliance.bundle.staging import Source, checked, part_path
-from appliance.bundle.trust.medium import Medium
+from appliance.bundle.trust.medium import Medium, refusal
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Places
@@ -184,7 +184,7 @@ class Planner:
             try:
                 on_medium = medium.has(path)
             except DownloadError as error:
-                raise BundleUnreadableError(str(error)[:200]) from error
+                raise refusal(error) from error
             if not on_medium and not box.has(path):
                 raise BundleIncompleteError(part.sha256, base=wanted.requires.base or "?")
             left_out += 0 if on_medium else part.size

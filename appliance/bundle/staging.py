@@ -16,11 +16,11 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 from appliance import durable
 from appliance.bundle.index import Index, Part
+from appliance.bundle.trust.medium import refusal
 from appliance.closing import Closing
 from appliance.errors import (
     BundleDamagedError,
     BundleIncompleteError,
-    BundleUnreadableError,
     ConflictError,
 )
 from appliance.inference.importing import demand_room, locked
@@ -209,7 +209,7 @@ def checked(source: Source, part: Part) -> Iterator[bytes] | None:
     except DownloadHTTPError:
         return None
     except DownloadError as error:
-        raise BundleUnreadableError(str(error)[:200]) from error
+        raise refusal(error) from error
 
 
 def _compared(pieces: Iterator[bytes], part: Part) -> Iterator[bytes]:
@@ -222,7 +222,7 @@ def _compared(pieces: Iterator[bytes], part: Part) -> Iterator[bytes]:
             digest.update(piece)
             yield piece
     except DownloadError as error:
-        raise BundleUnreadableError(str(error)[:200]) from error
+        raise refusal(error) from error
     if came != part.size or digest.hexdigest() != part.sha256:
         raise BundleDamagedError("part is another one")
 

@@ -153,7 +153,7 @@ class Updates:
         release = self._ready(self.places.read())
         if release is None or release.digest != digest:
             raise NoReleaseError
-        self._demand_floor(release)
+        self._demand_floor(release, actor)
         if release.irreversible and not irreversible:
             raise IrreversibleError
         self.demand_healthy(gap)
@@ -182,7 +182,7 @@ class Updates:
         back, running = self._back(), self.places.release(self.places.current)
         if back is None or running is None:
             raise NoReleaseError
-        self._demand_floor(back)
+        self._demand_floor(back, actor)
         self._audit.record(actor, "update-taken-back", running.digest, version=back.version, counter=back.counter)
         return self._change(
             update.target,
@@ -228,9 +228,12 @@ class Updates:
                 raise UpdateTrialError
             return held.change(**changes)
 
-    def _demand_floor(self, release: Release) -> None:
+    def _demand_floor(self, release: Release, actor: str) -> None:
+        """That somebody has tried is recorded: it may be an attacker who wants a known weakness back."""
         floor = self.mark[1]
         if release.counter < floor:
+            said = {"version": release.version, "counter": release.counter, "floor": floor}
+            self._audit.record(actor, "update-refused", release.digest, **said)
             raise ReleaseFloorError(version=release.version, counter=release.counter, floor=floor)
 
     def _ready(self, update: Update) -> Release | None:

@@ -1,18 +1,15 @@
 """A box that is offered releases of itself: which it takes, when it may change to one, what it never runs again."""
 
-import hashlib
-import json
-import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import appliance
-from appliance.bundle.update import install, release, switch
-from appliance.bundle.update.state import BASE, MANIFEST, Phase, Places, Release
+from appliance.bundle.update import install, switch
+from appliance.bundle.update.state import BASE, MANIFEST, Phase
 from appliance.bundle.update.updates import BY_OPERATOR, Updates
 from appliance.errors import (
     AuditBrokenError,
@@ -28,11 +25,10 @@ from appliance.errors import (
     UpdateTrialError,
 )
 from appliance.inference.engines import scripted
-from appliance.storage import migrations, settings_store
+from appliance.storage import settings_store
+from tests.simulators.release_offers import STEPS, Offered, install_at_once, kept
 from tests.simulators.sticks import Sticks
 from tests.simulators.taking_box import TakingBox
-
-STEPS = len(migrations.STEPS)
 
 
 @pytest.fixture
@@ -46,72 +42,9 @@ def box(tmp_path: Path) -> Iterator[TakingBox]:
 
 @pytest.fixture
 def updates(box: TakingBox, monkeypatch: pytest.MonkeyPatch) -> Updates:
-    """The box's own; a release counts as installed without an environment, which takes pip many seconds."""
-
-    def quick(places: Places, made: Release, _manifest: object, files: Path, tell: Callable[[], None]) -> None:
-        tell()
-        if not places.is_whole(made.name):
-            assert any((files / "wheels").iterdir())
-            (places.folder(made.name) / "venv").mkdir(parents=True)
-            (places.folder(made.name) / MANIFEST).write_text(json.dumps(vars(made)))
-
-    monkeypatch.setattr(install, "install", quick)
+    """The box's own."""
+    monkeypatch.setattr(install, "install", install_at_once)
     return box.bundles.updates
-
-
-class Offered:
-    """A publisher's stick with one release after the other."""
-
-    def __init__(self, folder: Path, sticks: Sticks, box: TakingBox) -> None:
-        self._folder, self._sticks, self._box = folder, sticks, box
-
-    def stick(self, version: str, counter: int, change: Callable[[Path], None] | None = None, **more: Any) -> Path:
-        """What the manifest says may differ from what the index says."""
-        content = self._folder / f"content-{version}"
-        wheels = content / "wheels"
-        wheels.mkdir(parents=True)
-        own = wheels / f"hako_appliance-{version}-py3-none-any.whl"
-        own.write_bytes(f"the wheel of {version}".encode())
-        said = {
-            "format": 1,
-            "version": version,
-            "counter": counter,
-            "python": release.running_python(),
-            "machine": platform.machine(),
-            "schema_steps": STEPS,
-            "reads_from": migrations.READS_FROM,
-            "wheels": [
-                {
-                    "name": release.PRODUCT,
-                    "version": version,
-                    "file": own.name,
-                    "sha256": hashlib.sha256(own.read_bytes()).hexdigest(),
-                }
-            ],
-            **more.pop("manifest", {}),
-        }
-        (content / MANIFEST).write_text(json.dumps(said))
-        if change:
-            change(content)
-        told = {"kind": "release", "role": "app", "counter": counter, "licence": "Apache-2.0", **more}
-        self._sticks.indexes.clear()
-        self.digest = self._sticks.add(content, "hako", version, **told)
-        stick = self._folder / f"stick-{version}"
-        return self._sticks.write(stick)
-
-    def refusal(self, *given: Any, **more: Any) -> type[Exception]:
-        stick = self.stick(*given, **more)
-        (found,) = self._box.bundles.look(str(stick)).bundles
-        first = found.plan.refusals[0]
-        with pytest.raises(type(first)):
-            self._box.bundles.take(str(stick), found.digest, "alice")
-        return type(first)
-
-    def take(self, *given: Any, **more: Any) -> Release:
-        stick = self.stick(*given, **more)
-        job = self._box.take(stick, self.digest)
-        assert job.state == "done", job.error_code
-        return self._box.bundles.updates.places.read().target
 
 
 @pytest.fixture
@@ -119,13 +52,6 @@ def offered(tmp_path: Path, sticks: Sticks, box: TakingBox, updates: Updates) ->
     assert updates
     box.trust(sticks)
     return Offered(tmp_path / "publisher-of-releases", sticks, box)
-
-
-def kept(updates: Updates, made: Release) -> None:
-    """Started, switched to, found healthy."""
-    updates.start(made.digest, "alice", "closed", irreversible=made.irreversible)
-    switch.advance(updates.places)
-    switch.commit(updates.places)
 
 
 def test_a_release_is_installed_beside_the_running_one_and_waits(
