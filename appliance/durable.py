@@ -18,6 +18,18 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def folder(path: Path) -> None:
+    """Make a folder, mode 700, and what is missing on the way to it; a power cut can't take them away again.
+
+    Raises:
+        OSError: as `Path.mkdir`.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o700, exist_ok=True)
+        sync(each.parent)
+
+
 def replace(path: Path, content: bytes) -> None:
     """Put `content` in the file's place, mode 600: after a power cut it is the old file or the new one, never half.
 

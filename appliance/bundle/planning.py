@@ -9,6 +9,7 @@ from typing import Final
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 import appliance
+from appliance import durable
 from appliance.bundle import packs, requirements, staging
 from appliance.bundle.index import File, Index
 from appliance.bundle.packs import PackedModel, State, Store
@@ -203,7 +204,7 @@ class Planner:
 
     def free(self) -> int:
         """Bytes of room for models."""
-        self._settings.models.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.folder(self._settings.models)
         return shutil.disk_usage(self._settings.models).free
 
     def facts(self) -> Facts:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from appliance import clock
+from appliance import clock, durable
 from appliance.bundle.media import Place
 from appliance.bundle.reading import Reading
 from appliance.bundle.stale import Acceptances, Expired
@@ -107,7 +107,7 @@ class Remembered:
     @contextmanager
     def _store(self, fingerprint: str) -> Iterator[TrustStore]:
         memory = self._folder / memory_of(fingerprint)
-        memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.folder(memory)
         lock = locked(memory)
         if lock is None:
             raise BusyError(retry_after_s=_RETRY_S)

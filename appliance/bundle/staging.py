@@ -64,11 +64,12 @@ class Staging(Closing):
         self.index = index
         self.files = folder / digest / FILES
         self._folder = folder / digest
-        self.files.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.folder(self.files)
         self._lock = locked(self._folder)
         if self._lock is None:
             raise ConflictError(name=index.name)
         self._placed = _read_journal(self._folder / _JOURNAL)
+        self._settled: set[str] = set()
 
     def close(self) -> None:
         """Let go; what came stays, to be gone on with."""
@@ -112,7 +113,8 @@ class Staging(Closing):
                         done += size
                         yield Progress(done, self.index.size)
                     os.fdatasync(target)
-                # Only now does the part count: its bytes are on the disk.
+                self._settle(place.path)
+                # Only now does the part count: its bytes are on the disk, and so is the way to them.
                 journal.write(f"{place.key}\n")
                 journal.flush()
                 os.fdatasync(journal.fileno())
@@ -142,6 +144,15 @@ class Staging(Closing):
             if folder.is_relative_to(self.files):
                 durable.sync(folder)
         return self.files
+
+    def _settle(self, path: str) -> None:
+        """Push the names on the way to a file to the disk, once for each file."""
+        if path not in self._settled:
+            self._settled.add(path)
+            for folder in (self.files / path).parents:
+                durable.sync(folder)
+                if folder == self._folder:
+                    return
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[int]:

@@ -8,7 +8,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["appliance.services", "tests.simulators.taking_box", "tests.simulators.backed_box"])
+_CONTEXT.set_forkserver_preload(["tests.simulators.taking_box", "tests.simulators.backed_box"])
 
 
 def start(work: Callable[..., None], *given: Any) -> BaseProcess:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from errno import EIO
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -44,7 +45,7 @@ class Patience:
         """
         offset, waited = 0, 0.0
         try:
-            pending = self._begin(lambda: _read(opened, 0))
+            pending = self._begin(partial(_read, opened, 0))
             while True:
                 began = time.monotonic()
                 piece = self._awaited(pending)
@@ -54,7 +55,7 @@ class Patience:
                 offset += len(piece)
                 if waited > WITHIN_S + offset / SLOWEST:
                     raise SlowRetrievalError("crawls")
-                pending = self._begin(lambda place=offset: _read(opened, place))
+                pending = self._begin(partial(_read, opened, offset))
                 yield piece
         finally:
             self.release(opened)

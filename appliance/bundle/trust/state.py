@@ -81,7 +81,7 @@ class TrustStore:
             DiskFullError: no room; the older state holds.
         """
         numbered = replace(state, serial=state.serial + 1)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.folder(self._folder)
         content = self._sealed(numbered)
         for name in COPIES:
             durable.replace(self._folder / name, content)

@@ -176,7 +176,7 @@ class Places:
     @contextmanager
     def held(self) -> Iterator["Held"]:
         """Change the state alone; who else wants to waits."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.folder(self.root)
         descriptor = os.open(self.root / "update.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

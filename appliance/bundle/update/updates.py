@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import appliance
-from appliance import logs
+from appliance import durable, logs
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.update import install, snapshot
 from appliance.bundle.update.release import Manifest
@@ -135,7 +135,7 @@ class Updates:
         for name in self._settings.inference.own_models:
             if name not in models or models[name].state in _BAD:
                 raise UnhealthyError(what=name)
-        self.places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        durable.folder(self.places.root)
         demand_room(self.places.root, snapshot.size(self.places.data))
 
     def start(self, digest: str, actor: str, gap: GapState, *, irreversible: bool = False) -> Update:
@@ -232,8 +232,8 @@ class Updates:
         """That somebody has tried is recorded: it may be an attacker who wants a known weakness back."""
         floor = self.mark[1]
         if release.counter < floor:
-            said = {"version": release.version, "counter": release.counter, "floor": floor}
-            self._audit.record(actor, "update-refused", release.digest, **said)
+            told: dict[str, str | float] = {"version": release.version, "counter": release.counter, "floor": floor}
+            self._audit.record(actor, "update-refused", release.digest, **told)
             raise ReleaseFloorError(version=release.version, counter=release.counter, floor=floor)
 
     def _ready(self, update: Update) -> Release | None:

@@ -14,7 +14,7 @@ CASES: list[dict[str, Any]] = tomllib.loads((HERE / "cases.toml").read_text("utf
 
 
 @cache
-def tests_in(file: str) -> frozenset[str]:
+def functions_of(file: str) -> frozenset[str]:
     path = REPOSITORY / file
     tree = ast.parse(path.read_text("utf-8")) if path.is_file() else ast.Module([], [])
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
@@ -36,14 +36,14 @@ def test_every_test_of_a_case_is_listed_with_it() -> None:
     listed = {(case["number"], test) for case in CASES for test in case.get("tests", [])}
     for path in sorted(HERE.glob("test_*.py")):
         file = str(path.relative_to(REPOSITORY))
-        for name in tests_in(file):
+        for name in functions_of(file):
             for number in numbers(name):
                 assert (number, f"{file}::{name}") in listed, name
 
 
 def exists(test: str) -> bool:
     file, _, name = test.partition("::")
-    return name in tests_in(file)
+    return name in functions_of(file)
 
 
 def numbers(name: str) -> list[int]:
