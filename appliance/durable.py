@@ -19,6 +19,18 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def folder(path: Path) -> None:
+    """Make a folder and what is missing on the way to it, as private as the box's; a power cut can't take them away again.
+
+    Raises:
+        OSError: as `Path.mkdir`.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=modes.folder(), exist_ok=True)
+        sync(each.parent)
+
+
 def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Put `content` in the file's place, private: after a power cut it is the old file or the new one, never half.
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from appliance import clock, durable, logs, modes
+from appliance import clock, durable, logs
 from appliance.bundle.index import Index
 from appliance.bundle.packs import PackedModel, Store
 from appliance.bundle.web_packs import Shelf
@@ -53,7 +53,7 @@ class Inbox:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Work in it alone. Raises BusyError while somebody else does."""
-        self.folder.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        durable.folder(self.folder)
         lock = locked(self.folder)
         if lock is None:
             raise BusyError(retry_after_s=_RETRY_S)
@@ -118,9 +118,14 @@ class Inbox:
         return (self.folder / digest).is_dir()
 
     def drop(self, digest: str) -> None:
-        """Forget what has come of a bundle."""
+        """Forget what has come of a bundle, for good: a note that a power cut brings back would be followed."""
         self._shelf.forget(digest)
-        shutil.rmtree(self.folder / digest, ignore_errors=True)
+        folder = self.folder / digest
+        if folder.is_dir():
+            (folder / _NOTE).unlink(missing_ok=True)
+            durable.sync(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            durable.sync(self.folder)
 
     def tidy(self, actor: str, keep: str = "") -> None:
         """Bring to its end whatever else lies here: placed if it was so far, else removed."""

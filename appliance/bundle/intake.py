@@ -50,7 +50,10 @@ class Intake:
         """
         digest, actor = str(job.payload["digest"]), str(job.payload["actor"])
         with durable.told_when_full(), self._inbox.held():
-            if self._inbox.place(digest, actor) or self._inbox.has_taken(digest, job.created_at):
+            if self._inbox.place(digest, actor):
+                return
+            if self._inbox.has_taken(digest, job.created_at):
+                self._inbox.drop(digest)  # a power cut may have brought something of it back
                 return
             self._inbox.tidy(actor, keep=digest)
             report("reading", 0, 0)

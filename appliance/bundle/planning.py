@@ -9,14 +9,14 @@ from typing import Final
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 import appliance
-from appliance import modes
+from appliance import durable
 from appliance.bundle import packs, requirements, staging, web_packs
 from appliance.bundle.index import File, Index
 from appliance.bundle.packs import PackedModel, State, Store
 from appliance.bundle.reading import Offer
 from appliance.bundle.requirements import Facts
 from appliance.bundle.staging import Source, checked, part_path
-from appliance.bundle.trust.medium import Medium
+from appliance.bundle.trust.medium import Medium, refusal
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Places
@@ -209,7 +209,7 @@ class Planner:
             try:
                 on_medium = medium.has(path)
             except DownloadError as error:
-                raise BundleUnreadableError(str(error)[:200]) from error
+                raise refusal(error) from error
             if not on_medium and not box.has(path):
                 raise BundleIncompleteError(part.sha256, base=wanted.requires.base or "?")
             left_out += 0 if on_medium else part.size
@@ -228,7 +228,7 @@ class Planner:
 
     def free(self) -> int:
         """Bytes of room for models."""
-        self._settings.models.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        durable.folder(self._settings.models)
         return shutil.disk_usage(self._settings.models).free
 
     def facts(self) -> Facts:

@@ -1,18 +1,19 @@
 """Looks at a medium under the root that the operator has set, and with all that was learned of its publisher before."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from appliance import clock, modes
+from appliance import clock, durable
 from appliance.bundle.media import Place
 from appliance.bundle.reading import Reading
+from appliance.bundle.stale import Acceptances, Expired
 from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.trust.state import TrustStore
-from appliance.errors import BusyError, TrustDamagedError
+from appliance.errors import BundleStaleError, BusyError, TrustDamagedError
 from appliance.inference.importing import locked
 
 _NAME_CHARS: Final = 32
@@ -27,9 +28,9 @@ def memory_of(fingerprint: str) -> str:
 class Remembered:
     """Used by web and worker; one of them looks at a time, for both write down what they learn."""
 
-    def __init__(self, folder: Path, key: bytes, anchors: Anchors) -> None:
+    def __init__(self, folder: Path, key: bytes, anchors: Anchors, stale: Acceptances) -> None:
         """`folder` holds a memory for each publisher; `key` is the box's own, so that nobody else can write one."""
-        self._folder, self._key, self._anchors = folder, key, anchors
+        self._folder, self._key, self._anchors, self.stale = folder, key, anchors, stale
 
     @contextmanager
     def reading(self, place: Place) -> Iterator[tuple[Anchor, Reading]]:
@@ -40,6 +41,26 @@ class Remembered:
             BusyError: somebody else looks just now.
             TrustDamagedError, BundleUnreadableError, …: as `Reading`.
         """
+        with self._reading(place, self._accepts) as found:
+            yield found
+
+    def expired(self, place: Place) -> Expired | None:
+        """The statement on the medium, if it is past its date. Raises as `reading`, but for BundleStaleError."""
+        seen: list[Expired] = []
+
+        def note(_fingerprint: str, expired: Expired) -> bool:
+            seen.append(expired)
+            return False
+
+        with suppress(BundleStaleError), self._reading(place, note):
+            pass
+        return seen[0] if seen else None
+
+    def _accepts(self, fingerprint: str, expired: Expired) -> bool:
+        return self.stale.holds(fingerprint, expired.identity)
+
+    @contextmanager
+    def _reading(self, place: Place, accepts: Callable[[str, Expired], bool]) -> Iterator[tuple[Anchor, Reading]]:
         anchor = self._anchors.demand()
         with self._store(anchor.fingerprint) as store:
             try:
@@ -50,6 +71,7 @@ class Remembered:
                     at_least=anchor.serial,
                     clock=clock.now(),
                     below=place.below,
+                    accepts=lambda expired: accepts(anchor.fingerprint, expired),
                 )
             finally:
                 # Also what was learned of a medium that was refused: it must not be forgotten either.
@@ -85,7 +107,7 @@ class Remembered:
     @contextmanager
     def _store(self, fingerprint: str) -> Iterator[TrustStore]:
         memory = self._folder / memory_of(fingerprint)
-        memory.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        durable.folder(memory)
         lock = locked(memory)
         if lock is None:
             raise BusyError(retry_after_s=_RETRY_S)

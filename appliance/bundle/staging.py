@@ -16,11 +16,11 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 from appliance import durable, modes
 from appliance.bundle.index import Index, Part
+from appliance.bundle.trust.medium import refusal
 from appliance.closing import Closing
 from appliance.errors import (
     BundleDamagedError,
     BundleIncompleteError,
-    BundleUnreadableError,
     ConflictError,
 )
 from appliance.inference.importing import demand_room, locked
@@ -64,11 +64,12 @@ class Staging(Closing):
         self.index = index
         self.files = folder / digest / FILES
         self._folder = folder / digest
-        self.files.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        durable.folder(self.files)
         self._lock = locked(self._folder)
         if self._lock is None:
             raise ConflictError(name=index.name)
         self._placed = _read_journal(self._folder / _JOURNAL)
+        self._settled: set[str] = set()
 
     def close(self) -> None:
         """Let go; what came stays, to be gone on with."""
@@ -112,7 +113,8 @@ class Staging(Closing):
                         done += size
                         yield Progress(done, self.index.size)
                     os.fdatasync(target)
-                # Only now does the part count: its bytes are on the disk.
+                self._settle(place.path)
+                # Only now does the part count: its bytes are on the disk, and so is the way to them.
                 journal.write(f"{place.key}\n")
                 journal.flush()
                 os.fdatasync(journal.fileno())
@@ -142,6 +144,15 @@ class Staging(Closing):
             if folder.is_relative_to(self.files):
                 durable.sync(folder)
         return self.files
+
+    def _settle(self, path: str) -> None:
+        """Push the names on the way to a file to the disk, once for each file."""
+        if path not in self._settled:
+            self._settled.add(path)
+            for folder in (self.files / path).parents:
+                durable.sync(folder)
+                if folder == self._folder:
+                    return
 
     @contextlib.contextmanager
     def _opened(self, path: str) -> Iterator[int]:
@@ -209,7 +220,7 @@ def checked(source: Source, part: Part) -> Iterator[bytes] | None:
     except DownloadHTTPError:
         return None
     except DownloadError as error:
-        raise BundleUnreadableError(str(error)[:200]) from error
+        raise refusal(error) from error
 
 
 def _compared(pieces: Iterator[bytes], part: Part) -> Iterator[bytes]:
@@ -222,7 +233,7 @@ def _compared(pieces: Iterator[bytes], part: Part) -> Iterator[bytes]:
             digest.update(piece)
             yield piece
     except DownloadError as error:
-        raise BundleUnreadableError(str(error)[:200]) from error
+        raise refusal(error) from error
     if came != part.size or digest.hexdigest() != part.sha256:
         raise BundleDamagedError("part is another one")
 

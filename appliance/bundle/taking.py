@@ -13,6 +13,7 @@ from appliance.bundle.packs import Store
 from appliance.bundle.planning import INBOX, Plan, Planner
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.request import HeldBundle, HeldModel, Request
+from appliance.bundle.stale import Acceptances
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.update.updates import Updates
@@ -48,6 +49,8 @@ class Look:
     clock_is_credible: bool
     broken_chain: int | None
     """Version of a newer root that can't be followed, because roots between are missing."""
+    is_stale: bool
+    """Past its date, and accepted by an operator."""
     bundles: tuple[Found, ...]
 
 
@@ -87,7 +90,7 @@ class Bundles:
         self.anchors = Anchors(database)
         self.media = BundleMedia(settings.storage.media)
         self._database, self._audit, self._queue = database, audit, queue
-        self._remembered = Remembered(settings.trust, key, self.anchors)
+        self._remembered = Remembered(settings.trust, key, self.anchors, Acceptances(database))
         self._store = Store(settings.models, Importer(settings, is_taken), is_taken)
         self._shelf = shelf
         self._planner = Planner(settings, self._store, shelf)
@@ -119,7 +122,25 @@ class Bundles:
                 Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer, mark))
                 for offer in reading.offers
             )
-            return Look(anchor, reading.state.issued, reading.moment.clock_is_credible, reading.broken_chain, bundles)
+            credible, chain = reading.moment.clock_is_credible, reading.broken_chain
+            return Look(anchor, reading.state.issued, credible, chain, reading.is_stale, bundles)
+
+    def accept_stale(self, where: str | Place, reason: str, actor: str) -> Look:
+        """Take what is signed in this folder for a day, though it is past its date; whoever calls has asked for more
+        than a session. Nothing is recorded of a medium that is not past its date.
+
+        Raises:
+            BundleExpiredError: its date had passed when what this box knows was signed.
+            HakoError: as `look`.
+        """
+        place = _place(where)
+        expired = self._remembered.expired(place)
+        if expired is not None:
+            fingerprint = self.anchors.demand().fingerprint
+            issued = int(expired.issued)
+            self._audit.record(actor, "bundle-stale-accepted", expired.identity, issued=issued, reason=reason)
+            self._remembered.stale.put(fingerprint, expired.identity)
+        return self.look(place)
 
     def take(self, where: str | Place, digest: str, actor: str) -> Job:
         """Have the bundle taken whose index has this digest: the one that was looked at and confirmed.

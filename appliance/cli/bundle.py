@@ -35,7 +35,9 @@ def group() -> None:
     """Make signed sticks, check them, and take them."""
 
 
-_OF_THE_BOX = (bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.request)
+_OF_THE_BOX = (
+    bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.accept_stale, bundle_taking.request,
+)  # fmt: skip
 for _command in (bundle_release.collect, bundle_export.export_onnx, bundle_web.web, *_OF_THE_BOX):
     group.add_command(_command)
 

@@ -1,4 +1,4 @@
-"""`hako bundle trust|look|take|request`: the box's side of what comes by stick."""
+"""`hako bundle trust|look|take|accept-stale|request`: the box's side of what comes by stick."""
 
 import json
 import sys
@@ -59,6 +59,23 @@ def look(terminal: Terminal, folder: Path) -> None:
     """Say what lies in FOLDER, and what taking it would do. Copies nothing."""
     with terminal.client() as client:
         _print_look(client.post("/bundles/look", {"folder": str(folder.resolve())}))
+
+
+@click.command("accept-stale")
+@click.argument("folder", type=_Folder)
+@click.option("--reason", help="Why; it is recorded. Asked for when left out.")
+@click.option("--secret", envvar="HAKO_SECRET", help="The recovery key; asked for when left out.")
+@click.pass_obj
+@reports_errors
+def accept_stale(terminal: Terminal, folder: Path, reason: str | None, secret: str | None) -> None:
+    """Take for a day what is signed in FOLDER, though it is past its date."""
+    with terminal.client() as client:
+        said = reason or click.prompt(say("cli.bundle.stale_reason"))
+        key = secret or click.prompt(say("cli.unlock.recovery"), hide_input=True)
+        body = {"folder": str(folder.resolve()), "reason": said, "recovery_key": key}
+        seen = client.post("/bundles/stale", body)
+    _print_look(seen)
+    click.echo(f"\n{say('cli.bundle.stale_accepted' if seen['stale'] else 'cli.bundle.not_stale')}")
 
 
 @click.command()
@@ -139,6 +156,8 @@ def _print_look(seen: Mapping[str, Any]) -> None:
     click.echo(say("cli.bundle.signed_on", day=seen["issued"][:10]))
     if not seen["clock_is_credible"]:
         click.echo(say("cli.bundle.clock"))
+    if seen["stale"]:
+        click.echo(say("cli.bundle.stale"))
     if seen["broken_chain"] is not None:
         click.echo(say("cli.bundle.broken_chain", version=seen["broken_chain"]))
     for item in seen["items"]:

@@ -9,6 +9,12 @@ class BundleUnreadableError(HakoError):
     code, status = "HK-BND-001", 422
 
 
+class BundleSlowError(BundleUnreadableError):
+    """The medium hangs or is so slow that it was given up."""
+
+    code = "HK-BND-022"
+
+
 class BundleSignatureError(HakoError):
     """Too few signatures of keys that count."""
 
@@ -25,6 +31,12 @@ class BundleStaleError(HakoError):
     """Valid, but past its date."""
 
     code, status = "HK-BND-004", 409
+
+
+class BundleExpiredError(HakoError):
+    """Past its date already when what the box knows was signed: nobody can accept it."""
+
+    code, status = "HK-BND-023", 409
 
 
 class BundleDamagedError(HakoError):

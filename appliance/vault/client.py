@@ -59,6 +59,10 @@ class KeysClient:
         """
         self._ask("recover", _SLOW_S, recovery_key=recovery_key, asker=asker)
 
+    def check_recovery(self, recovery_key: str, asker: str = "") -> None:
+        """See whether somebody holds the recovery key; the vault stays as it is. Raises as `recover`."""
+        self._ask("check-recovery", _SLOW_S, recovery_key=recovery_key, asker=asker)
+
     def new_recovery(self) -> str:
         """Make a recovery key in place of the old one, not confirmed yet; returned as `ABCDE-FGHJK-…`, this once.
 

@@ -81,6 +81,11 @@ class Keeper:
             self._hold(self._by_recovery(recovery_key, asker))
         log.info("vault_opened", by="recovery")
 
+    def check_recovery(self, recovery_key: str, asker: str = "") -> None:
+        """See whether somebody holds the recovery key; the vault stays as it is. Raises as `recover`."""
+        with self._changing:
+            self._by_recovery(recovery_key, asker)
+
     def new_recovery(self) -> str:
         """A new recovery key in place of the old one, as text.
 

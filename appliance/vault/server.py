@@ -79,6 +79,7 @@ def _handlers(keeper: Keeper) -> dict[str, tuple[_Handler, tuple[str, ...]]]:
         "create": (keeper.create, ("passphrase",)),
         "unlock": (keeper.unlock, ("passphrase", "asker")),
         "recover": (keeper.recover, ("recovery_key", "asker")),
+        "check-recovery": (keeper.check_recovery, ("recovery_key", "asker")),
         "new-recovery": (lambda: {"recovery_key": keeper.new_recovery()}, ()),
         "confirm-recovery": (keeper.confirm_recovery, ()),
         "change-passphrase": (keeper.change_passphrase, ("old", "new")),

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from appliance import config
 from appliance.bundle.publish.repository import ROLE_NAMES
 from appliance.cli.main import main
+from appliance.vault.client import KeysClient
 from tests.simulators.served import ServedBox
-from tests.simulators.sticks import packed
+from tests.simulators.sticks import Sticks, packed
 
 
 @pytest.fixture
@@ -122,6 +124,28 @@ def test_what_can_not_be_taken_is_one_sentence(served: ServedBox, tmp_path: Path
     assert (refused.returncode, len(refused.stderr.strip().splitlines())) == (1, 1)
     assert served.hako("bundle", "take").returncode == 2
     assert "Taking is stopped." in done(served, "take", "--cancel")
+
+
+def test_a_stick_past_its_date_is_accepted_with_the_recovery_key_and_a_reason(
+    served: ServedBox, tmp_path: Path
+) -> None:
+    sticks = Sticks(tmp_path / "publisher", time.time() - 3600)
+    packed(tmp_path / "content", "late", 7)
+    sticks.add(tmp_path / "content", "pack")
+    stick = sticks.write(tmp_path / "stick", days=0.02)
+    (tmp_path / "root.json").write_bytes(sticks.publisher.anchor)
+    done(served, "trust", tmp_path / "root.json", "--fingerprint", sticks.fingerprint)
+    assert "HK-BND-004" in served.hako("bundle", "take", str(stick), "--yes").stderr
+    keys = KeysClient(config.load(data_dir=served.folder).keys_socket)
+    recovery, other = keys.new_recovery(), keys.new_recovery()
+    words = ("bundle", "accept-stale", str(stick), "--reason", "the ferry is late", "--secret")
+    assert "HK-VLT-002" in served.hako(*words, recovery).stderr  # the other one has replaced it
+    assert "HK-VLT-006" in served.hako(*words, other[:-1] + ("A" if other[-1] != "A" else "B")).stderr
+    said = served.hako(*words, other)
+    assert (said.returncode, "for 24 hours" in said.stdout, "pack 1.0" in said.stdout) == (0, True, True), said.stderr
+    assert "pack 1.0 is taken in." in done(served, "take", stick, "--yes")
+    with served.client() as client:
+        assert "the ferry is late" in json.dumps(client.get("/audit"))
 
 
 def test_the_worker_takes_up_after_a_kill_what_it_was_taking(

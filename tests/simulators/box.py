@@ -52,6 +52,10 @@ class Keys:
             raise WrongPassphraseError(tries_left=4)
         self.sealed = False
 
+    def check_recovery(self, recovery_key: str, asker: str = "") -> None:
+        if recovery_key != self.RECOVERY:
+            raise WrongPassphraseError(tries_left=4)
+
     def new_recovery(self) -> str:
         self.confirmed = False
         return self.RECOVERY

@@ -42,6 +42,9 @@ if said["schema"] > own["schema"]:
     sys.exit(8)
 if said["schema"] < own["schema"]:
     places.note_migration()
+    if own["serve"] == "torn":
+        database.write_text('{{"schema": ' + str(own["schema"]))
+        sys.exit(9)
     durable.replace(database, json.dumps({{**said, "schema": own["schema"], "by": own["name"]}}).encode())
 if own["serve"] == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

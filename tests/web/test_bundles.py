@@ -5,13 +5,14 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from appliance import clock
 from appliance.bundle.publish import cutting
-from tests.simulators.box import PASSWORD, Person, TestBox, wait
+from tests.simulators.box import PASSWORD, Keys, Person, TestBox, wait
 from tests.simulators.sticks import Sticks, packed
 
 Terminal = Callable[..., Any]
@@ -61,6 +62,11 @@ def root(sticks: Sticks, **more: Any) -> dict[str, Any]:
     return {"root": sticks.publisher.anchor.decode(), **more}
 
 
+def accepted(key: str = Keys.RECOVERY, reason: str = "the ferry is late") -> dict[str, Any]:
+    """What accepts a stick past its date."""
+    return {"recovery_key": key, "reason": reason}
+
+
 def test_mallory_can_do_nothing_with_bundles(
     mallory: Person, bob: Person, sticks: Sticks, stick: Path, plugged: Path, box: TestBox
 ) -> None:
@@ -76,6 +82,8 @@ def test_mallory_can_do_nothing_with_bundles(
             person.get("/bundles/media"),
             person.post("/bundles/look", json={"folder": str(stick)}),
             person.post("/bundles/look", json={"media": medium.id}),
+            person.post("/bundles/stale", json={"folder": str(stick), **accepted()}),
+            person.post("/bundles/stale", json={"media": medium.id, **accepted()}),
             person.post("/bundles/taking", json={"folder": str(stick), "digest": digest}),
             person.post("/bundles/taking", json={"media": medium.id, "digest": digest, "password": PASSWORD}),
             person.get("/bundles/taking"),
@@ -126,9 +134,32 @@ def test_replacing_a_publisher_over_the_api_takes_the_old_fingerprint(
 
 
 def test_a_folder_is_for_who_works_on_the_box_itself(alice: Person, stick: Path) -> None:
-    for path, body in (("look", {}), ("taking", {"digest": "0" * 64})):
+    for path, body in (("look", {}), ("taking", {"digest": "0" * 64}), ("stale", accepted())):
         answer = alice.post(f"/bundles/{path}", json={"folder": str(stick), **body})
         assert answer.status_code == 403
+
+
+def test_a_stick_past_its_date_takes_the_recovery_key_and_a_reason(
+    alice: Person, sticks: Sticks, plugged: Path, box: TestBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.services.bundles.trust(sticks.publisher.anchor, sticks.fingerprint, "alice")
+    moment = clock.now() + 400 * 24 * 3600  # signatures here hold for a year
+    monkeypatch.setattr("appliance.bundle.remembered.clock", SimpleNamespace(now=lambda: moment))
+    (medium,) = alice.get("/bundles/media").get_json()["items"]
+    place = {"media": medium["id"]}
+    refused = alice.post("/bundles/look", json=place)
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "HK-BND-004")
+    wrong = alice.post("/bundles/stale", json={**place, **accepted("AAAAA-BBBBB-CCCCC-DDDDD-EEEEE-AAAAA")})
+    assert wrong.get_json()["code"] == "HK-VLT-002"
+    for body in (accepted(reason="  "), accepted(reason="x" * 501), {"reason": "none"}, {"recovery_key": "none"}):
+        assert alice.post("/bundles/stale", json={**place, **body}).status_code == 400
+    assert alice.post("/bundles/look", json=place).status_code == 409
+    assert "bundle-stale-accepted" not in [entry.action for entry in box.services.audit.entries()]
+    seen = alice.post("/bundles/stale", json={**place, **accepted()})
+    assert (seen.status_code, seen.get_json()["stale"]) == (200, True)
+    assert alice.post("/bundles/look", json=place).get_json()["stale"] is True
+    (entry,) = (entry for entry in box.services.audit.entries() if entry.action == "bundle-stale-accepted")
+    assert (entry.actor, entry.detail["reason"]) == ("alice", "the ferry is late")
 
 
 def test_a_browser_takes_from_a_stick_with_the_password_once_more(

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
+import flask
 from flask import Blueprint
-from pydantic import StringConstraints, model_validator
+from pydantic import Field, SecretStr, StringConstraints, model_validator
 
 from appliance.accounts.permissions import Permission
 from appliance.bundle.media import Place
@@ -16,7 +17,7 @@ from appliance.bundle.web_packs import PackedSnapshot, SnapshotState
 from appliance.clock import iso
 from appliance.errors import ForbiddenError
 from appliance.jobs.queue import Job
-from webui import reauth, routing, shapes
+from webui import connection, reauth, routing, shapes
 from webui.api.runs import described, with_title
 from webui.routing import Call
 
@@ -59,6 +60,13 @@ class Take(Where):
     password: Password = ""
 
 
+class Stale(Where):
+    """What is past its date there is taken all the same."""
+
+    recovery_key: Annotated[SecretStr, Field(max_length=200)]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+
+
 @routing.route(api, "GET", "/bundles", permission=Permission.BUNDLES_TAKE)
 def list_taken(call: Call) -> dict[str, Any]:
     """The bundles that this box has taken, newest first."""
@@ -99,6 +107,16 @@ def look(call: Call, where: Where) -> dict[str, Any]:
     _demand_terminal(call, where)
     with routing.place(call):
         return _look(call, call.services.bundles.look(_place(call, where)))
+
+
+@routing.route(api, "POST", "/bundles/stale", permission=Permission.BUNDLES_TAKE, body=Stale)
+def accept_stale(call: Call, wish: Stale) -> dict[str, Any]:
+    """Take what is signed there for a day, though it is past its date: with the recovery key and a reason."""
+    _demand_terminal(call, wish)
+    with routing.place(call):
+        place = _place(call, wish)
+        call.services.keys.check_recovery(wish.recovery_key.get_secret_value(), connection.asker(flask.request.environ))
+        return _look(call, call.services.bundles.accept_stale(place, wish.reason, call.who.name))
 
 
 @routing.route(api, "POST", "/bundles/taking", permission=Permission.BUNDLES_TAKE, body=Take, status=202)
@@ -174,6 +192,7 @@ def _look(call: Call, seen: Look) -> dict[str, Any]:
         "issued": iso(seen.issued),
         "clock_is_credible": seen.clock_is_credible,
         "broken_chain": seen.broken_chain,
+        "stale": seen.is_stale,
         "items": [_found(call, found) for found in seen.bundles],
     }
 

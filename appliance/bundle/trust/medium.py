@@ -1,24 +1,27 @@
 """Reads files of an untrusted folder (a stick, an upload): one name after the other, no links, nothing that blocks.
 
-The stick is hostile: it may carry links, pipes, devices and names that lead elsewhere, and it may be pulled out.
+The stick is hostile: it may carry links, pipes, devices and names that lead elsewhere, it may be pulled out, and it
+may hang.
 """
 
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
 from tuf.ngclient import FetcherInterface
 
+from appliance.bundle.trust.patience import Patience
 from appliance.closing import Closing
+from appliance.errors import BundleSlowError, BundleUnreadableError
 from appliance.machine import folders
 
 BASE: Final = "medium:///"
 """What a URL of `Medium` starts with; what follows is the path on the medium, as it is."""
 
-_CHUNK: Final = 1 << 20
 _LONGEST_NAME: Final = 255
 _DEEPEST: Final = 16
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,15 +36,22 @@ class Medium(FetcherInterface, Closing):
         Raises:
             DownloadError: it isn't a folder that can be opened.
         """
+        self._root = -1
+        self._patience = Patience()
         try:
-            self._root = folders.opened(folder, below)
+            self._root = self._patience.call(partial(folders.opened, folder, below))
         except (OSError, ValueError) as error:
+            self._patience.end()
             raise DownloadError(f"medium: {type(error).__name__}") from error
+        except SlowRetrievalError:
+            self._patience.end()
+            raise
 
     def close(self) -> None:
         """Let the folder go, so that the stick can be taken out."""
         if self._root >= 0:
-            os.close(self._root)
+            self._patience.release(self._root)
+            self._patience.end()
             self._root = -1
 
     def read(self, path: str) -> Iterator[bytes]:
@@ -50,19 +60,23 @@ class Medium(FetcherInterface, Closing):
         Raises:
             DownloadHTTPError: 404, nothing there by that name.
             DownloadError: a link, a folder, a device, an impossible name, or the medium can't be read.
+            SlowRetrievalError: it hangs or crawls, and is given up; a DownloadError, too.
         """
-        return _pieces(self._open(path))
+        return self._pieces(self._patience.call(partial(self._open, path)))
 
     def has(self, path: str) -> bool:
         """Whether an ordinary file lies there. Raises DownloadError where that can't be told."""
         try:
-            os.close(self._open(path))
+            self._patience.call(lambda: os.close(self._open(path)))
         except DownloadHTTPError:
             return False
         return True
 
     def names(self, folder: str, most: int = 10_000) -> list[str]:
         """What lies directly in a folder of the medium, at most so many; nothing if it isn't one."""
+        return self._patience.call(partial(self._names, folder, most))
+
+    def _names(self, folder: str, most: int) -> list[str]:
         try:
             opened = self._descend(folder, os.O_DIRECTORY)
         except DownloadError:
@@ -74,6 +88,12 @@ class Medium(FetcherInterface, Closing):
             return []
         finally:
             os.close(opened)
+
+    def _pieces(self, opened: int) -> Iterator[bytes]:
+        try:
+            yield from self._patience.pieces(opened)
+        except OSError as error:  # the stick was pulled out, or is dying
+            raise DownloadError(f"read: {error.strerror}") from error
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         if not url.startswith(BASE):
@@ -119,11 +139,7 @@ def _checked(path: str) -> list[str]:
     return parts
 
 
-def _pieces(opened: int) -> Iterator[bytes]:
-    try:
-        while piece := os.read(opened, _CHUNK):
-            yield piece
-    except OSError as error:  # the stick was pulled out, or is dying
-        raise DownloadError(f"read: {error.strerror}") from error
-    finally:
-        os.close(opened)
+def refusal(error: DownloadError) -> BundleUnreadableError:
+    """What `Medium` raises, as users are told it."""
+    kind = BundleSlowError if isinstance(error, SlowRetrievalError) else BundleUnreadableError
+    return kind(str(error)[:200])

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from appliance import durable, logs, modes
+from appliance import durable, logs
 from appliance.errors import TrustDamagedError
 from appliance.vault.digests import check_key, keyed_digest, same
 
@@ -81,7 +81,7 @@ class TrustStore:
             DiskFullError: no room; the older state holds.
         """
         numbered = replace(state, serial=state.serial + 1)
-        self._folder.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        durable.folder(self._folder)
         content = self._sealed(numbered)
         for name in COPIES:
             durable.replace(self._folder / name, content)

@@ -1,5 +1,6 @@
 """What a publisher says on a medium, checked against what the box knows already: python-tuf's workflow, our memory."""
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tuf.api import exceptions
-from tuf.api.metadata import Delegations, Key, Metadata, Root, Signed, TargetFile, Targets
+from tuf.api.metadata import Delegations, Key, Metadata, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater
 
 from appliance.bundle.trust.state import TrustState
@@ -20,6 +21,7 @@ from appliance.errors import (
     BundleInvalidError,
     BundleRollbackError,
     BundleSignatureError,
+    BundleSlowError,
     BundleStaleError,
     BundleUnreadableError,
     HakoError,
@@ -28,6 +30,7 @@ from appliance.errors import (
 ISSUED: Final = "x-hako-issued"
 """A field of the signed targets: seconds since the epoch at which the publisher made them."""
 
+_TOP: Final = (Timestamp.type, Snapshot.type, Targets.type)
 _ROOT_NAME: Final = re.compile(r"([1-9][0-9]{0,8})\.root\.json")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9 .,:/'()_%-]{1,160}")
 
@@ -100,6 +103,24 @@ class Statement(Closing):
         newer = [int(found[1]) for name in names if (found := _ROOT_NAME.fullmatch(name)) and int(found[1]) > root]
         return max(newer, default=None)
 
+    @property
+    def identity(self) -> str:
+        """SHA-256 of timestamp, snapshot and targets, as they were verified."""
+        metadata = self.learned().metadata
+        return hashlib.sha256(b"\0".join(metadata.get(role, b"") for role in _TOP)).hexdigest()
+
+    @property
+    def issued(self) -> float:
+        """When the publisher made the targets, seconds since the epoch; 0 while they aren't verified.
+
+        Only the targets count: their keys have a threshold, the timestamp's single key could be stolen.
+        """
+        trusted = self._updater._trusted_set  # noqa: SLF001
+        if Targets.type not in trusted:
+            return 0.0
+        said = trusted.targets.unrecognized_fields.get(ISSUED, 0)
+        return float(said) if isinstance(said, int) and said >= 0 else 0.0
+
     def learned(self) -> TrustState:
         """The state with what was verified here, to be saved."""
         folder = Path(self._scratch.name)
@@ -111,15 +132,7 @@ class Statement(Closing):
             for path in folder.glob("*.json")
             if path.name != "root.json"
         }
-        return replace(self._state, roots=roots, metadata=metadata, issued=max(self._state.issued, self._issued()))
-
-    def _issued(self) -> float:
-        """Only the targets count: their keys have a threshold, the timestamp's single key could be stolen."""
-        trusted = self._updater._trusted_set  # noqa: SLF001
-        if Targets.type not in trusted:
-            return 0.0
-        said = trusted.targets.unrecognized_fields.get(ISSUED, 0)
-        return float(said) if isinstance(said, int) and said >= 0 else 0.0
+        return replace(self._state, roots=roots, metadata=metadata, issued=max(self._state.issued, self.issued))
 
     def _demand_distinct_keys(self) -> None:
         """One key under two names would reach a threshold of two alone; python-tuf counts names."""
@@ -176,6 +189,7 @@ _KINDS: Final[Mapping[type[Exception], type[HakoError]]] = {
     exceptions.UnsignedMetadataError: BundleSignatureError,
     exceptions.LengthOrHashMismatchError: BundleDamagedError,
     exceptions.DownloadLengthMismatchError: BundleDamagedError,
+    exceptions.SlowRetrievalError: BundleSlowError,
     exceptions.DownloadError: BundleUnreadableError,
     exceptions.RepositoryError: BundleInvalidError,
 }

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from appliance import durable
 from appliance.bundle.update import switch
 from appliance.bundle.update.state import BASE, RESTING, Places
 from appliance.errors import DiskFullError
@@ -259,7 +260,7 @@ def main(arguments: Sequence[str]) -> int:
     """`DATA [OPTION…]`."""
     os.umask(0o077)
     places = Places.of(Path(arguments[0]).absolute())
-    places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.folder(places.root)
     with (places.root / "launch.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

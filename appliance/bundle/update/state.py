@@ -186,7 +186,7 @@ class Places:
     @contextmanager
     def held(self) -> Iterator["Held"]:
         """Change the state alone; who else wants to waits."""
-        self._state.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        durable.folder(self._state)
         descriptor = os.open(self._state / "update.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.file())
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import appliance
-from appliance import logs, modes
+from appliance import durable, logs
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.update import history, install, preview, snapshot
 from appliance.bundle.update.history import Change
@@ -200,7 +200,7 @@ class Updates:
 
     def _demand_room(self) -> None:
         """Raises DiskFullError: no room for the snapshot."""
-        self.places.root.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+        durable.folder(self.places.root)
         demand_room(self.places.root, snapshot.size(self.places.data))
 
     def start(self, digest: str, actor: str, gap: GapState, *, irreversible: bool = False) -> Update:
@@ -218,7 +218,7 @@ class Updates:
         release = self._ready(self.places.read())
         if release is None or release.digest != digest:
             raise NoReleaseError
-        self._demand_floor(release)
+        self._demand_floor(release, actor)
         if release.irreversible and not irreversible:
             raise IrreversibleError
         self.demand_healthy(gap)
@@ -249,7 +249,7 @@ class Updates:
         back, running = self._back(), self.places.release(self.places.current)
         if isinstance(back, str) or running is None:
             raise NoReleaseError
-        self._demand_floor(back)
+        self._demand_floor(back, actor)
         self._audit.record(actor, "update-taken-back", running.digest, version=back.version, counter=back.counter)
         return self._change(
             update.target,
@@ -297,9 +297,12 @@ class Updates:
                 raise UpdateTrialError
             return held.change(**changes)
 
-    def _demand_floor(self, release: Release) -> None:
+    def _demand_floor(self, release: Release, actor: str) -> None:
+        """That somebody has tried is recorded: it may be an attacker who wants a known weakness back."""
         floor = self.mark[1]
         if release.counter < floor:
+            told: dict[str, str | float] = {"version": release.version, "counter": release.counter, "floor": floor}
+            self._audit.record(actor, "update-refused", release.digest, **told)
             raise ReleaseFloorError(version=release.version, counter=release.counter, floor=floor)
 
     def _ready(self, update: Update) -> Release | None:

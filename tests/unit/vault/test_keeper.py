@@ -98,6 +98,17 @@ def test_only_the_known_purposes_get_a_key(keeper: Keeper, purpose: str) -> None
         keeper.derive(purpose)
 
 
+def test_who_holds_the_recovery_key_can_show_it_and_the_vault_stays_as_it_was(keeper: Keeper) -> None:
+    recovery_key = keeper.new_recovery()
+    replaced, recovery_key = recovery_key, keeper.new_recovery()
+    keeper.seal()
+    keeper.check_recovery(recovery_key)
+    assert keeper.status().sealed
+    with pytest.raises(WrongPassphraseError) as wrong:
+        keeper.check_recovery(replaced)
+    assert wrong.value.params["tries_left"] == 4
+
+
 def test_the_recovery_key_opens_the_vault_and_replaces_a_lost_passphrase(keeper: Keeper) -> None:
     database = keeper.derive("database")
     recovery_key = keeper.new_recovery()

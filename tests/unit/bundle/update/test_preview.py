@@ -11,7 +11,7 @@ from appliance.bundle.update.state import BASE, Phase, Places
 from appliance.bundle.update.updates import BY_OPERATOR, Updates
 from appliance.errors import DiskFullError, LeavingSeenError, OwnModelError, ReleaseFloorError
 from appliance.inference import importing
-from tests.simulators.offered import STEPS, Offered, kept
+from tests.simulators.release_offers import STEPS, Offered, kept
 from tests.simulators.taking_box import TakingBox
 
 NOTES = {"ja": "表の読み取りを改善しました。", "en": "Tables are read better."}

@@ -23,7 +23,7 @@ from appliance.errors import (
     UpdateTrialError,
 )
 from appliance.storage import settings_store
-from tests.simulators.offered import STEPS, Offered, kept
+from tests.simulators.release_offers import STEPS, Offered, kept
 from tests.simulators.taking_box import TakingBox
 
 

@@ -1,4 +1,4 @@
-"""A publisher who offers a box one release of itself after the other, and a box that keeps one."""
+"""A publisher's sticks with releases of the box, and an installation of them that takes no pip."""
 
 import hashlib
 import json
@@ -10,13 +10,24 @@ from typing import Any
 import pytest
 
 from appliance.bundle.update import release, switch
-from appliance.bundle.update.state import MANIFEST, Release
+from appliance.bundle.update.state import MANIFEST, Places, Release
 from appliance.bundle.update.updates import Updates
 from appliance.storage import migrations
 from tests.simulators.sticks import Sticks
 from tests.simulators.taking_box import TakingBox
 
 STEPS = len(migrations.STEPS)
+
+
+def install_at_once(
+    places: Places, made: Release, _manifest: object, files: Path, tell: Callable[[], None] = lambda: None
+) -> None:
+    """A release counts as installed without an environment, which takes pip many seconds."""
+    tell()
+    if not places.is_whole(made.name):
+        assert any((files / "wheels").iterdir())
+        (places.folder(made.name) / "venv").mkdir(parents=True)
+        (places.folder(made.name) / MANIFEST).write_text(json.dumps(vars(made)))
 
 
 class Offered:
