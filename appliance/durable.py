@@ -20,7 +20,7 @@ def sync(path: Path) -> None:
 
 
 def folder(path: Path) -> None:
-    """Make a folder and what is missing on the way to it, as private as the box's; a power cut can't take them away again.
+    """Make a folder, as private as the box's, and what is missing on the way to it; no power cut takes them away again.
 
     Raises:
         OSError: as `Path.mkdir`.

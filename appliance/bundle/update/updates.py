@@ -297,12 +297,13 @@ class Updates:
                 raise UpdateTrialError
             return held.change(**changes)
 
-    def _demand_floor(self, release: Release, actor: str) -> None:
-        """That somebody has tried is recorded: it may be an attacker who wants a known weakness back."""
+    def _demand_floor(self, release: Release, actor: str = "") -> None:
+        """That `actor` has tried is recorded: it may be an attacker who wants a known weakness back."""
         floor = self.mark[1]
         if release.counter < floor:
             told: dict[str, str | float] = {"version": release.version, "counter": release.counter, "floor": floor}
-            self._audit.record(actor, "update-refused", release.digest, **told)
+            if actor:
+                self._audit.record(actor, "update-refused", release.digest, **told)
             raise ReleaseFloorError(version=release.version, counter=release.counter, floor=floor)
 
     def _ready(self, update: Update) -> Release | None:
