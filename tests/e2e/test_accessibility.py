@@ -121,7 +121,6 @@ PAGES: dict[str, tuple[str, str, Act | None]] = {
     "capacity": ("/operate/capacity", "table", None),
     "updates": ("/operate/update", ".steps", None),
     "whom to trust": ("/operate/update", ".steps", _open("update.trust_set")),
-    "backups": ("/operate/backup", ".checks", None),
     "schedule of backups": ("/operate/backup", ".checks", _open("backup.schedule_set")),
     "people": ("/operate/users", "table", None),
     "new person": ("/operate/users", "table", _open("operate.add_user")),

@@ -194,7 +194,7 @@ def test_a_schedule_is_set_with_the_password_and_recorded(alice: Person, box: Te
     assert (off["state"], off["due_at"], off["set_by"]) == ("off", None, "alice")
 
 
-@pytest.mark.usefixtures("unplanned")
+@pytest.mark.usefixtures("unplanned", "stick")
 def test_a_browser_plans_for_no_other_folder_but_one_that_the_terminal_planned(
     alice: Person, terminal: Terminal, tmp_path: Path
 ) -> None:
