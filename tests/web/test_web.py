@@ -3,13 +3,17 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from click.testing import CliRunner
 
-from appliance import clock
+from appliance import clock, errors
+from appliance.cli.context import Terminal
+from appliance.cli.main import main
 from appliance.knowledge.web.snapshots import Snapshots
 from appliance.warc.manifest import Manifest
 from tests.simulators import warcs
@@ -100,6 +104,65 @@ def test_what_is_not_there_is_not_found(bob: Person, path: str) -> None:
 def test_a_page_that_is_not_there_is_not_found(bob: Person, city: str) -> None:
     for number in ("0", "4", str(2**80)):
         assert bob.get(f"/web/{city}/pages/{number}").status_code == 404
+
+
+class Door:
+    """The box's admin socket, as the command line reaches it; in this very process."""
+
+    def __init__(self, box: TestBox, ours: socket.socket) -> None:
+        self._box, self._ours = box, ours
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_given: object) -> None:
+        pass
+
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._box.app.test_client().open(
+            f"/api/v1{path}", method=method, environ_overrides={"gunicorn.socket": self._ours}, **options
+        )
+        if answer.status_code >= 400:
+            raise errors.by_code(answer.get_json()["code"])
+        return answer.get_json(silent=True)
+
+    def get(self, path: str, **query: str) -> Any:
+        return self._send("GET", path, query_string=query)
+
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path)
+
+
+@pytest.fixture
+def hako(box: TestBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """`hako web …` on this box; what it prints."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    monkeypatch.setattr(Terminal, "client", lambda _self: Door(box, ours))
+
+    def run(*words: str, given: str = "") -> str:
+        ran = CliRunner(env={"LC_ALL": "en_GB.UTF-8"}).invoke(main, ["web", *words], input=given)
+        assert ran.exit_code in (0, 1), ran.output
+        return "".join(line for line in ran.output.splitlines(keepends=True) if "process=web" not in line)
+
+    yield run
+    ours.close()
+    theirs.close()
+
+
+def test_at_the_terminal_a_snapshot_is_listed_read_and_erased(city: str, hako: Callable[..., str]) -> None:
+    assert f"{city}  2026-09-21      4 kB  3 page(s)  CC-BY-4.0  City hall\n" in hako("list")
+    shown = hako("show", city)
+    assert f"City hall\n  {warcs.SITE}/\nCaptured: 2026-09-21 14:14 (UTC), by Carol" in shown
+    assert f"Licence: CC-BY-4.0, terms: {warcs.SITE}/terms" in shown
+    assert "limit of pages" in shown
+    assert "robots.txt forbids it: 2" in shown
+    assert f"     2  ごみの出し方  {warcs.SITE}/bins\n" in shown
+    assert hako("show", "city", "--find", "火曜日") == f"     2  ごみの出し方  {warcs.SITE}/bins\n"
+    assert hako("show", city, "--page", "2").endswith("\n\nごみ\n\n燃えるごみは火曜日です。\n")
+    assert "Aborted" in hako("remove", city, given="n\n")
+    assert "“City hall” is erased." in hako("remove", city, given="y\n")
+    assert city not in hako("list")
+    assert "HK-BOX-004" in hako("show", city)
 
 
 def test_a_browser_takes_a_snapshot_from_a_stick(alice: Person, bob: Person, box: TestBox, tmp_path: Path) -> None:

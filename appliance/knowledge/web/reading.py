@@ -108,6 +108,7 @@ class _Watch:
                 raise kind(said.why, name=self._name)
             else:
                 self.is_over = True
+                tell(self._position)
                 return
         self._process.kill()
         if self.record is None and self._process.wait() == jail.NOT_JAILED:

@@ -73,6 +73,10 @@ def test_the_release_before_goes_on_with_what_its_successor_has_made_of_the_file
 def test_since_the_first_release_a_step_only_adds() -> None:
     for step in migrations.STEPS[migrations.READS_FROM :]:
         words = re.sub(r"--[^\n]*", "", step).lower()
+        # A trigger may keep what the release before would delete, without an error: it looks whether it is gone.
+        words = re.sub(
+            r"create trigger \w+ before delete on \w+\s+when .+? begin select raise\(ignore\); end;", "", words
+        )
         for statement in filter(None, (part.strip() for part in words.split(";"))):
             added = re.fullmatch(r"alter table \w+ add column (.+)", statement, re.DOTALL)
             assert added or re.match(r"create (virtual )?(table|(unique )?index) ", statement), statement
