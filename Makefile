@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle native models ui wheel lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle tuf-conformance native models ui wheel lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,12 @@ conformance: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/conformance.stamp
 lifecycle: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Updates with real releases, broken ones, and cuts at random moments (minutes)
 	$(PY) -m pytest tests/lifecycle
 	$(PY) -m pytest -m slow --ignore tests/lifecycle tests
+
+tuf-conformance: $(BUILD)/dev.stamp ## TUF's public suite against our client: make tuf-conformance SUITE=its/folder
+	@test -d "$(SUITE)/tuf_conformance" \
+	  || $(call failed,The suite is not there: no registry has it.,Copy the source of tuf-conformance here and run: make tuf-conformance SUITE=its/folder)
+	@command -v faketime >/dev/null || $(call failed,The suite needs faketime.,On Debian: apt-get install faketime)
+	cd "$(SUITE)" && "$(CURDIR)/$(PY)" -m pytest -p no:randomly tuf_conformance --entrypoint "$(CURDIR)/offline-bundle/update-client"
 
 clients: $(BUILD)/clients.stamp ## The field's clients that tests point at the box, in an environment of their own
 # Two of llama.cpp's parts would be fetched from elsewhere while building; nothing here needs them.

@@ -7,6 +7,7 @@ import time
 from appliance import config
 from appliance.gateway.gateway import Gateway
 from tests.bench import (
+    bundles,
     embedding,
     footprint,
     gateway,
@@ -36,6 +37,7 @@ BENCHES = {
     "ingestion": ingestion.run,
     "kv-slots": kv_slots.run,
     "retrieval": run_retrieval,
+    "bundles": bundles.run,
 }
 
 
@@ -43,10 +45,15 @@ def main() -> int:
     """Run the named benches, all of them without names."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES], default=[])
-    for name in parser.parse_args().names or BENCHES:
+    parser.add_argument("--size", type=float, default=1.0, metavar="GB", help="of the bundle in `bundles`")
+    wish = parser.parse_args()
+    for name in wish.names or BENCHES:
         began = time.monotonic()
         print(f"\n== {name}", flush=True)
-        BENCHES[name]()
+        if name == "bundles":
+            bundles.run(wish.size)
+        else:
+            BENCHES[name]()
         print(f"   ({time.monotonic() - began:.0f} s)", flush=True)
     return 0
 

@@ -119,16 +119,14 @@ def test_from_the_publishers_terminal_to_the_boxs(served: ServedBox, publisher: 
     assert "brought-2" in served.hako("models", "list").stdout
 
 
-def test_what_can_not_be_taken_is_one_sentence(served: ServedBox, tmp_path: Path) -> None:
+def test_what_is_refused_is_one_sentence_and_a_stick_past_its_date_takes_the_recovery_key(
+    served: ServedBox, tmp_path: Path
+) -> None:
     refused = served.hako("bundle", "look", str(tmp_path / "nowhere"))
     assert (refused.returncode, len(refused.stderr.strip().splitlines())) == (1, 1)
     assert served.hako("bundle", "take").returncode == 2
     assert "Taking is stopped." in done(served, "take", "--cancel")
 
-
-def test_a_stick_past_its_date_is_accepted_with_the_recovery_key_and_a_reason(
-    served: ServedBox, tmp_path: Path
-) -> None:
     sticks = Sticks(tmp_path / "publisher", time.time() - 3600)
     packed(tmp_path / "content", "late", 7)
     sticks.add(tmp_path / "content", "pack")

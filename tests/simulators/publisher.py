@@ -33,6 +33,7 @@ class Publisher:
     """`now`: when what is published next was made, seconds since the epoch."""
 
     now: float
+    make_key: Callable[[], CryptoSigner] = CryptoSigner.generate_ed25519
     signers: dict[str, list[CryptoSigner]] = field(default_factory=dict)
     targets: dict[str, bytes] = field(default_factory=dict)
     delegated: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class Publisher:
     _old_root_signers: list[CryptoSigner] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for role in TOP_LEVEL_ROLE_NAMES:
+        for role in sorted(TOP_LEVEL_ROLE_NAMES):
             self.renew(role)
         self.new_root()
 
@@ -54,7 +55,7 @@ class Publisher:
 
     def renew(self, role: str) -> None:
         """New keys for a role, all of them."""
-        self.signers[role] = [CryptoSigner.generate_ed25519() for _ in range(KEYS.get(role, 1))]
+        self.signers[role] = [self.make_key() for _ in range(KEYS.get(role, 1))]
 
     def new_root(
         self, signed_by: Iterable[CryptoSigner] | None = None, change: Callable[[Root], None] | None = None
@@ -84,7 +85,8 @@ class Publisher:
         if self.delegated:
             parts["targets"].delegations = Delegations({}, {})
         for role, targets in self.delegated.items():
-            self.signers.setdefault(role, [CryptoSigner.generate_ed25519()])
+            if role not in self.signers:
+                self.renew(role)
             parts[role] = Targets(version, expires=expires)
             for path, data in targets.items():
                 parts[role].targets[path] = TargetFile.from_data(path, data, ["sha256"])

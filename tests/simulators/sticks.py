@@ -16,9 +16,9 @@ from tests.simulators.publisher import Publisher
 class Sticks:
     """`publisher` signs; what `add` was told of lies on every stick that is written afterwards."""
 
-    def __init__(self, folder: Path, now: float) -> None:
+    def __init__(self, folder: Path, now: float, publisher: Publisher | None = None) -> None:
         self.folder = folder
-        self.publisher = Publisher(now)
+        self.publisher = publisher or Publisher(now)
         self.indexes: dict[str, bytes] = {}
         self._contents: list[Path] = []
 
