@@ -300,12 +300,14 @@ export type SearchResult = {
 
 export type SessionItem = { id: string; created_at: string; seen_at: string; user_agent: string; current: boolean }
 export type Dialect = 'openai' | 'anthropic' | 'ollama' | 'lmstudio' | 'rerank' | 'hako'
+export type ModelRights = 'none' | 'aliases' | 'remove'
 /** empty lists: all; null: no limit */
 export type KeyScope = {
   models: string[]
   dialects: Dialect[]
   base_ids: string[]
   may_write: boolean
+  model_rights: ModelRights
   requests_per_minute: number | null
   expires_at: string | null
 }
