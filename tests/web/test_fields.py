@@ -29,7 +29,7 @@ ASKED: dict[str, Any] = {
     "suffix": "x", "template": "x", "raw": True, "context": [1], "images": ["aGk="], "mcp_servers": [{"url": "x"}],
     "echo": True, "logprobs": 1,
     "background": True, "conversation": "conv_1", "prompt": {"id": "pmpt_1"},
-    "integrations": ["mcp/files"], "previous_response_id": "resp_1",
+    "integrations": ["mcp/files"],
 }  # fmt: skip
 """What asks for what the box can't do."""
 FOR_OPERATORS = {"/api/copy", "/api/delete"}

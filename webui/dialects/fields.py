@@ -110,8 +110,8 @@ TABLES: Final = (
     Table(
         "/api/v1/chat",
         lmstudio_request.ChatBody,
-        ignored=("context_length", "reasoning", "store"),
-        refused=("integrations", "previous_response_id"),
+        ignored=("context_length", "reasoning"),
+        refused=("integrations",),
         listener="lmstudio",
     ),
 )  # fmt: skip
