@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Self
 
-from appliance.accounts.scopes import WHOLE, Scope
+from appliance.accounts.scopes import WHOLE, ModelRights, Scope
 from appliance.accounts.users import Role, User
 from appliance.errors import ForbiddenError, KeyScopeError
 
@@ -22,6 +22,8 @@ class Permission(StrEnum):
     BASES_READ = "bases-read"
     BASES_WRITE = "bases-write"
     WEB_READ = "web-read"
+    MODELS_ALIAS = "models-alias"
+    MODELS_REMOVE = "models-remove"
     MODELS_MANAGE = "models-manage"
     USERS_MANAGE = "users-manage"
     BOX_MANAGE = "box-manage"
@@ -45,6 +47,12 @@ _OF_ROLE: Final[dict[Role, frozenset[Permission]]] = {
 _OF_KEY: Final = frozenset(
     {Permission.CHAT, Permission.CONVERSATIONS, Permission.BASES_READ, Permission.BASES_WRITE},
 )
+_OF_KEY_RIGHTS: Final[dict[ModelRights, frozenset[Permission]]] = {
+    "none": frozenset(),
+    "aliases": frozenset({Permission.MODELS_ALIAS}),
+    "remove": frozenset({Permission.MODELS_ALIAS, Permission.MODELS_REMOVE}),
+}
+"""What a scope can add, for a key whose owner may do it."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Principal:
     @classmethod
     def of_key(cls, user: User, key_id: str, scope: Scope) -> Self:
         """A program within the scope of its key, which never manages an account or the box, whoever owns it."""
-        permissions = _OF_ROLE[user.role] & _OF_KEY
+        permissions = _OF_ROLE[user.role] & (_OF_KEY | _OF_KEY_RIGHTS[scope.model_rights])
         if not scope.may_write:
             permissions -= {Permission.BASES_WRITE}
         if not scope.has_conversations:
@@ -98,7 +106,7 @@ class Principal:
         """
         if permission in self.permissions:
             return
-        if self.via == "key" and permission in _OF_KEY:
+        if self.via == "key" and permission in _OF_ROLE[self.role] & (_OF_KEY | _OF_KEY_RIGHTS["remove"]):
             raise KeyScopeError(permission)
         raise ForbiddenError(permission)
 

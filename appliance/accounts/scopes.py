@@ -1,4 +1,4 @@
-"""What an API key is good for: models, dialects, bases, writing, requests a minute, an end; narrower than its owner."""
+"""What an API key is good for: models, dialects, bases, writing, rate, an end; at most what its owner may."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from typing import Any, Final, Literal
 
 Dialect = Literal["openai", "anthropic", "ollama", "lmstudio", "rerank", "hako"]
 """A way in that existing programs speak; `hako` is the box's own JSON API."""
+ModelRights = Literal["none", "aliases", "remove"]
+"""What an operator's key may do to models: nothing; give them other names and take those away; also remove them."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Scope:
     may_write: bool = True
     """Whether bases may be changed."""
     requests_per_minute: int | None = None
+    model_rights: ModelRights = "none"
+    """Of no use to a key whose owner is no operator."""
     expires_at: float | None = None
     """Seconds since the epoch."""
 
@@ -47,6 +51,7 @@ class Scope:
                 "dialects": sorted(self.dialects),
                 "base_ids": sorted(self.base_ids),
                 "may_write": self.may_write,
+                "model_rights": self.model_rights,
                 "requests_per_minute": self.requests_per_minute,
             }
         )
@@ -60,6 +65,7 @@ class Scope:
             dialects=frozenset(known.get("dialects", ())),
             base_ids=frozenset(known.get("base_ids", ())),
             may_write=bool(known.get("may_write", True)),
+            model_rights=known.get("model_rights", "none"),
             requests_per_minute=known.get("requests_per_minute"),
             expires_at=expires_at,
         )

@@ -208,7 +208,9 @@ class Answering:
 
     def _search(self, question: Question, writing: _Writing) -> Retrieval:
         writing.sink.emit("stage", stage="searching")
-        found = self._retriever.search(question.bases, _query(question), SearchOptions(), writing.sink.stopped)
+        found = self._retriever.search(
+            question.bases, _query(question), SearchOptions(), writing.sink.stopped, writing.waits
+        )
         writing.check()
         return found
 

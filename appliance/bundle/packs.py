@@ -129,6 +129,7 @@ class Store:
         Raises:
             ModelFileError: not a whole GGUF file.
             ModelUnsupportedError, ModelLegacyError, EngineMissingError: no model that can run here.
+            ProjectorError, ProjectorWidthError: its projector is none, or another model's.
         """
         for file in model.files:
             path, manifest = files / file.path, model.manifest
@@ -138,7 +139,10 @@ class Store:
             is_main = manifest is None or (manifest.kind == "chat" and name == manifest.entry)
             if is_main:
                 engine = _GGUF_ENGINES.get(manifest.engine, "llama") if manifest else "llama"
-                self._importer.plan(Wish(path=str(path.absolute()), licence=licence, engine=engine))
+                beside = manifest.projector if manifest else None
+                projector = str((files / model.folder / beside).absolute()) if beside else ""
+                wish = Wish(path=str(path.absolute()), licence=licence, engine=engine, projector=projector)
+                self._importer.plan(wish)
                 continue
             opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:

@@ -12,6 +12,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.cli.model_adapters import adapter
 from appliance.cli.model_bench import bench
+from appliance.cli.model_projector import projector as projector_command
 from appliance.cli.model_requantise import requantise
 from appliance.cli.model_settings import ps, set_settings
 from appliance.errors import by_code
@@ -25,6 +26,7 @@ def models() -> None:
 
 
 models.add_command(adapter)
+models.add_command(projector_command, "projector")
 models.add_command(bench)
 models.add_command(requantise)
 models.add_command(set_settings)

@@ -165,6 +165,12 @@ class ProjectorError(HakoError):
     code, status = "HK-MOD-026", 422
 
 
+class ProjectorThereError(HakoError):
+    """The model has a projector already. Params: `name`, the model's."""
+
+    code, status = "HK-MOD-040", 409
+
+
 class ProjectorWidthError(HakoError):
     """A projector for another model: its vectors are longer or shorter. Params: `name`, `model`."""
 

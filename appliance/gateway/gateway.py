@@ -199,7 +199,9 @@ class Gateway:
 
     # -- embeddings
 
-    def embed(self, texts: Sequence[str], kind: TextKind, *, stopped: Stopped | None = None) -> Vectors:
+    def embed(
+        self, texts: Sequence[str], kind: TextKind, *, stopped: Stopped | None = None, waits: Waits | None = None
+    ) -> Vectors:
         """Vectors of the embedding model with its prefix for questions or passages: (n, dimensions), L2-normalised.
 
         Raises:
@@ -208,8 +210,8 @@ class Gateway:
         """
         manifest = self._find(self._settings.embedding_model)
         prefix = manifest.query_prefix if kind == "query" else manifest.passage_prefix
-        vectors, _tokens = self._embed(manifest, [prefix + text for text in texts], truncate=True, stopped=stopped)
-        return vectors
+        whole = [prefix + text for text in texts]
+        return self._embed(manifest, whole, truncate=True, stopped=stopped, waits=waits)[0]
 
     def embed_raw(
         self, model: str, texts: Sequence[str], *, truncate: bool = False, stopped: Stopped | None = None
@@ -224,16 +226,16 @@ class Gateway:
         if far and self.remote:
             return self.remote.embed(far, texts, self._who, stopped)
         manifest = self._demand(model, "embedding")
-        return self._embed(manifest, texts, truncate=truncate, stopped=stopped)
+        return self._embed(manifest, texts, truncate=truncate, stopped=stopped, waits=None)
 
     def _embed(
-        self, manifest: Manifest, texts: Sequence[str], *, truncate: bool, stopped: Stopped | None
+        self, manifest: Manifest, texts: Sequence[str], *, truncate: bool, stopped: Stopped | None, waits: Waits | None
     ) -> tuple[Vectors, int]:
         if not texts:
             return np.empty((0, manifest.dimensions or 0), np.float32), 0
         parts: list[Vectors] = []
         tokens = 0
-        with self._connected(manifest, stopped) as connection:
+        with self._connected(manifest, stopped, waits) as connection:
             for start in range(0, len(texts), _EMBED_AT_ONCE):
                 batch = list(texts[start : start + _EMBED_AT_ONCE])
                 body = {"input": batch, "encoding_format": "base64", "truncate": truncate}

@@ -25,6 +25,7 @@ from appliance.inference.importing import Importer, Incoming, Plan, Wish
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from appliance.inference.media import Media
+from appliance.inference.model_projectors import ModelProjectors, ProjectorPlan
 from appliance.inference.onnx_importing import FolderImporter, FolderPlan, FolderWish, IncomingOnnx
 from appliance.inference.requantise import Requantiser, Requantising
 from appliance.inference.source import Source
@@ -50,6 +51,7 @@ class ModelStore:
         self._chats = GenaiImporter(settings, self._importer)
         self._requantiser = Requantiser(settings, self._importer)
         self._adapters = Adapters(settings.models)
+        self._projectors = ModelProjectors(settings.models, self._adapters.lock)
         self.uploads = ModelUploads(settings.models / UPLOADS)
         self.media = Media(settings.storage.media)
         self._headers = Headers(self._catalog)
@@ -87,6 +89,21 @@ class ModelStore:
             update = {"adapter": plain.adapter, "adapter_scale": plain.adapter_scale}
             self._gateway.load_settings.put(model, wish.model_copy(update=update))
         self._adapters.remove(model, name)
+
+    def plan_projector(self, model: str, source: Source) -> ProjectorPlan:
+        """What a projector would bring to a model that is here; see ModelProjectors.plan."""
+        return self._projectors.plan(model, source)
+
+    def add_projector(self, model: str, source: Source, shared: str) -> ProjectorPlan:
+        """Bring it; the model is loaded with it the next time. See ModelProjectors.add."""
+        plan = self._projectors.add(model, source, shared)
+        self._unload(model)
+        return plan
+
+    def remove_projector(self, model: str) -> None:
+        """Erase it once the model's answers have ended. See ModelProjectors.remove."""
+        self._projectors.remove(model)
+        self._unload(model)
 
     def sweep(self) -> None:
         """Clear away what a crash left of imports and removals, and uploads that nobody went on with."""

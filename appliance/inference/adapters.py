@@ -32,7 +32,8 @@ class Adapters:
     def __init__(self, models: Path) -> None:
         self._models = models
         self._catalog = Catalog(models)
-        self._lock = threading.Lock()
+        self._lock = self.lock = threading.Lock()
+        """Held while a model's manifest is changed; whoever else does that holds it too."""
 
     def add(self, model: str, path: str) -> str:
         """Copy the file at `path` to the model; returns the adapter's name. It counts once it is set.

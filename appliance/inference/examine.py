@@ -29,17 +29,19 @@ from appliance.inference import (
     onnx_fields,
     onnx_header,
     unigram,
+    wordpiece,
 )
 from appliance.inference.genai_config import GenaiConfig
 from appliance.inference.gguf import Header
 from appliance.inference.hf_config import Config, Pooling
 from appliance.inference.onnx_header import OnnxHeader
 from appliance.inference.unigram import Vocabulary
+from appliance.inference.wordpiece import Casing
 from appliance.machine import jail
 
 T = TypeVar("T")
 
-_What = Literal["model", "onnx", "tokenizer", "config", "pooling", "genai", "tokens", "words"]
+_What = Literal["model", "onnx", "tokenizer", "casing", "pieces", "config", "pooling", "genai", "tokens", "words"]
 
 _SECONDS: Final = 60.0
 _MEMORY_BYTES: Final = 1 << 30
@@ -48,6 +50,9 @@ _CPU_SECONDS: Final = 30
 _ANSWER_BYTES: Final = 1 << 18
 _VOCABULARY_BYTES: Final = 128 << 20
 _REASON: Final = re.compile(r"[A-Za-z0-9 .,:_'-]{1,120}")
+_VOCABULARY: Final[TypeAdapter[tuple[Literal["unigram", "wordpiece"], int]]] = TypeAdapter(
+    tuple[Literal["unigram", "wordpiece"], int]
+)
 _POOLING: Final[TypeAdapter[Pooling | None]] = TypeAdapter(Pooling | None)
 _FORMAT: Final = re.compile(r"[A-Za-z0-9 -]{1,20}")
 
@@ -124,22 +129,44 @@ def examine_tokenizer(descriptor: int, name: str) -> Vocabulary:
         ModelVocabularyError: a whole one, but of a kind that the engine doesn't read.
         ModelFileError, HakoError: as `examine`.
     """
-    answer = _asked("tokenizer", descriptor, name)
+    return _vocabulary(_asked("tokenizer", descriptor, name), name)
+
+
+def examine_casing(descriptor: int, name: str) -> Casing:
+    """How a `tokenizer_config.json` says that BERT's texts are cut.
+
+    Raises:
+        ModelVocabularyError: in another way than BERT's.
+        ModelFileError, HakoError: as `examine`.
+    """
+    return _found("casing", TypeAdapter(Casing), descriptor, name)
+
+
+def examine_pieces(descriptor: int, name: str, casing: Casing) -> Vocabulary:
+    """The vocabulary of a `vocab.txt`, whose texts are cut in this way; in the form that the engine reads.
+
+    Raises:
+        ModelVocabularyError, ModelFileError, HakoError: as `examine_tokenizer`.
+    """
+    return _vocabulary(_asked("pieces", descriptor, name, json.dumps(asdict(casing))), name)
+
+
+def _vocabulary(answer: bytes, name: str) -> Vocabulary:
     line, _end, model = answer.partition(b"\n")
-    size = _understood(line[:_ANSWER_BYTES], TypeAdapter(int), name)
+    kind, size = _understood(line[:_ANSWER_BYTES], _VOCABULARY, name)
     if not 0 < len(model) < _VOCABULARY_BYTES:
         raise ModelFileError("reader wrote no vocabulary", name=name)
-    return Vocabulary(size, model)
+    return Vocabulary(size, model, kind)
 
 
 def _found(what: _What, kind: TypeAdapter[T], descriptor: int, name: str) -> T:
     return _understood(_asked(what, descriptor, name)[:_ANSWER_BYTES], kind, name)
 
 
-def _asked(what: _What, descriptor: int, name: str) -> bytes:
+def _asked(what: _What, descriptor: int, name: str, *more: str) -> bytes:
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "appliance.inference.examine", what],
+            [sys.executable, "-m", "appliance.inference.examine", what, *more],
             stdin=descriptor,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -217,8 +244,26 @@ def _onnx(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
 def _tokenizer(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
     if size > unigram.FILE_BYTES:
         return {"refused": "is too long"}, b""
-    vocabulary = unigram.convert(data[:size])
-    return {"found": vocabulary.size}, vocabulary.model
+    document = unigram.read(data[:size])
+    model = document.get("model")
+    is_wordpiece = isinstance(model, dict) and model.get("type") == "WordPiece"
+    return _converted(wordpiece.convert(document) if is_wordpiece else unigram.made(document))
+
+
+def _casing(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    if size > wordpiece.CONFIG_BYTES:
+        return {"refused": "is too long"}, b""
+    return {"found": asdict(wordpiece.casing(data[:size]))}, b""
+
+
+def _pieces(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    if size > unigram.FILE_BYTES:
+        return {"refused": "is too long"}, b""
+    return _converted(wordpiece.listed(data[:size], Casing(**json.loads(sys.argv[2]))))
+
+
+def _converted(vocabulary: Vocabulary) -> tuple[dict[str, object], bytes]:
+    return {"found": (vocabulary.kind, vocabulary.size)}, vocabulary.model
 
 
 def _config(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
@@ -257,6 +302,8 @@ _READERS: Final[dict[_What, Callable[[mmap.mmap, int], tuple[dict[str, object], 
     "model": _model,
     "onnx": _onnx,
     "tokenizer": _tokenizer,
+    "casing": _casing,
+    "pieces": _pieces,
     "config": _config,
     "pooling": _pooling,
     "genai": _genai,

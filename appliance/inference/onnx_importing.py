@@ -1,6 +1,7 @@
 """Brings an ONNX model's folder of this machine into the store: examined, copied or linked, digested.
 
-It takes what publishers' export tools write: `model.onnx`, `tokenizer.json`, `config.json`, and where they are there
+It takes what publishers' export tools write: `model.onnx`, `tokenizer.json` (or `vocab.txt` with
+`tokenizer_config.json`), `config.json`, and where they are there
 the files that the weights were put into, `1_Pooling/config.json` and `reference.json`. A model's folder appears under
 its name complete, or not at all.
 """
@@ -8,6 +9,7 @@ its name complete, or not at all.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +24,14 @@ from appliance.errors import (
 from appliance.inference import golden, onnx_roles
 from appliance.inference.catalog import Catalog
 from appliance.inference.estimate import Estimate, estimate
-from appliance.inference.examine import examine_config, examine_onnx, examine_pooling, examine_tokenizer
+from appliance.inference.examine import (
+    examine_casing,
+    examine_config,
+    examine_onnx,
+    examine_pieces,
+    examine_pooling,
+    examine_tokenizer,
+)
 from appliance.inference.hf_config import Config, Pooling
 from appliance.inference.importing import (
     UNKNOWN_LANGUAGE,
@@ -31,15 +40,16 @@ from appliance.inference.importing import (
 )
 from appliance.inference.incoming_folder import IncomingFolder
 from appliance.inference.manifest import Manifest
-from appliance.inference.model_folder import CONFIG, TOKENIZER, ModelFolder
+from appliance.inference.model_folder import CONFIG, PIECES, TOKENIZER, TOKENIZER_CONFIG, ModelFolder
 from appliance.inference.onnx_header import OnnxHeader
 from appliance.inference.onnx_roles import Kind, Role
 from appliance.inference.source import Source
 from appliance.inference.unigram import Vocabulary
+from appliance.inference.wordpiece import Casing
 
 ENGINE: Final = "onnx"
 ENTRY: Final = "model.onnx"
-VOCABULARY: Final = "sentencepiece.model"
+VOCABULARIES: Final = {"unigram": "sentencepiece.model", "wordpiece": "wordpiece.json"}
 """What the engine reads instead of `tokenizer.json`, which is kept beside it."""
 
 _E5: Final = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])")
@@ -84,6 +94,8 @@ class FolderPlan:
     header: OnnxHeader
     config: Config
     vocabulary: Vocabulary
+    casing: Casing | None
+    """How texts are cut, where the vocabulary doesn't say it itself."""
     pooling: Pooling
     query_prefix: str
     passage_prefix: str
@@ -141,9 +153,9 @@ class FolderImporter:
         config = examine_config(folder.config.descriptor, CONFIG)
         role = _role(header, config, wish.kind, folder.name)
         pooling = _pooling(folder, wish, role)
-        vocabulary = examine_tokenizer(folder.tokenizer.descriptor, TOKENIZER)
+        vocabulary, casing = _vocabulary(folder)
         if vocabulary.size > config.vocabulary:
-            raise ModelVocabularyError("more pieces than vectors", name=TOKENIZER)
+            raise ModelVocabularyError("more pieces than vectors", name=next(iter(folder.vocabulary)))
         is_e5 = role.kind == "embedding" and any(_E5.search(name.lower()) for name in (folder.name, config.name))
         query, passage = _E5_PREFIXES if is_e5 else ("", "")
         return FolderPlan(
@@ -153,6 +165,7 @@ class FolderImporter:
             header=header,
             config=config,
             vocabulary=vocabulary,
+            casing=casing,
             pooling=pooling,
             query_prefix=query if wish.query_prefix is None else wish.query_prefix,
             passage_prefix=passage if wish.passage_prefix is None else wish.passage_prefix,
@@ -165,7 +178,7 @@ class FolderImporter:
 class IncomingOnnx(IncomingFolder[ModelFolder, FolderPlan]):
     """An embedding model's or a reranker's; see IncomingFolder."""
 
-    small = unread = (TOKENIZER, CONFIG)
+    small = unread = (TOKENIZER, PIECES, TOKENIZER_CONFIG, CONFIG)
 
     def __init__(self, catalog: Catalog, models: Path, source: ModelFolder, wish: FolderWish, plan: FolderPlan) -> None:
         super().__init__(catalog, models, source, plan, link=wish.link)
@@ -174,11 +187,11 @@ class IncomingOnnx(IncomingFolder[ModelFolder, FolderPlan]):
     def _parts(self) -> Iterator[tuple[str, Source]]:
         yield ENTRY, self._source.graph
         yield from self._source.beside.items()
-        yield TOKENIZER, self._source.tokenizer
+        yield from self._source.vocabulary.items()
         yield CONFIG, self._source.config
 
     def _made(self) -> dict[str, bytes]:
-        return {VOCABULARY: self.plan.vocabulary.model}
+        return {VOCABULARIES[self.plan.vocabulary.kind]: self.plan.vocabulary.model}
 
     def _beside(self) -> dict[str, bytes]:
         # As that of a starter model: it may come later, and be renewed.
@@ -186,7 +199,11 @@ class IncomingOnnx(IncomingFolder[ModelFolder, FolderPlan]):
 
     def _looked(self) -> Iterator[tuple[str, Callable[[int, str], object], object]]:
         yield ENTRY, examine_onnx, self.plan.header
-        yield TOKENIZER, examine_tokenizer, self.plan.vocabulary
+        if casing := self.plan.casing:
+            yield TOKENIZER_CONFIG, examine_casing, casing
+            yield PIECES, partial(examine_pieces, casing=casing), self.plan.vocabulary
+        else:
+            yield TOKENIZER, examine_tokenizer, self.plan.vocabulary
         yield CONFIG, examine_config, self.plan.config
 
     def _manifest(self) -> Manifest:
@@ -209,6 +226,13 @@ class IncomingOnnx(IncomingFolder[ModelFolder, FolderPlan]):
             passage_prefix=plan.passage_prefix,
             pooling=plan.pooling,
         )
+
+
+def _vocabulary(folder: ModelFolder) -> tuple[Vocabulary, Casing | None]:
+    if TOKENIZER in folder.vocabulary:
+        return examine_tokenizer(folder.vocabulary[TOKENIZER].descriptor, TOKENIZER), None
+    casing = examine_casing(folder.vocabulary[TOKENIZER_CONFIG].descriptor, TOKENIZER_CONFIG)
+    return examine_pieces(folder.vocabulary[PIECES].descriptor, PIECES, casing), casing
 
 
 def _role(header: OnnxHeader, config: Config, wish: Kind | None, name: str) -> Role:

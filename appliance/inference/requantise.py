@@ -108,7 +108,7 @@ class Requantising(Closing):
         self._lock = locked(self._folder)
         try:
             self._child = self._started()
-            self.size = self._size(work.parent)
+            self.size = self._sized()
         except BaseException:
             self.close()
             raise
@@ -193,13 +193,13 @@ class Requantising(Closing):
                 start_new_session=True,
             )
 
-    def _size(self, models: Path) -> int:
-        """What the child says that the new file will take, before it writes any of it."""
+    def _sized(self) -> int:
+        """What the child says that the new file will take, before it writes any of it. Raises DiskFullError."""
         said = next(self._lines(), None)
         if said is None:
             raise self._ended()
         size = _number(said, "size")
-        demand_room(models, size)
+        demand_room(self._folder.parent, size)
         return size
 
     def _lines(self) -> Iterator[dict[str, Any]]:

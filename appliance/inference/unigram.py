@@ -12,7 +12,7 @@ import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 FILE_BYTES: Final = 64 << 20
 """The largest file that is read; a vocabulary of 250,000 pieces takes 17 MB."""
@@ -47,7 +47,8 @@ class Vocabulary:
     size: int
     """Pieces, the fixed ones included."""
     model: bytes
-    """In SentencePiece's form."""
+    """In the form that the engine reads: SentencePiece's, or for BERT's pieces our own."""
+    kind: Literal["unigram", "wordpiece"] = "unigram"
 
 
 def convert(data: bytes) -> Vocabulary:
@@ -57,13 +58,22 @@ def convert(data: bytes) -> Vocabulary:
         VocabularyError: for everything that is not right.
         UnknownVocabularyError: another kind of vocabulary.
     """
+    return made(read(data))
+
+
+def read(data: bytes) -> dict[str, Any]:
+    """What a `tokenizer.json` of any kind says. Raises VocabularyError."""
     if len(data) > FILE_BYTES:
         raise VocabularyError("is too long")
     try:
         said = json.loads(data)
     except (ValueError, RecursionError):
         raise VocabularyError("is not JSON") from None
-    document = _object(said)
+    return _object(said)
+
+
+def made(document: dict[str, Any]) -> Vocabulary:
+    """The vocabulary of what was read; see `convert`."""
     model = _object(document.get("model"))
     if model.get("type", "Unigram") != "Unigram" or not isinstance(model.get("vocab"), list):
         raise UnknownVocabularyError("not Unigram")

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 Vectors: TypeAlias = NDArray[np.float32]
 """One L2-normalised vector a row."""
 
+Waits: TypeAlias = Callable[[str, int, float | None], None]
+"""Is told while a request stands in line for its model: the stage, its place, the seconds it may take."""
+
 DIMENSIONS = 384
 """What the vector tables are made for."""
 
@@ -22,6 +25,7 @@ class Embedder(Protocol):
         kind: Literal["query", "passage"],
         *,
         stopped: Callable[[], bool] | None = None,
+        waits: Waits | None = None,
     ) -> Vectors:
         """(len(texts), DIMENSIONS), L2-normalised; a text that is too long counts with its beginning only.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from appliance import clock
 from appliance.knowledge import hits, index, lexical, tokens, verdict
 from appliance.knowledge.bases import Base
-from appliance.knowledge.embedder import Embedder, Vectors
+from appliance.knowledge.embedder import Embedder, Vectors, Waits
 from appliance.knowledge.hits import Candidate, Hit, HitSentence, Row, StoredSentence
 from appliance.knowledge.lexical import Lexical
 from appliance.knowledge.normalise import language_of, search_form
@@ -70,6 +70,7 @@ class Retriever:
         query: str,
         options: SearchOptions = SearchOptions(),
         stopped: Callable[[], bool] | None = None,
+        waits: Waits | None = None,
     ) -> Retrieval:
         """The best passages for `query`. The verdict goes by what was found, whatever a reranker says of its order.
 
@@ -80,7 +81,7 @@ class Retriever:
         began = clock.monotonic()
         if not bases or not query.strip():
             return Retrieval((), "none", 0.0, {}, _ms_since(began))
-        (vector,) = self._embedder.embed([query], "query", stopped=stopped)
+        (vector,) = self._embedder.embed([query], "query", stopped=stopped, waits=waits)
         terms = tokens.query_terms(query[:_QUERY_CHARS])[:_QUERY_TERMS]
         with self._database.read() as connection:
             bases = _unchanged(connection, bases)

@@ -19,7 +19,7 @@ from appliance.jobs.queue import Queue
 from appliance.jobs.worker import Worker
 from appliance.knowledge.bases import Base, Bases
 from appliance.knowledge.documents import Documents
-from appliance.knowledge.embedder import Embedder, Vectors
+from appliance.knowledge.embedder import Embedder, Vectors, Waits
 from appliance.knowledge.extract.contract import Block, Extracted, Page, Progress
 from appliance.knowledge.ingest import Ingest
 from appliance.knowledge.retrieve import Hit, Retriever, SearchOptions
@@ -87,12 +87,13 @@ class _Remembering:
         kind: Literal["query", "passage"],
         *,
         stopped: Callable[[], bool] | None = None,
+        waits: Waits | None = None,
     ) -> Vectors:
         if kind == "passage":
-            return self._embedder.embed(texts, kind, stopped=stopped)
+            return self._embedder.embed(texts, kind, stopped=stopped, waits=waits)
         (text,) = texts
         if text not in self._known:
-            self._known[text] = self._embedder.embed(texts, kind, stopped=stopped)
+            self._known[text] = self._embedder.embed(texts, kind, stopped=stopped, waits=waits)
         return self._known[text]
 
     def count_tokens(self, texts: Sequence[str], model: str | None = None) -> list[int]:

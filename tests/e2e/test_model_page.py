@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import Visitor, add_person
-from tests.simulators import gguf
+from tests.simulators import gguf, vision
 from tests.simulators.served import ServedBox
 from webui.locales import Language
 
@@ -99,6 +99,34 @@ def test_an_operator_gives_a_model_another_name_checks_its_files_and_takes_the_n
     alice.see(files.locator(".note-ok"))
     expect(alice.button("operate.remove")).to_have_attribute("aria-disabled", "true")  # a default model stays
     alice.look()
+
+
+def test_an_operator_lets_a_model_see_and_takes_its_sight_away(alice: Visitor, tiny: str, tmp_path: Path) -> None:
+    page, dialog = alice.page, alice.dialog
+    alice.go(f"/operate/models/{tiny}")
+    sight = page.get_by_role("region", name=alice.say("model.sight"))
+    alice.see(sight.get_by_text(alice.say("model.sight_none")))
+    chooser = dialog.locator("input[type=file]")
+
+    alice.expects(422)
+    alice.button("model.sight_bring", sight).click()
+    chooser.set_input_files(vision.tiny_projector(tmp_path / "mmproj-other.gguf", width=48))
+    alice.see(dialog.get_by_text("HK-MOD-027"))
+    alice.button("operate.bring_back", dialog).click()
+    chooser.set_input_files(vision.tiny_projector(tmp_path / "mmproj-fits.gguf"))
+    alice.see(dialog.get_by_text(alice.say("model.sight_fits", name="Tiny Llama")))
+    alice.look()
+    with alice.box.client() as client:
+        assert client.get(f"/models/{tiny}")["projector"] is None
+    alice.button("model.sight_act", dialog).click()
+    alice.see(sight.get_by_text(alice.say("model.sight_sees"), exact=True))
+    with alice.box.client() as client:
+        assert client.get(f"/models/{tiny}")["vision"]
+    alice.look()
+
+    alice.button("model.sight_remove", sight).click()
+    alice.button("operate.remove", dialog).click()
+    alice.see(sight.get_by_text(alice.say("model.sight_none")))
 
 
 def test_an_operator_puts_an_adapter_to_use_and_erases_it(alice: Visitor, tiny: str) -> None:

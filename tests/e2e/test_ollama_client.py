@@ -158,17 +158,32 @@ def test_a_wrong_key_is_refused(served: ServedBox) -> None:
     assert refused.value.status_code == 401
 
 
-def test_models_are_not_fetched_copied_or_deleted(client: ollama.Client) -> None:
+def test_models_are_neither_fetched_nor_made(client: ollama.Client) -> None:
     for attempt in (
         lambda: client.pull("llama3"),
         lambda: list(client.pull("llama3", stream=True)),
         lambda: client.push("llama3"),
         lambda: client.create("mine", from_=CHAT),
-        lambda: client.copy(CHAT, "mine"),
     ):
         with pytest.raises(ollama.ResponseError, match="USB") as refused:
             attempt()
         assert refused.value.status_code == 403
-    with pytest.raises(ollama.ResponseError, match="USB"):
-        client.delete(CHAT)
     assert client.pull(CHAT).status == "success"
+
+
+def test_models_are_copied_and_deleted_by_a_key_that_may(served: ServedBox, client: ollama.Client) -> None:
+    for attempt in (lambda: client.copy(CHAT, "mine"), lambda: client.delete(CHAT)):
+        with pytest.raises(ollama.ResponseError, match="HK-AUTH-003") as refused:
+            attempt()
+        assert refused.value.status_code == 403
+    key = served.api_key("names", "operator", model_rights="aliases")
+    with ollama.Client(host=served.url, headers={"Authorization": f"Bearer {key}"}) as trusted:
+        assert trusted.copy(CHAT, "mine").status == "success"
+        assert trusted.show("mine").details.parameter_size == "134.52M"
+        assert trusted.generate("mine").done_reason == "load"
+        with pytest.raises(ollama.ResponseError, match="HK-AUTH-009"):
+            trusted.delete(CHAT)
+        assert trusted.delete("mine").status == "success"
+        with pytest.raises(ollama.ResponseError) as gone:
+            trusted.show("mine")
+        assert gone.value.status_code == 404

@@ -161,7 +161,7 @@ NOTHING_OF_A_PERSONS = {
     ("/v1/chat/completions", "messages.tool_call_id"), ("/api/chat", "messages.tool_call_id"),
     ("/api/v0/chat/completions", "messages.tool_call_id"), ("/api/v0/completions", "model"),
     ("/api/v0/embeddings", "model"), ("/rerank", "model"), ("/reranking", "model"), ("/v1/rerank", "model"),
-    ("/v1/reranking", "model"), ("/v2/rerank", "model"),
+    ("/v1/reranking", "model"), ("/v2/rerank", "model"), ("/api/delete", "model"),
 }  # fmt: skip
 """Fields that name an AI model, or a call within a conversation that the client brings along."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from appliance.inference.engines.scripted import _TOKEN, _vector
-from appliance.knowledge.embedder import DIMENSIONS, Vectors
+from appliance.knowledge.embedder import DIMENSIONS, Vectors, Waits
 
 
 class WordingEmbedder:
@@ -22,6 +22,7 @@ class WordingEmbedder:
         kind: Literal["query", "passage"],
         *,
         stopped: Callable[[], bool] | None = None,
+        waits: Waits | None = None,
     ) -> Vectors:
         if self.before is not None:
             self.before()

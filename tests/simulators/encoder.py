@@ -3,7 +3,7 @@
 import json
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,48 @@ from tests.simulators.e5s1 import PIECES
 Floats = NDArray[np.float32]
 
 WORDPIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrst")
-WORDPIECE = {"version": "1.0", "model": {"type": "WordPiece", "vocab": {t: n for n, t in enumerate(WORDPIECES)}}}
+WORDPIECE: dict[str, Any] = {
+    "version": "1.0",
+    "model": {"type": "WordPiece", "vocab": {t: n for n, t in enumerate(WORDPIECES)}},
+}
+"""Of BERT's kind, but for what says how texts are cut."""
+
+
+def bert(pieces: Sequence[str] = WORDPIECES, **casing: Any) -> dict[str, Any]:
+    """A `tokenizer.json` as BERT's library writes it."""
+    marks = [("SpecialToken", "[CLS]", 0), ("Sequence", "A", 0), ("SpecialToken", "[SEP]", 0)]
+    second = [("Sequence", "B", 1), ("SpecialToken", "[SEP]", 1)]
+    normalizer = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+    fixed = [mark for mark in pieces if mark in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")]
+
+    def told(parts: list[tuple[str, str, int]]) -> list[dict[str, Any]]:
+        return [{kind: {"id": name, "type_id": number}} for kind, name, number in parts]
+
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": pieces.index(mark), "content": mark, "single_word": False, "lstrip": False, "rstrip": False,
+             "normalized": False, "special": True}
+            for mark in fixed
+        ],
+        "normalizer": {"type": "BertNormalizer", **normalizer, **casing},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": told(marks),
+            "pair": told([*marks, *second]),
+            "special_tokens": {
+                mark: {"id": mark, "ids": [pieces.index(mark)], "tokens": [mark]} for mark in ("[CLS]", "[SEP]")
+            },
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": {piece: number for number, piece in enumerate(pieces)},
+        },
+    }  # fmt: skip
 
 
 def safetensors(tensors: Mapping[str, NDArray[Any]], kind: str = "F32") -> bytes:
@@ -51,6 +92,13 @@ def rounded(values: Floats, kind: str) -> Floats:
     if kind == "F16":
         return values.astype(np.float16).astype(np.float32)
     return (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32) if kind == "BF16" else values
+
+
+BERT_PIECES = (
+    *WORDPIECES[:4], "[MASK]", *"abcdefghijklmnopqrstuvwxyz0123456789日本首都東京は。、?.",
+    *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz0123456789"),
+)  # fmt: skip
+"""With which sentences of both languages can be written."""
 
 
 @dataclass
@@ -116,10 +164,12 @@ class Encoder:
             "layer_norm_eps": self.epsilon, "pad_token_id": 0 if self._bert else 1,
         }  # fmt: skip
 
-    def write(self, folder: Path, *, shards: int = 1, wordpiece: bool = False) -> Path:
-        """The folder as it is offered; with `wordpiece` BERT's own vocabulary."""
+    def write(
+        self, folder: Path, *, shards: int = 1, wordpiece: bool = False, vocabulary: dict[str, Any] | None = None
+    ) -> Path:
+        """The folder as it is offered; with `wordpiece` BERT's own vocabulary, of which something is missing."""
         folder.mkdir(parents=True)
-        said = WORDPIECE if wordpiece else _unigram()
+        said = vocabulary or (WORDPIECE if wordpiece else _unigram())
         hugging_face.write(folder, said, self.config())
         if shards == 1:
             (folder / "model.safetensors").write_bytes(safetensors(self.tensors, self.kind))

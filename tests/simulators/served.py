@@ -134,13 +134,13 @@ class ServedBox:
         """The operator on the admin socket."""
         return BoxClient(config.load(data_dir=self.folder), language)
 
-    def api_key(self, name: str) -> str:
+    def api_key(self, name: str, role: str = "member", **scope: Any) -> str:
         """A new person's API key, made as its owner makes it on the page."""
         with self.client() as client:
-            client.post("/users", {"name": name, "display_name": name, "password": PASSWORD})
+            client.post("/users", {"name": name, "display_name": name, "password": PASSWORD, "role": role})
         with httpx2.Client(base_url=self.url) as browser:
             assert browser.post("/sign-in", data={"name": name, "password": PASSWORD}).status_code == 303
-            made: dict[str, Any] = browser.post("/api/v1/me/keys", json={"name": "test"}).json()
+            made: dict[str, Any] = browser.post("/api/v1/me/keys", json={"name": "test", "scope": scope}).json()
         return str(made["key"])
 
     def hako(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:

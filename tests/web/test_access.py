@@ -60,7 +60,10 @@ def test_a_wrong_key_opens_nothing_by_either_header(box: TestBox, bob: Person, h
 
 
 def test_members_get_no_operators_routes(box: TestBox, mallory: Person) -> None:
-    operating = {Permission.MODELS_MANAGE, Permission.USERS_MANAGE, Permission.BOX_MANAGE, Permission.AUDIT_READ}
+    operating = {
+        Permission.MODELS_MANAGE, Permission.MODELS_ALIAS, Permission.USERS_MANAGE, Permission.BOX_MANAGE,
+        Permission.AUDIT_READ,
+    }  # fmt: skip
     tried = 0
     for method, path, permission in rules(box):
         if permission in operating:

@@ -9,6 +9,7 @@ import pytest
 
 from appliance import clock
 from appliance.accounts.permissions import Permission
+from appliance.inference.engines import scripted
 from tests.simulators.box import Person, TestBox, add
 from webui import dialects, key_limits, routing
 
@@ -297,6 +298,48 @@ def test_the_longest_path_says_the_dialect(path: str, expected: set[str]) -> Non
     assert key_limits.dialects_of(path, dialects.spoken_below()) == expected
 
 
+# -- rights over models
+
+
+def test_an_operators_key_names_and_removes_models_within_its_scope(box: TestBox, alice: Person) -> None:
+    scripted.install(box.settings.models, "doomed", "chat")
+    made = []
+
+    def with_scope(**scope: Any) -> Send:
+        answer = alice.post("/me/keys", json={"name": f"names {next(NUMBERS)}", "scope": scope}).get_json()
+        made.append(answer["item"]["id"])
+        assert answer["item"]["scope"]["model_rights"] == scope.get("model_rights", "none")
+        return sender(box, answer["key"])
+
+    plain, naming, removing = with_scope(), with_scope(model_rights="aliases"), with_scope(model_rights="remove")
+    narrow = with_scope(model_rights="remove", models=["embedder"])
+
+    def copied(send: Send, source: str, name: str) -> tuple[int, str]:
+        answer = send("POST", "/api/copy", {"source": source, "destination": name})
+        return answer.status_code, (answer.get_json() or {}).get("hako_code", "")
+
+    def deleted(send: Send, name: str) -> tuple[int, str]:
+        answer = send("DELETE", "/api/delete", {"model": name})
+        return answer.status_code, (answer.get_json() or {}).get("hako_code", "")
+
+    try:
+        assert copied(plain, "talker", "renamed") == deleted(plain, "doomed") == (403, "HK-AUTH-009")
+        assert copied(naming, "talker", "renamed") == (200, "")
+        assert copied(narrow, "talker", "mine") == deleted(narrow, "renamed") == (404, "HK-MOD-001")
+        assert deleted(narrow, "doomed") == (404, "HK-MOD-001")
+        assert copied(narrow, "embedder", "renamed") == (403, "HK-AUTH-009"), "another model's name"
+        assert deleted(naming, "renamed") == (200, "")
+        assert deleted(naming, "doomed") == (403, "HK-AUTH-009")
+        assert deleted(removing, "doomed") == (200, "")
+        assert deleted(removing, "talker") == (409, "HK-MOD-011"), "the default"
+        for send in (naming, removing):  # nothing else of an operator's
+            assert send("POST", "/api/v1/models/talker/unload").status_code == 403
+            assert send("DELETE", "/api/v1/models/embedder").status_code == 403
+    finally:
+        for key_id in made:
+            alice.delete(f"/me/keys/{key_id}")
+
+
 # -- time
 
 
@@ -357,7 +400,7 @@ def test_the_owner_changes_name_and_scope_and_what_is_not_given_stays(
     scope = {"models": ["talker"], "base_ids": [handbook["base"]], "dialects": ["openai"], "requests_per_minute": 90}
     made = bob.post("/me/keys", json={"name": "k", "scope": scope}).get_json()
     path = f"/me/keys/{made['item']['id']}"
-    whole = scope | {"may_write": True, "expires_at": None}
+    whole = scope | {"may_write": True, "model_rights": "none", "expires_at": None}
     assert made["item"]["scope"] == whole
     assert bob.patch(path, json={"name": "renamed"}).get_json()["scope"] == whole
     narrower = bob.patch(path, json={"scope": {"may_write": False, "expires_at": "2100-01-02T03:04:05Z"}}).get_json()
@@ -416,6 +459,8 @@ def test_a_base_that_is_gone_leaves_a_scope_as_narrow_as_it_was(box: TestBox, bo
     ("scope", "status", "field"),
     [
         ({"dialects": ["klingon"]}, 400, "scope.dialects.0"),
+        ({"model_rights": "all"}, 400, "scope.model_rights"),
+        ({"model_rights": "aliases"}, 403, None),
         ({"requests_per_minute": 0}, 400, "scope.requests_per_minute"),
         ({"expires_at": "2001-01-01T00:00:00Z"}, 400, "scope.expires_at"),
         ({"expires_at": "2100-01-01T00:00:00"}, 400, "scope.expires_at"),

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from appliance.accounts.permissions import Permission
+from appliance.gateway.gateway import Gateway
 from tests.simulators.box import Person, TestBox
 from webui import routing
+from webui.dialects import responses_items
 from webui.dialects.lmstudio_answer import Reply
-from webui.dialects.lmstudio_request import ChatBody
+from webui.dialects.lmstudio_request import ChatBody, Item
+from webui.dialects.lmstudio_state import _item
 
 Json = dict[str, Any]
 MESSAGES = [{"role": "user", "content": "[[words 4]] hi"}]
@@ -33,7 +36,8 @@ def chat(person: Person, **body: Any) -> Any:
 
 
 def chunks(answer: Any) -> list[Json]:
-    *lines, end = answer.get_data(as_text=True).split("\n\n")[:-1]
+    blocks = answer.get_data(as_text=True).split("\n\n")[:-1]
+    *lines, end = [block for block in blocks if not block.startswith(":")]  # on a busy machine the loading is told
     assert end == "data: [DONE]"
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
@@ -142,7 +146,7 @@ def test_a_base_answers_in_the_older_api(bob: Person, mallory: Person, handbook:
 
 def test_an_answer_is_one_object_with_figures(bob_there: Person, box: TestBox) -> None:
     set_loaded(box, loaded=True)
-    whole = chat(bob_there, system_prompt="Be brief.", store=True, reasoning="off", context_length=8192).get_json()
+    whole = chat(bob_there, system_prompt="Be brief.", store=False, reasoning="off", context_length=8192).get_json()
     assert whole.keys() == {"model_instance_id", "output", "stats"}
     assert (whole["model_instance_id"], whole["output"]) == ("talker", [{"type": "message", "content": WORDS}])
     stats = whole["stats"]
@@ -209,8 +213,9 @@ def test_parts_of_a_question_are_one_message_with_the_parameters_beside() -> Non
         "system_prompt": "s", "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "repeat_penalty": 1.1,
         "max_output_tokens": 7, "stream": True,
     }  # fmt: skip
-    assert ChatBody.model_validate(given).as_engine() == {
-        "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "a\nb"}],
+    body = ChatBody.model_validate(given)
+    assert body.as_engine([body.question()]) == {
+        "messages": [{"role": "user", "content": "a\nb"}],
         "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.1, "repeat_penalty": 1.1, "max_tokens": 7,
         "stream_options": {"include_usage": True}, "return_progress": True,
     }  # fmt: skip
@@ -223,7 +228,7 @@ def test_parts_of_a_question_are_one_message_with_the_parameters_beside() -> Non
         ({"input": [{"type": "text", "content": " "}]}, "input"),
         ({"input": [{"type": "image"}]}, "input"),
         ({"integrations": ["mcp/files"]}, "integrations"),
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"previous_response_id": "r" * 201}, "previous_response_id"),
         ({"temperature": -1}, "temperature"),
         ({"max_output_tokens": "many"}, "max_output_tokens"),
     ],
@@ -279,6 +284,108 @@ def test_a_base_answers_with_citations_beside(bob_there: Person, mallory: Person
     found = events(chat(bob_there, **asked, stream=True))
     assert found[-1]["result"]["citations"] == whole["citations"]
     assert chat(mallory.at("lmstudio"), **asked).status_code == 404
+
+
+# -- chats that go on
+
+
+def messages_of(box: TestBox, monkeypatch: pytest.MonkeyPatch) -> list[list[Json]]:
+    """The messages of each chat that the engine is asked from now on."""
+    seen: list[list[Json]] = []
+    real = Gateway.open
+
+    def watched(gateway: Gateway, model: str, body: Json, **options: Any) -> Any:
+        seen.append(body["messages"])
+        return real(gateway, model, body, **options)
+
+    monkeypatch.setattr(Gateway, "open", watched)
+    set_loaded(box, loaded=True)
+    return seen
+
+
+def test_a_chat_goes_on_with_its_system_prompt_whole_and_streamed(
+    bob_there: Person, box: TestBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = messages_of(box, monkeypatch)
+    first = chat(bob_there, input="[[say one]] a", system_prompt="Be brief.").get_json()
+    assert first["response_id"].startswith("resp_")
+    streamed = events(chat(bob_there, input="[[say two]] b", previous_response_id=first["response_id"], stream=True))
+    second = streamed[-1]["result"]
+    assert second["response_id"] not in (None, first["response_id"])
+    chat(bob_there, input="c", previous_response_id=second["response_id"], system_prompt="Be long.", store=False)
+    fourth = chat(bob_there, input="d", previous_response_id=first["response_id"], system_prompt="").get_json()
+    said = [
+        {"role": "user", "content": "[[say one]] a"},
+        {"role": "assistant", "content": "one"},
+        {"role": "user", "content": "[[say two]] b"},
+        {"role": "assistant", "content": "two"},
+    ]
+    brief = {"role": "system", "content": "Be brief."}
+    assert seen == [
+        [brief, said[0]],
+        [brief, *said[:3]],
+        [{"role": "system", "content": "Be long."}, *said, {"role": "user", "content": "c"}],
+        [*said[:2], {"role": "user", "content": "d"}],  # from the first answer another way, without a prompt
+    ]
+    assert fourth["output"][0]["content"] == "d"
+
+
+def test_what_is_not_to_be_kept_has_no_id(bob_there: Person) -> None:
+    assert "response_id" not in chat(bob_there, store=False).get_json()
+    assert "response_id" not in events(chat(bob_there, store=False, stream=True))[-1]["result"]
+
+
+def test_a_chat_is_its_owners_in_both_apis(bob: Person, bob_there: Person, mallory: Person, box: TestBox) -> None:
+    made = chat(bob_there, input="[[say secret]] x").get_json()["response_id"]
+    for person in (mallory, box.person("dora", "operator")):
+        for stream in (False, True):
+            answer = chat(person.at("lmstudio"), previous_response_id=made, stream=stream)
+            assert (answer.status_code, answer.get_json()["error"]["param"]) == (404, "previous_response_id")
+            assert "secret" not in answer.get_data(as_text=True)
+    kept = bob.get(f"//v1/responses/{made}").get_json()
+    assert kept["output"][0]["content"][0]["text"] == "secret"
+    other = bob.post("//v1/responses", json={"model": "talker", "input": "y", "previous_response_id": made}).get_json()
+    assert chat(bob_there, previous_response_id=other["id"]).status_code == 200
+    assert bob.delete(f"//v1/responses/{made}").status_code == 200
+    assert chat(bob_there, previous_response_id=other["id"]).status_code == 404
+
+
+def test_a_key_that_is_limited_keeps_and_reads_no_chat(bob: Person, bob_there: Person, box: TestBox) -> None:
+    made = chat(bob_there).get_json()["response_id"]
+    key = bob.post("/me/keys", json={"name": "narrow", "scope": {"models": ["talker"]}}).get_json()
+    program, headers = box.app_at("lmstudio").test_client(), {"X-Api-Key": key["key"]}
+    body = {"model": "talker", "input": "[[words 1]] hi"}
+    assert "response_id" not in program.post("/api/v1/chat", json=body, headers=headers).get_json()
+    refused = program.post("/api/v1/chat", json=body | {"previous_response_id": made}, headers=headers)
+    assert (refused.status_code, refused.get_json()["error"]["hako_code"]) == (403, "HK-AUTH-009")
+    bob.delete(f"/me/keys/{key['item']['id']}")
+
+
+def test_half_an_answer_is_not_kept(bob_there: Person, box: TestBox) -> None:
+    set_loaded(box, loaded=True)
+    for dead in (
+        events(chat(bob_there, input="[[words 9]] [[die 3]] [[delay 30]] oh", stream=True))[-1]["result"],
+        chat(bob_there, input="[[words 9]] [[die 3]] [[delay 30]] oh").get_json(),
+    ):
+        assert "response_id" not in dead
+        set_loaded(box, loaded=True)
+
+
+def test_a_picture_is_kept_with_its_chat() -> None:
+    url = "data:image/png;base64,AA=="
+    body = ChatBody(
+        model="m", input=[Item(type="text", content="what?"), Item(type="image", data_url=url)], stream=False
+    )
+    item = _item(body.question())
+    assert [part["type"] for part in item["content"]] == ["input_text", "input_image"]
+    assert responses_items.messages([item]) == [body.question()]
+
+
+def test_a_base_goes_on_with_its_chat(bob_there: Person, handbook: Json) -> None:
+    asked = {"model": "kb:Bob's handbook", "input": QUESTION}
+    first = chat(bob_there, **asked).get_json()
+    follow = chat(bob_there, **asked | {"input": "深夜の休憩は?"}, previous_response_id=first["response_id"])
+    assert follow.get_json()["citations"]
 
 
 def test_the_newer_list_holds_the_instances_in_memory(bob_there: Person, box: TestBox, handbook: Json) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from appliance.errors import BadInputError
+from appliance.inference.engines import scripted
 from tests.simulators.box import Person, TestBox
 from webui.dialects.ollama_chat import _calls
 from webui.dialects.ollama_errors import body as error_body
@@ -305,14 +306,71 @@ def test_the_version_is_one_that_clients_compare(bob: Person) -> None:
         ("POST", "pull"),
         ("POST", "push"),
         ("POST", "create"),
-        ("POST", "copy"),
-        ("DELETE", "delete"),
     ],
 )
 def test_models_come_by_usb_only(bob: Person, method: str, path: str) -> None:
     answer = bob.open(f"//api/{path}", method=method, json={"model": "llama3", "source": "a", "destination": "b"})
     assert (answer.status_code, answer.get_json()["hako_code"]) == (403, "HK-MOD-020")
     assert "USB" in answer.get_json()["error"]
+
+
+def test_an_operator_gives_a_model_another_name_and_takes_it_away(alice: Person, bob: Person) -> None:
+    wish = {"source": "Talker:latest", "destination": "Copied:7b"}
+    assert alice.post("//api/copy", json=wish).status_code == 200
+    assert "copied:7b:latest" in {model["name"] for model in bob.get("//api/tags").get_json()["models"]}
+    assert chat(bob, model="Copied:7b", stream=False).status_code == 200
+    assert alice.delete("//api/delete", json={"name": "copied:7b"}).status_code == 200
+    assert chat(bob, model="copied:7b").status_code == 404
+    assert alice.delete("//api/delete", json={"model": "copied:7b"}).get_json()["hako_code"] == "HK-MOD-001"
+    for action in ("model-alias-set", "model-alias-deleted"):
+        assert alice.get(f"/audit?limit=1&action={action}").get_json()["items"][0]["target"] == "copied:7b"
+
+
+def test_an_operator_deletes_a_model(alice: Person, box: TestBox) -> None:
+    scripted.install(box.settings.models, "leaving", "chat")
+    alice.post("//api/copy", json={"source": "leaving", "destination": "gone-too"})
+    assert alice.delete("//api/delete", json={"model": "leaving:latest"}).status_code == 200
+    assert alice.post("//api/show", json={"model": "leaving"}).status_code == 404
+    assert "gone-too" not in box.services.gateway.aliases.all()
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "status", "code"),
+    [
+        ("nobody", "x", 404, "HK-MOD-001"),
+        ("talker", "embedder", 409, "HK-BOX-009"),
+        ("talker", "../x", 400, "HK-BOX-003"),
+        ("talker", "kb:x", 400, "HK-BOX-003"),
+        ("kb:Bob's handbook", "x", 404, "HK-MOD-001"),
+    ],
+)
+def test_a_name_that_can_not_be_given_is_refused(
+    alice: Person, handbook: Chat, source: str, name: str, status: int, code: str
+) -> None:
+    answer = alice.post("//api/copy", json={"source": source, "destination": name})
+    assert (answer.status_code, answer.get_json()["hako_code"]) == (status, code)
+    assert isinstance(answer.get_json()["error"], str)
+
+
+def test_a_base_is_neither_copied_nor_deleted_here(alice: Person, handbook: Chat) -> None:
+    assert alice.delete("//api/delete", json={"model": "kb:Bob's handbook"}).status_code == 404
+    own = alice.post("/bases", json={"name": "stays"}).get_json()["id"]
+    for answer, field in (
+        (alice.post("//api/copy", json={"source": "kb:stays", "destination": "x"}), "source"),
+        (alice.delete("//api/delete", json={"model": "kb:stays"}), "model"),
+    ):
+        assert answer.status_code == 400
+        assert field in answer.get_json()["error"]
+    assert alice.delete(f"/bases/{own}").status_code == 204
+
+
+def test_who_is_no_operator_copies_and_deletes_nothing(bob: Person, mallory: Person) -> None:
+    for person in (bob, mallory):
+        for answer in (
+            person.post("//api/copy", json={"source": "talker", "destination": "mine"}),
+            person.delete("//api/delete", json={"model": "talker"}),
+        ):
+            assert (answer.status_code, answer.get_json()["hako_code"]) == (403, "HK-AUTH-003")
 
 
 def test_a_model_that_is_here_needs_no_pull(bob: Person) -> None:

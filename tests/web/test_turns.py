@@ -135,6 +135,90 @@ def test_who_leaves_while_waiting_leaves_the_line(bob: Person, box: TestBox, tak
     later.close()
 
 
+ASKED = "夜勤手当は1回につきいくらですか。"
+BASES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": ASKED}]},
+    "/v1/messages": {"messages": [{"role": "user", "content": ASKED}], "max_tokens": 50},
+    "/v1/responses": {"input": ASKED, "store": False},
+    "/api/v0/chat/completions": {"messages": [{"role": "user", "content": ASKED}]},
+    "/api/v1/chat": {"input": ASKED, "store": False},
+}
+
+
+@pytest.fixture
+def search_taken(box: TestBox) -> Iterator[ExitStack]:
+    """Every place at the embedding model, which each search needs, until the stack is closed."""
+    client = InferenceClient(box.settings.inference_socket)
+    with ExitStack() as places:
+        places.enter_context(client.lease("embedder"))
+        states = client.status()
+        for _ in range(states["embedder"]["parallel"] - 1):
+            places.enter_context(client.lease("embedder"))
+        yield places
+
+
+@pytest.mark.parametrize("path", BASES)
+def test_who_asks_a_base_is_told_the_place_at_the_searchs_model(
+    bob: Person, handbook: dict[str, str], path: str, search_taken: ExitStack
+) -> None:
+    person = bob.at("lmstudio") if path == "/api/v1/chat" else bob
+    body = {"model": f"kb:{handbook['base']}", "stream": True} | BASES[path]
+    answer = person.post("/" + path, json=body, buffered=False)
+    frames = iter(answer.response)
+    told = b""
+    while b": queue position=1" not in told:
+        told += next(frames)
+    search_taken.close()
+    text = (told + b"".join(frames)).decode()
+    answer.close()
+    assert "6,000円" in text
+    assert all(block.startswith((": ", "data: ", "event: ")) for block in text.split("\n\n") if block)
+
+
+def test_the_box_own_question_is_told_the_place_too(
+    bob: Person, handbook: dict[str, str], search_taken: ExitStack
+) -> None:
+    body = {"question": ASKED, "base_ids": [handbook["base"]]}
+    answer = bob.post("/ask", json=body, headers={"Accept": "text/event-stream"}, buffered=False)
+    frames = iter(answer.response)
+    told = b""
+    while b'"stage":"queued","position":1' not in told:
+        told += next(frames)
+    search_taken.close()
+    assert "6,000円" in b"".join(frames).decode()
+    answer.close()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("ends_badly", [False, True])
+def test_a_chat_of_lm_studio_is_told_the_place_and_then_answered(bob: Person, box: TestBox, ends_badly: bool) -> None:
+    name = f"studio-{ends_badly}".lower()
+    folder = scripted.install(box.settings.models, name, "chat")
+    gateway = box.services.gateway
+    with gateway.open(name, {"messages": SAID}) as one, gateway.open(name, {"messages": SAID}) as two:
+        body = {"model": name, "stream": True, "input": "[[words 2]] hi", "store": False}
+        answer = bob.at("lmstudio").post("//api/v1/chat", json=body, buffered=False)
+        assert (answer.status_code, answer.headers["X-Hako-Queue-Position"]) == (200, "1")
+        frames = iter(answer.response)
+        told = b""
+        while b": queue position=1" not in told:
+            told += next(frames)
+        if ends_badly:
+            (folder / "model.json").unlink()
+            os.kill(InferenceClient(box.settings.inference_socket).status()[name]["pid"], signal.SIGKILL)
+        else:
+            one.close()
+            two.close()
+        text = (told + b"".join(frames)).decode()
+        answer.close()
+    kinds = [block.split("\n")[0] for block in text.split("\n\n") if block.startswith("event: ")]
+    assert kinds[0] == "event: chat.start"
+    assert kinds[-1] == "event: chat.end"
+    assert ("HK-MOD-001" in text, "word1" in text) == (ends_badly, not ends_badly)
+    if not ends_badly:
+        box.drop_model(name)
+
+
 # -- without a box
 
 

@@ -18,6 +18,7 @@ from webui.api import (
     model_adapters,
     model_bench,
     model_import,
+    model_projector,
     model_requantise,
     model_settings,
     model_uploads,
@@ -43,9 +44,8 @@ def blueprints() -> list[Blueprint]:
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
         ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, me_export,
-        model_adapters, model_bench,
-        model_import, model_requantise, model_settings, model_uploads, models, openapi, presets, runs, search, setup,
-        state, update, uploads, users, vault, web,
+        model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings, model_uploads,
+        models, openapi, presets, runs, search, setup, state, update, uploads, users, vault, web,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

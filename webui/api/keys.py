@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from appliance import clock
 from appliance.accounts.api_keys import ApiKey
 from appliance.accounts.permissions import Permission
-from appliance.accounts.scopes import WHOLE, Dialect, Scope
+from appliance.accounts.scopes import WHOLE, Dialect, ModelRights, Scope
 from appliance.apps.conversations import demand_readable
 from appliance.clock import iso
 from appliance.errors import BadInputError
@@ -30,6 +30,7 @@ class KeyScope(shapes.Shape):
     dialects: Annotated[tuple[Dialect, ...], Field(max_length=_MOST)] = ()
     base_ids: Annotated[tuple[shapes.Identifier, ...], Field(max_length=_MOST)] = ()
     may_write: bool = True
+    model_rights: ModelRights = "none"
     requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
     expires_at: Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)] | None = None
 
@@ -94,6 +95,7 @@ def describe(key: ApiKey) -> dict[str, Any]:
             "dialects": sorted(scope.dialects),
             "base_ids": sorted(scope.base_ids),
             "may_write": scope.may_write,
+            "model_rights": scope.model_rights,
             "requests_per_minute": scope.requests_per_minute,
             "expires_at": None if scope.expires_at is None else iso(scope.expires_at),
         },
@@ -105,8 +107,11 @@ def _scope(call: Call, wish: KeyScope, old: Scope) -> Scope:
 
     Raises:
         ModelNotFoundError, NotFoundError: a model or a base that isn't there for the owner.
+        ForbiddenError: rights over models, wished for by somebody who has none.
     """
     given: dict[str, Any] = {name: getattr(wish, name) for name in wish.model_fields_set}
+    if given.get("model_rights", "none") != "none":
+        call.who.demand(Permission.MODELS_MANAGE)
     if "models" in given:
         given["models"] = frozenset(
             name if name in old.models else call.gateway.model(name).id for name in given["models"]

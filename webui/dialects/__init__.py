@@ -19,6 +19,7 @@ from webui.dialects import (
     ollama_embed,
     ollama_errors,
     ollama_greeting,
+    ollama_manage,
     ollama_models,
     openai_chat,
     openai_completions,
@@ -61,7 +62,7 @@ def _v1() -> Blueprint:
 
 def _ollama() -> Blueprint:
     root = Blueprint("ollama", __name__, url_prefix="/api")
-    for part in (ollama_models, ollama_chat, ollama_embed):
+    for part in (ollama_models, ollama_manage, ollama_chat, ollama_embed):
         root.register_blueprint(part.api)
     return root
 

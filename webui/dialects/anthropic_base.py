@@ -14,7 +14,7 @@ from webui.dialects.anthropic_request import MessagesBody
 from webui.dialects.base_run import Answered, Left, Turn
 from webui.locales import Language
 from webui.routing import Call
-from webui.sse import Event
+from webui.sse import Comment, Event
 
 
 def create(call: Call, body: MessagesBody, left: Left, held: ExitStack) -> Response:
@@ -37,6 +37,8 @@ def _streamed(writer: runs.Writer, message: MessageWriter, left: Left, language:
         for happened in base_run.follow(writer, left):
             if happened is None:
                 yield sse.HEARTBEAT
+            elif isinstance(happened, Comment):
+                yield happened.frame()
             elif isinstance(happened, Answered):
                 yield from (event.frame() for event in _ended(message, happened))
             else:

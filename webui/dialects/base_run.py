@@ -8,8 +8,11 @@ from appliance.apps import runs
 from appliance.apps.answering import Answer, Question
 from appliance.errors import BadInputError, CancelledError, ModelNotFoundError, NoVisionError, by_code
 from appliance.gateway import pictures, tool_choice
+from appliance.gateway.waited import Waited
 from appliance.knowledge.bases import Base
+from webui.dialects import opening
 from webui.routing import Call
+from webui.sse import Comment
 
 BASE_PREFIX: Final = "kb:"
 
@@ -117,17 +120,27 @@ def _citation(source: Mapping[str, Any]) -> dict[str, Any]:
     return {name: source[name] for name in ("n", "document", "page", "start", "end", "quote", "mark")}
 
 
-def follow(writer: runs.Writer, left: Left) -> Iterator[str | Answered | None]:
-    """Pieces of text, None while nothing happens, and at last the whole; ends early when the client has left.
+def follow(writer: runs.Writer, left: Left) -> Iterator[str | Answered | Comment | None]:
+    """Pieces of text, and at last the whole; ends early when the client has left.
+
+    While nothing happens None, or where the search or the answer stands in line for its model.
 
     Raises:
         HakoError: why there is no answer.
     """
+    waited = Waited()
+    news = opening.News(waited)
     for happened in runs.follow(writer):
         if left():
             return
         if happened is None:
-            yield None
+            yield news.look() if waited.now() else None
+        elif happened.kind == "stage":
+            if "position" in happened.data:
+                waited.told(happened.data["stage"], happened.data["position"], happened.data.get("wait_s"))
+                yield news.look()
+            else:
+                waited.end()
         elif happened.kind == "delta":
             yield happened.data["text"]
         elif happened.kind == "error":

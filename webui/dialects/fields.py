@@ -7,7 +7,7 @@ refused where leaving it out would change the answer's meaning. A test sends eac
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel
 
@@ -17,6 +17,8 @@ from webui.dialects import (
     anthropic_request,
     lmstudio_request,
     ollama_embed,
+    ollama_manage,
+    ollama_models,
     ollama_request,
     openai_completions,
     openai_embeddings,
@@ -41,6 +43,7 @@ class Table:
     """Also those that the class knows only in order to refuse them."""
     listener: Listener = "main"
     """Where the address is."""
+    method: Literal["POST", "DELETE"] = "POST"
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Name and fate of every field: the honoured ones in the order of the class, then the others sorted."""
@@ -102,11 +105,13 @@ TABLES: Final = (
         refused=("context", "raw", "suffix", "template"),
     ),
     Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
+    Table("/api/copy", ollama_manage.CopyBody),
+    Table("/api/delete", ollama_models.ModelBody, method="DELETE"),
     Table(
         "/api/v1/chat",
         lmstudio_request.ChatBody,
-        ignored=("context_length", "reasoning", "store"),
-        refused=("integrations", "previous_response_id"),
+        ignored=("context_length", "reasoning"),
+        refused=("integrations",),
         listener="lmstudio",
     ),
 )  # fmt: skip
@@ -117,7 +122,7 @@ def page(language: Language) -> str:
     lines = [f"# {locales.t('help.fields.title', language)}", "", locales.t("help.fields.about", language)]
     heads = [locales.t(f"help.fields.{name}", language) for name in ("field", "fate")]
     for table in TABLES:
-        lines += ["", f"## POST {table.path}", "", f"| {heads[0]} | {heads[1]} |", "|---|---|"]
+        lines += ["", f"## {table.method} {table.path}", "", f"| {heads[0]} | {heads[1]} |", "|---|---|"]
         lines += [f"| `{name}` | {locales.t('help.fields.' + fate, language)} |" for name, fate in table.rows()]
     return "\n".join(lines) + "\n"
 

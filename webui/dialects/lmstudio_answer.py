@@ -6,7 +6,7 @@ from typing import Any, Literal
 from appliance import clock
 from appliance.gateway.gateway import ModelInfo
 from webui.dialects.lmstudio_figures import Figures
-from webui.sse import Event
+from webui.sse import Comment, Event
 
 Part = Literal["reasoning", "message"]
 
@@ -24,6 +24,12 @@ class Reply:
         self._load_began = 0.0
         self._loaded_in: float | None = None
         self._more: dict[str, Any] = {}
+        self.is_whole = False
+        """Whether it was written to its end."""
+        self.was_cut = False
+        """Whether that end is its length's."""
+        self.response_id: str | None = None
+        """By which the chat can be gone on with, once it is kept."""
 
     def start(self) -> Event:
         """The head."""
@@ -41,19 +47,30 @@ class Reply:
         yield _event("model_load.progress", model_instance_id=self._instance, progress=1.0)
         yield _event("model_load.end", model_instance_id=self._instance, load_time_seconds=self._loaded_in)
 
-    def events(self, chunks: Iterator[dict[str, Any] | None]) -> Iterator[Event | None]:
-        """An engine's or a base's chunks in OpenAI's words as events; None while nothing happens."""
+    @property
+    def text(self) -> str:
+        """What was written beside thoughts."""
+        return "".join(part["content"] for part in self._output if part["type"] == "message")
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Tokens that were read and written."""
+        return self._figures.prompt_tokens, self._figures.tokens
+
+    def events(self, chunks: Iterator[dict[str, Any] | Comment | None]) -> Iterator[Event | Comment | None]:
+        """An engine's or a base's chunks in OpenAI's words as events; what is told while nothing happens stays."""
         self._reads = True
         yield _event("prompt_processing.start")
         for chunk in self._figures.watched(chunks):
-            if chunk is None:
-                yield None
+            if chunk is None or isinstance(chunk, Comment):
+                yield chunk
                 continue
             if progress := chunk.get("prompt_progress"):
                 yield _event("prompt_processing.progress", progress=_share(progress))
             self._more |= {name: chunk[name] for name in ("citations", "verdict") if name in chunk}
             for choice in chunk.get("choices", ()):
-                delta = choice.get("delta") or {}
+                delta, finish = choice.get("delta") or {}, choice.get("finish_reason")
+                self.is_whole, self.was_cut = self.is_whole or bool(finish), self.was_cut or finish == "length"
                 yield from self._write("reasoning", delta.get("reasoning_content"))
                 yield from self._write("message", delta.get("content"))
         if not self._output:
@@ -72,7 +89,8 @@ class Reply:
         }
         if self._loaded_in is not None:
             stats["model_load_time_seconds"] = self._loaded_in
-        return {"model_instance_id": self._instance, "output": self._output, "stats": stats, **self._more}
+        kept = {} if self.response_id is None else {"response_id": self.response_id}
+        return {"model_instance_id": self._instance, "output": self._output, "stats": stats, **kept, **self._more}
 
     def end(self) -> Event:
         """The last event, also after an error."""

@@ -1,4 +1,4 @@
-"""LM Studio's `/api/v1/chat`: one question, answered as a whole or event by event; nothing of it is kept."""
+"""LM Studio's `/api/v1/chat`: one question, or the next one of a chat, answered as a whole or event by event."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,83 +7,125 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from appliance.accounts.permissions import Permission
+from appliance.apps import runs
 from appliance.errors import CancelledError, HakoError, WrongModelKindError
 from appliance.gateway import pictures
 from appliance.gateway.gateway import ModelInfo
+from appliance.gateway.waited import Waited
 from webui import connection, routing, sse
-from webui.dialects import base_run, engine, lmstudio_errors, openai_base
-from webui.dialects.base_run import Left
+from webui.dialects import base_run, headers, lmstudio_errors, openai_base, opening
+from webui.dialects.base_run import Left, Turn
 from webui.dialects.lmstudio_answer import Reply
 from webui.dialects.lmstudio_request import ChatBody
+from webui.dialects.lmstudio_state import Conversation
+from webui.dialects.responses_run import EngineRun, followed
 from webui.locales import Language
 from webui.routing import Call
-from webui.sse import Event
+from webui.sse import Comment, Event
 
 api = Blueprint("chat", __name__)
+
+Told = Iterator[Event | Comment | None]
 
 
 @routing.route(api, "POST", "/chat", permission=Permission.CHAT, body=ChatBody)
 def chat(call: Call, body: ChatBody) -> Response:
     left = connection.watcher(request.environ)
-    body.question()  # refuses what the box can't do, before anything is loaded
+    conversation = Conversation(call, body)  # refuses what the box can't do, before anything is loaded
     with ExitStack() as held:
         held.enter_context(routing.place(call))
-        reply, told = _begin(call, body, left, held.enter_context(ExitStack()))
+        asking = _Asking(call, body, conversation, left, held)
+        reply, told = asking.begin()
+        told = _kept(told, reply, conversation)
         if body.stream:
-            return sse.response(_framed(reply, told, call.language), held.pop_all().close)
-        for _ in told:
-            pass
-        return routing.answer(reply.result())
+            frames = sse.frames(_events(reply, told, call.language), left)
+            response = sse.response(frames, held.pop_all().close)
+        else:
+            for _ in told:
+                pass
+            response = routing.answer(reply.result())
+    return headers.told(response, asking.run) if asking.run else response
 
 
-def _begin(call: Call, body: ChatBody, left: Left, held: ExitStack) -> tuple[Reply, Iterator[Event | None]]:
-    """The answer's writer and its events; what they hold, also later, is given back when `held` is closed."""
-    if base_run.is_base(body.model):
-        writer = base_run.ask(call, body.model, body.turns())
-        held.callback(writer.stop)
-        reply = Reply(body.model, call.gateway.model())
-        return reply, reply.events(openai_base.chunks(writer, body.model, left))
-    model = call.gateway.model(body.model)
-    if model.kind != "chat":
-        raise WrongModelKindError(name=model.name)
-    reply = Reply(model.id, model)
-    if _is_loaded(call, model):
-        # Before the first event, so that what the engine refuses is an answer's status and not an event.
-        return reply, reply.events(_open(call, model, body, left, held))
-    _, seen = pictures.checked(body.as_engine())
-    if model.engine != "remote":
-        pictures.demand_sight(model, seen)  # before it is loaded for nothing
-    return reply, _loaded_first(call, reply, model, body, left, held)
+class _Asking:
+    """One answer's way from the question on; what it holds, also later, is given back when `held` is closed."""
+
+    def __init__(self, call: Call, body: ChatBody, conversation: Conversation, left: Left, held: ExitStack) -> None:
+        self._call, self._body, self._left, self._held = call, body, left, held
+        self._messages = conversation.messages
+        self.run: EngineRun | None = None
+        """The engine's, where it has been asked already."""
+
+    def begin(self) -> tuple[Reply, Told]:
+        """The answer's writer and its events.
+
+        Raises:
+            HakoError: why there will be no answer, as far as that is clear before the first event.
+        """
+        call, wanted = self._call, self._body.model
+        if base_run.is_base(wanted):
+            writer = base_run.ask(call, wanted, [Turn.of(message) for message in self._messages])
+            self._held.callback(writer.stop)
+            reply = Reply(wanted, call.gateway.model())
+            return reply, reply.events(openai_base.chunks(writer, wanted, self._left))
+        model = call.gateway.model(wanted)
+        if model.kind != "chat":
+            raise WrongModelKindError(name=model.name)
+        reply = Reply(model.id, model)
+        asked = self._body.as_engine(self._messages)
+        if _is_loaded(call, model):
+            # Before the first event, so that what the engine refuses is an answer's status and not an event.
+            self.run = self._asked(model, asked)
+            self.run.wait(within_s=sse.HEARTBEAT_S if self._body.stream else None)
+            return reply, reply.events(self.run.chunks())
+        _, seen = pictures.checked(asked)
+        if model.engine != "remote":
+            pictures.demand_sight(model, seen)  # before it is loaded for nothing
+        return reply, self._loaded_first(reply, model, asked)
+
+    def _asked(self, model: ModelInfo, asked: dict[str, Any]) -> EngineRun:
+        run = self._held.enter_context(EngineRun(self._call.gateway, model.id, asked, self._left))
+        self._held.callback(self._call.services.audit.record, self._call.who.name, "api-chat", model.id)
+        return run
+
+    def _loaded_first(self, reply: Reply, model: ModelInfo, asked: dict[str, Any]) -> Told:
+        yield from reply.load_begins()
+        yield from self._loading(model)
+        yield from reply.load_ended()
+        yield from reply.events(self._asked(model, asked).chunks())
+
+    def _loading(self, model: ModelInfo) -> Iterator[Comment | None]:
+        """Until the model is in memory; others may want it too, and more than it has places for."""
+        waited = Waited()
+
+        def load(sink: runs.Writer) -> None:
+            self._call.gateway.count_tokens([""], model.id, stopped=sink.stopped, waits=waited.told)
+            sink.emit("done")
+
+        writer = runs.write_apart(load)
+        self._held.callback(writer.stop)
+        news = opening.News(waited)
+        for happened in followed(writer, self._left):
+            if happened is None:
+                yield news.look() if waited.now() else None
 
 
 def _is_loaded(call: Call, model: ModelInfo) -> bool:
     return any(known.id == model.id and known.state == "loaded" for known in call.gateway.models())
 
 
-def _loaded_first(
-    call: Call, reply: Reply, model: ModelInfo, body: ChatBody, left: Left, held: ExitStack
-) -> Iterator[Event | None]:
-    yield from reply.load_begins()
-    call.gateway.count_tokens([""], model.id, stopped=left)
-    yield from reply.load_ended()
-    yield from reply.events(_open(call, model, body, left, held))
+def _kept(told: Told, reply: Reply, conversation: Conversation) -> Told:
+    yield from told
+    conversation.keep(reply)
 
 
-def _open(call: Call, model: ModelInfo, body: ChatBody, left: Left, held: ExitStack) -> Iterator[dict[str, Any] | None]:
-    stream = call.gateway.open(model.id, body.as_engine(), stopped=left)
-    held.callback(call.services.audit.record, call.who.name, "api-chat", model.id)
-    held.enter_context(stream)
-    return iter(engine.chunks(stream, model.id))
-
-
-def _framed(reply: Reply, told: Iterator[Event | None], language: Language) -> Iterator[bytes]:
-    """The events on the wire; an error in the middle is an event, and what was written until then ends the stream."""
-    yield reply.start().frame()
+def _events(reply: Reply, told: Told, language: Language) -> Told:
+    """The whole stream; an error in the middle is an event, and what was written until then ends it."""
+    yield reply.start()
     try:
-        for event in told:
-            yield sse.HEARTBEAT if event is None else event.frame()
+        yield from told
     except CancelledError:
         return
     except HakoError as error:
-        yield Event("error", {"type": "error", **lmstudio_errors.body(error, error.status, language)}).frame()
-    yield reply.end().frame()
+        yield Event("error", {"type": "error", **lmstudio_errors.body(error, error.status, language)})
+    yield reply.end()

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from appliance import __version__, clock
 from appliance.gateway.gateway import ModelInfo
+from webui.sse import Comment
 
 FORMATS: Final = {"llama": "gguf"}
 """What an engine's files are called, where that isn't the engine's own name."""
@@ -28,10 +29,12 @@ class Figures:
         self.reasoning_tokens = 0
         """As many as there were chunks of reasoning: the engine sends one for each token."""
 
-    def watched(self, chunks: Iterator[dict[str, Any] | None]) -> Iterator[dict[str, Any] | None]:
+    def watched(
+        self, chunks: Iterator[dict[str, Any] | None] | Iterator[dict[str, Any] | Comment | None]
+    ) -> Iterator[dict[str, Any] | Comment | None]:
         """The same chunks."""
         for chunk in chunks:
-            if chunk is not None:
+            if isinstance(chunk, dict):
                 self._note(chunk)
             yield chunk
 

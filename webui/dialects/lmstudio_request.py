@@ -1,5 +1,6 @@
 """A chat in the words of LM Studio's `/api/v1`: checked, and turned into what an engine or a base is asked."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -7,7 +8,6 @@ from pydantic import Field
 from appliance.errors import BadInputError
 from webui import shapes
 from webui.dialects import pictures
-from webui.dialects.base_run import Turn
 from webui.dialects.pictures import Part
 
 _PASSED: Final = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
@@ -41,39 +41,27 @@ class ChatBody(shapes.Tolerant):
     top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
+    previous_response_id: Annotated[str, Field(max_length=200)] | None = None
+    store: bool | None = None
     integrations: list[Any] | None = None
-    previous_response_id: str | None = None
 
     def question(self) -> dict[str, Any]:
         """The message.
 
         Raises:
-            BadInputError: nothing in it, a server's tools, or an earlier answer, none of which is kept.
+            BadInputError: nothing in it, or a server's tools.
         """
-        for name in ("integrations", "previous_response_id"):
-            if getattr(self, name):
-                raise BadInputError(name, field=name)
+        if self.integrations:
+            raise BadInputError("integrations", field="integrations")
         parts = [pictures.text(self.input)] if isinstance(self.input, str) else [item.part() for item in self.input]
         content = pictures.content(parts)
         if isinstance(content, str) and not content.strip():
             raise BadInputError("no words", field="input")
         return {"role": "user", "content": content}
 
-    def turns(self) -> list[Turn]:
-        """What a base is asked."""
-        return [Turn.of(self.question())]
-
-    def as_engine(self) -> dict[str, Any]:
-        """The body for the engine, which tells how far it has read where that is of use.
-
-        Raises:
-            BadInputError: see `question`.
-        """
-        messages = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
-        body: dict[str, Any] = {
-            "messages": [*messages, self.question()],
-            "stream_options": {"include_usage": True},
-        }
+    def as_engine(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The body for the engine, which tells how far it has read where that is of use; `messages`: the whole chat."""
+        body: dict[str, Any] = {"messages": list(messages), "stream_options": {"include_usage": True}}
         body |= {name: value for name in _PASSED if (value := getattr(self, name)) is not None}
         if self.max_output_tokens is not None and self.max_output_tokens >= 0:
             body["max_tokens"] = max(self.max_output_tokens, 1)

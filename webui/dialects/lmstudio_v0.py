@@ -59,7 +59,7 @@ def chat(call: Call, body: ChatBody) -> Response:
 def _answered(
     call: Call,
     body: ChatBody,
-    chunks: Iterator[Chunk | None],
+    chunks: Iterator[Chunk | sse.Comment | None] | Iterator[Chunk],
     figures: Figures,
     held: ExitStack,
     before: Iterable[sse.Comment] = (),
@@ -83,7 +83,7 @@ def complete(call: Call, body: CompletionBody) -> Response:
         held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
         held.enter_context(stream)
         completion = Completion(body)
-        watched = (chunk for chunk in figures.watched(engine.chunks(stream, body.model)) if chunk is not None)
+        watched = (chunk for chunk in figures.watched(engine.chunks(stream, body.model)) if isinstance(chunk, dict))
         chunks = completion.chunks(watched)
         if body.stream:
             told = framed(_ending(chunks, figures, body.stream_options), call.language, stream.comments())
@@ -99,12 +99,12 @@ def embed(call: Call, body: EmbeddingBody) -> dict[str, Any]:
 
 
 def _ending(
-    chunks: Iterator[Chunk | None] | Iterator[Chunk], figures: Figures, wish: StreamOptions | None
-) -> Iterator[Chunk | None]:
+    chunks: Iterator[Chunk | sse.Comment | None] | Iterator[Chunk], figures: Figures, wish: StreamOptions | None
+) -> Iterator[Chunk | sse.Comment | None]:
     """The chunks as they come; those from the end of the text on wait until the figures are known for the last."""
     ending: list[Chunk] = []
     for chunk in chunks:
-        if chunk is not None and (ending or _is_end(chunk)):
+        if isinstance(chunk, dict) and (ending or _is_end(chunk)):
             ending.append(chunk)
         else:
             yield chunk
@@ -119,11 +119,11 @@ def _is_end(chunk: Chunk) -> bool:
     return any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
 
 
-def _assembled(chunks: Iterator[Chunk | None], model: str) -> dict[str, Any]:
+def _assembled(chunks: Iterator[Chunk | sse.Comment | None], model: str) -> dict[str, Any]:
     assembly = Assembly(model)
     sources: dict[str, Any] = {}
     for chunk in chunks:
-        if chunk is not None:
+        if isinstance(chunk, dict):
             assembly.add(chunk)
             sources |= {name: chunk[name] for name in ("citations", "verdict") if name in chunk}
     return assembly.completion() | sources

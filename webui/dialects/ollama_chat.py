@@ -135,7 +135,7 @@ def _of_base(writer: runs.Writer, left: Left) -> Iterator[Piece | Ending]:
                 tokens=happened.tokens,
                 more={"citations": happened.citations, "verdict": happened.verdict},
             )
-        elif happened:
+        elif isinstance(happened, str):  # lines of JSON know no comments
             yield Piece(happened)
 
 

@@ -1,4 +1,4 @@
-"""Ollama's lists of models, what is told of one, and the clear no to everything that would fetch or change one."""
+"""Ollama's lists of models, what is told of one, and the clear no to everything that would fetch or make one."""
 
 import hashlib
 from typing import Any, ClassVar, Final
@@ -115,8 +115,8 @@ def blob(call: Call, digest: str) -> None:  # noqa: ARG001
     raise NotFoundError
 
 
-for _method, _path in (("POST", "/push"), ("POST", "/create"), ("POST", "/copy"), ("DELETE", "/delete")):
-    routing.route(api, _method, _path, permission=Permission.CHAT)(refuse)
+for _path in ("/push", "/create"):
+    routing.route(api, "POST", _path, permission=Permission.CHAT)(refuse)
 for _method in ("GET", "POST"):
     routing.route(api, _method, "/blobs/<path:digest>", permission=Permission.CHAT)(blob)
 

@@ -102,7 +102,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def framed(
-    chunks: Iterator[dict[str, Any] | None], language: Language, before: Iterable[sse.Comment] = ()
+    chunks: Iterator[dict[str, Any] | sse.Comment | None], language: Language, before: Iterable[sse.Comment] = ()
 ) -> Iterator[bytes]:
     """Chunks on the wire; None is a moment without one, and an error in the middle becomes OpenAI's error event.
 
@@ -112,7 +112,10 @@ def framed(
         for comment in before:
             yield comment.frame()
         for chunk in chunks:
-            yield sse.HEARTBEAT if chunk is None else event(chunk)
+            if chunk is None:
+                yield sse.HEARTBEAT
+            else:
+                yield chunk.frame() if isinstance(chunk, sse.Comment) else event(chunk)
         yield DONE
     except CancelledError:
         return

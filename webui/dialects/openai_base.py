@@ -12,8 +12,10 @@ from webui.dialects.base_run import Answered, Turn
 from webui.dialects.openai_answer import Chunks, framed
 from webui.dialects.openai_request import ChatBody
 from webui.routing import Call
+from webui.sse import Comment
 
 Left = Callable[[], bool]
+Chunk = dict[str, Any]
 
 
 def complete(call: Call, body: ChatBody, left: Left, place: sse.Place) -> Response:
@@ -27,8 +29,8 @@ def complete(call: Call, body: ChatBody, left: Left, place: sse.Place) -> Respon
         return routing.answer(_completion(base_run.whole(writer, left), body.model))
 
 
-def chunks(writer: runs.Writer, model: str, left: Left) -> Iterator[dict[str, Any] | None]:
-    """The answer as chunks, the counts in the last one; None while nothing happens.
+def chunks(writer: runs.Writer, model: str, left: Left) -> Iterator[Chunk | Comment | None]:
+    """The answer as chunks, the counts in the last one; None or the place in line while nothing happens.
 
     Raises:
         HakoError: why there is no answer.
@@ -36,8 +38,8 @@ def chunks(writer: runs.Writer, model: str, left: Left) -> Iterator[dict[str, An
     made = Chunks(model)
     yield made.delta({"role": "assistant", "content": ""})
     for happened in base_run.follow(writer, left):
-        if happened is None:
-            yield None
+        if happened is None or isinstance(happened, Comment):
+            yield happened
         elif isinstance(happened, str):
             yield made.delta({"content": happened})
         else:
@@ -45,10 +47,10 @@ def chunks(writer: runs.Writer, model: str, left: Left) -> Iterator[dict[str, An
             yield made.usage(_usage(happened))
 
 
-def _is_wanted(chunk: dict[str, Any] | None, body: ChatBody) -> bool:
+def _is_wanted(chunk: Chunk | Comment | None, body: ChatBody) -> bool:
     """All but the counts, which only some ask for."""
     wants_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    return chunk is None or bool(chunk["choices"]) or wants_usage
+    return chunk is None or isinstance(chunk, Comment) or bool(chunk["choices"]) or wants_usage
 
 
 def _completion(found: Answered, model: str) -> dict[str, Any]:

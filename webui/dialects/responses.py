@@ -24,7 +24,7 @@ def create(call: Call, body: ResponsesBody) -> Response:
     body.check()
     items = body.items()
     said = conversation(responses_state.before(call, body.previous_response_id), items)
-    shelf = responses_state.Shelf(call, items, body)
+    shelf = responses_state.Shelf(call, items, body.previous_response_id, body.store)
     writer = ResponseWriter(body.model, body.echo(), store=shelf.stores, keep=shelf.keep)
     left = connection.watcher(request.environ)
     with ExitStack() as held:

@@ -17,7 +17,7 @@ from webui.dialects.responses_failure import told_failures
 from webui.dialects.responses_items import Item
 from webui.dialects.responses_request import ResponsesBody
 from webui.routing import Call
-from webui.sse import Event
+from webui.sse import Comment, Event
 
 _MARK: Final = re.compile(r"\[(\d{1,4})\]")
 
@@ -37,11 +37,11 @@ def create(
     return routing.answer(writer.response)
 
 
-def _events(run: runs.Writer, writer: ResponseWriter, left: Left) -> Iterator[Event | None]:
+def _events(run: runs.Writer, writer: ResponseWriter, left: Left) -> Iterator[Event | Comment | None]:
     yield from writer.start()
     for happened in base_run.follow(run, left):
-        if happened is None:
-            yield None
+        if happened is None or isinstance(happened, Comment):
+            yield happened
         elif isinstance(happened, str):
             yield from writer.text(happened)
         else:

@@ -21,7 +21,6 @@ class EngineRun(Closing):
     """One answer; closing it stops the engine."""
 
     def __init__(self, gateway: Gateway, model: str, asked: Mapping[str, Any], left: Left) -> None:
-        self._left = left
         self.waited = Waited()
         self._stream: RawStream | None = None
 
@@ -34,7 +33,7 @@ class EngineRun(Closing):
             sink.emit("done")
 
         self._writer = runs.write_apart(write)
-        self._events = self._follow()
+        self._events = followed(self._writer, left)
 
     @property
     def left_out(self) -> int:
@@ -75,10 +74,17 @@ class EngineRun(Closing):
     def close(self) -> None:
         self._writer.stop()
 
-    def _follow(self) -> Iterator[runs.RunEvent | None]:
-        for happened in runs.follow(self._writer):
-            if self._left():
-                raise CancelledError("the client has left")
-            if happened is not None and happened.kind == "error":
-                raise by_code(happened.data["code"], **happened.data["params"])
-            yield happened
+
+def followed(writer: runs.Writer, left: Left) -> Iterator[runs.RunEvent | None]:
+    """What happens in work that is done apart; None now and then while nothing does.
+
+    Raises:
+        CancelledError: the client has left.
+        HakoError: why the work failed.
+    """
+    for happened in runs.follow(writer):
+        if left():
+            raise CancelledError("the client has left")
+        if happened is not None and happened.kind == "error":
+            raise by_code(happened.data["code"], **happened.data["params"])
+        yield happened

@@ -7,10 +7,10 @@ from flask import Blueprint
 from pydantic import Field
 
 from appliance.accounts.permissions import Permission
+from appliance.apps.responses import Response
 from appliance.errors import BadInputError, NotFoundError
 from webui import routing, shapes
 from webui.dialects.responses_items import Item
-from webui.dialects.responses_request import ResponsesBody
 from webui.routing import Call
 
 api = Blueprint("responses-state", __name__)
@@ -36,9 +36,10 @@ class Shelf:
     The admin socket has no account to keep it for; a key that may not read its owner's conversations adds none.
     """
 
-    def __init__(self, call: Call, items: Sequence[Item], body: ResponsesBody) -> None:
-        self._kept, self._items, self._previous = call.services.responses, items, body.previous_response_id
-        may = Permission.CONVERSATIONS in call.who.permissions and body.store is not False
+    def __init__(self, call: Call, items: Sequence[Item], previous_id: str | None, store: bool | None) -> None:
+        """`previous_id`: of the response that this one goes on with; `store`: None as good as True."""
+        self._kept, self._items, self._previous = call.services.responses, items, previous_id
+        may = Permission.CONVERSATIONS in call.who.permissions and store is not False
         self._owner = call.who.user_id if may else None
 
     @property
@@ -53,7 +54,12 @@ class Shelf:
 
 
 def before(call: Call, response_id: str | None) -> list[tuple[Sequence[Item], Sequence[Item]]]:
-    """Inputs and outputs of the conversation that a request goes on with, oldest first.
+    """Inputs and outputs of the conversation that a request goes on with; see `conversation`."""
+    return [(response.input, response.answer["output"]) for response in conversation(call, response_id)]
+
+
+def conversation(call: Call, response_id: str | None) -> Sequence[Response]:
+    """The kept responses that a request goes on with, oldest first; none for no id.
 
     Raises:
         NotFoundError: a part of it is not there, or another person's.
@@ -63,10 +69,9 @@ def before(call: Call, response_id: str | None) -> list[tuple[Sequence[Item], Se
         return []
     call.who.demand(Permission.CONVERSATIONS)
     try:
-        found = call.services.responses.conversation(call.user_id, response_id)
+        return call.services.responses.conversation(call.user_id, response_id)
     except NotFoundError as error:
         raise NotFoundError(error.detail, field="previous_response_id") from None
-    return [(response.input, response.answer["output"]) for response in found]
 
 
 @routing.route(api, "GET", "/responses/<response_id>", permission=Permission.CONVERSATIONS, query=Retrieval)

@@ -39,7 +39,7 @@ from appliance.inference.hf_config import Pooling
 from appliance.inference.importing import Importer
 from appliance.inference.manifest import Manifest
 from appliance.inference.model_folder import CONFIG, TOKENIZER
-from appliance.inference.onnx_importing import ENTRY, VOCABULARY, FolderImporter, FolderWish
+from appliance.inference.onnx_importing import ENTRY, VOCABULARIES, FolderImporter, FolderWish
 from appliance.inference.source import opened
 from appliance.inference.unigram import Vocabulary
 
@@ -155,7 +155,7 @@ class Export(Closing):
         for name, content in self._folder.terms().items():
             (fresh / name).write_bytes(content)
         if self._vocabulary is not None:
-            (fresh / VOCABULARY).write_bytes(self._vocabulary.model)
+            (fresh / VOCABULARIES[self._vocabulary.kind]).write_bytes(self._vocabulary.model)
         integers = self._wish.quantise == "int8"
         self._graph(fresh, integers=integers)
         original, cosine = self._compared(fresh, around, integers=integers)
@@ -195,7 +195,7 @@ class Export(Closing):
 
     def _compared(self, fresh: Path, around: Path, *, integers: bool) -> tuple[Floats, float | None]:
         """What the original answers to the samples, and how close what was written comes to it."""
-        vocabulary = fresh / VOCABULARY if self._vocabulary is not None else None
+        vocabulary = fresh if self._vocabulary is not None else None
         said = self._settings
         limit = said.max_position_embeddings - said.skipped
         samples = likeness.samples(self.kind, vocabulary, limit, said.vocab_size)

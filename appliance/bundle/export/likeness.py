@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from appliance.bundle.encoder_onnx import Floats
 from appliance.bundle.export.network import Kind
 from appliance.errors import ModelFailedError
 from appliance.inference.engine import EngineSpec
+from appliance.inference.engines import vocabularies
 from appliance.inference.engines.onnx_session import Session
-from appliance.inference.engines.xlmr import Tokenizer
 
 LEAST_COSINE: Final = 0.99
 """As the golden check demands of an 8-bit model on every CPU."""
@@ -32,24 +32,35 @@ _MADE_UP: Final = 16
 _TWO: Final = 2
 
 
-def samples(kind: Kind, vocabulary: Path | None, limit: int, words: int) -> list[list[int]]:
+class Sample(NamedTuple):
+    """What the network is given at once."""
+
+    ids: list[int]
+    types: list[int]
+    """Which of two texts each token belongs to."""
+
+
+def samples(kind: Kind, folder: Path | None, limit: int, words: int) -> list[Sample]:
     """Token ids to compare on: of real texts, or of real pairs for rerankers.
 
-    Without a vocabulary that can be read here they are made up, always the same ones. `limit`: tokens that the model
-    holds; `words`: tokens that it knows.
+    Without a `folder` whose vocabulary can be read here they are made up, always the same ones. `limit`: tokens that
+    the model holds; `words`: tokens that it knows.
     """
-    if vocabulary is None:
+    if folder is None:
         random = np.random.default_rng(7)
         shortest, longest = (min(length, limit) for length in _LENGTHS)
-        return [random.integers(0, words, random.integers(shortest, longest + 1)).tolist() for _ in range(_MADE_UP)]
-    tokenizer = Tokenizer(vocabulary)
+        made = [random.integers(0, words, random.integers(shortest, longest + 1)).tolist() for _ in range(_MADE_UP)]
+        return [Sample(ids, [0] * len(ids)) for ids in made]
+    tokenizer = vocabularies.opened(folder)
     if kind == "embedding":
-        return [tokenizer.truncate(ids, limit) for ids in tokenizer.encode(TEXTS)]
+        whole = [tokenizer.truncate(ids, limit) for ids in tokenizer.encode(TEXTS)]
+        return [Sample(ids, [0] * len(ids)) for ids in whole]
     questions, texts = tokenizer.pieces(_QUESTIONS), tokenizer.pieces(TEXTS)
-    return [tokenizer.pair(question, text, limit) for question in questions for text in texts]
+    pairs = [tokenizer.pair(question, text, limit) for question in questions for text in texts]
+    return [Sample(pair, tokenizer.types(pair)) for pair in pairs]
 
 
-def answers(graph: Path, kind: Kind, samples: Sequence[list[int]]) -> Floats:
+def answers(graph: Path, kind: Kind, samples: Sequence[Sample]) -> Floats:
     """Vectors of length 1 (samples, width), or a reranker's scores (samples,), each computed alone.
 
     Raises:
@@ -61,7 +72,7 @@ def answers(graph: Path, kind: Kind, samples: Sequence[list[int]]) -> Floats:
     )  # fmt: skip
     try:
         session = Session(spec)
-        rows: Floats = np.concatenate([session.run([ids])[0] for ids in samples])
+        rows: Floats = np.concatenate([session.run([each.ids], types=[each.types])[0] for each in samples])
     except Exception as error:  # the runtime's errors have no common parent but Exception
         raise ModelFailedError(f"{graph.name}: {error}", name=graph.parent.name) from error
     if not np.isfinite(rows).all():

@@ -6,10 +6,11 @@ from typing import Any
 from appliance.inference import child_http
 from appliance.inference.child_http import Stopped, UnsupportedError, Vectors
 from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
+from appliance.inference.engines import vocabularies
 from appliance.inference.engines.onnx_embed import Embedder
 from appliance.inference.engines.onnx_rerank import Reranker
 from appliance.inference.engines.onnx_session import Session
-from appliance.inference.engines.xlmr import Tokenizer
+from appliance.inference.engines.vocabularies import Tokenizer
 
 
 class OnnxEngine:
@@ -23,7 +24,7 @@ class OnnxEngine:
     def serve(self, spec: EngineSpec) -> Loaded:
         if spec.kind == "chat":
             raise EngineLoadError("this engine runs embedding models and rerankers only")
-        self._tokenizer = Tokenizer(spec.file.parent / "sentencepiece.model")
+        self._tokenizer = vocabularies.opened(spec.file.parent)
         session = Session(spec)
         if spec.kind == "embedding":
             self._embedder = Embedder(session, self._tokenizer, spec.context, first=spec.pooling == "cls")

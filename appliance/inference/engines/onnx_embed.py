@@ -8,7 +8,7 @@ import numpy as np
 from appliance.inference.child_http import ContextExceededError, Vectors
 from appliance.inference.engines import onnx_session
 from appliance.inference.engines.onnx_session import Floats, Integers, Session
-from appliance.inference.engines.xlmr import Tokenizer
+from appliance.inference.engines.vocabularies import Tokenizer
 
 _POOLED: Final = 2
 """Sides of an output that the graph has made one vector for each text of already."""
@@ -35,7 +35,7 @@ class Embedder:
             encoded = [self._tokenizer.truncate(ids, self._limit) for ids in encoded]
         rows: dict[int, Vectors] = {}
         for group in onnx_session.groups([len(ids) for ids in encoded]):
-            result, mask = self._session.run([encoded[i] for i in group])
+            result, mask = self._session.run([encoded[i] for i in group], self._tokenizer.pad)
             rows.update(zip(group, _pool(result, mask, first=self._first), strict=True))
         if len(texts) > 1:  # not for a question, which is to be quick and leaves little
             onnx_session.give_back_memory()

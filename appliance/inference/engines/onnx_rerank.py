@@ -8,7 +8,7 @@ from appliance.inference.child_http import CallerGoneError, Stopped
 from appliance.inference.engine import EngineLoadError
 from appliance.inference.engines import onnx_session
 from appliance.inference.engines.onnx_session import Floats, Session
-from appliance.inference.engines.xlmr import Tokenizer
+from appliance.inference.engines.vocabularies import Tokenizer
 
 _PAIR_OF_LABELS = 2
 
@@ -25,7 +25,7 @@ class Reranker:
         Raises:
             EngineLoadError: what comes out is not one score for a pair, nor a no and a yes.
         """
-        logits, _mask = self._session.run([self._tokenizer.pair([], [], self._limit)])
+        logits = self._scored([self._tokenizer.pair([], [], self._limit)])
         if logits.size not in (1, _PAIR_OF_LABELS):
             raise EngineLoadError(f"an output of shape {logits.shape} is no reranker's")
 
@@ -37,12 +37,16 @@ class Reranker:
         for group in onnx_session.groups([len(pair) for pair in pairs]):
             if stopped():
                 raise CallerGoneError
-            result, _mask = self._session.run([pairs[i] for i in group])
-            logits[group] = _one_each(result)
+            logits[group] = _one_each(self._scored([pairs[i] for i in group]))
         onnx_session.give_back_memory()
         # The logistic function, in the form that can't overflow.
         scores = logits if raw else (np.tanh(logits / 2) + 1) / 2
         return scores.tolist(), sum(len(pair) for pair in pairs)
+
+    def _scored(self, pairs: Sequence[list[int]]) -> Floats:
+        types = [self._tokenizer.types(pair) for pair in pairs]
+        result, _mask = self._session.run(pairs, self._tokenizer.pad, types)
+        return result
 
 
 def _one_each(logits: Floats) -> Floats:

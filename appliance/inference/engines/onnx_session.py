@@ -8,7 +8,6 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from appliance.inference.engine import EngineLoadError, EngineSpec
-from appliance.inference.engines.xlmr import PAD
 from appliance.inference.onnx_roles import output
 
 Floats = NDArray[np.float32]
@@ -37,16 +36,23 @@ class Session:
         """What it really computes on."""
         return str(self._session.get_providers()[0]).removesuffix("ExecutionProvider").lower()
 
-    def run(self, texts: Sequence[list[int]]) -> tuple[Floats, Integers]:
-        """What the graph makes of these token ids, and the mask (texts, longest) of those that are no padding."""
+    def run(
+        self, texts: Sequence[list[int]], pad: int = 0, types: Sequence[list[int]] | None = None
+    ) -> tuple[Floats, Integers]:
+        """What the graph makes of these token ids, and the mask (texts, longest) of those that are no padding.
+
+        `pad`: what shorter texts are filled up with, of no meaning for a single one. `types`: which of two texts each
+        token belongs to; the first one if left out.
+        """
         width = max(len(ids) for ids in texts)
-        ids = np.full((len(texts), width), PAD, np.int64)
-        mask = np.zeros((len(texts), width), np.int64)
+        ids = np.full((len(texts), width), pad, np.int64)
+        mask, kinds = np.zeros_like(ids), np.zeros_like(ids)
         for row, tokens in enumerate(texts):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        # XLM-RoBERTa has one type only, for both texts of a pair too.
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+            if types is not None:
+                kinds[row, : len(tokens)] = types[row]
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": kinds}
         (result,) = self._session.run([self._output], {name: feeds[name] for name in self._inputs})
         return result, mask
 

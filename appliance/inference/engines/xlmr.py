@@ -7,7 +7,7 @@ import sentencepiece
 
 from appliance.inference.engine import EngineLoadError
 
-_BEGIN, PAD, _END, _UNKNOWN = 0, 1, 2, 3
+_BEGIN, _PAD, _END, _UNKNOWN = 0, 1, 2, 3
 _PAIR_MARKS = 4
 _FAIRSEQ_OFFSET = 1
 """Published files leave out fairseq's own four tokens, of which SentencePiece has three; rebuilt ones have all."""
@@ -15,6 +15,8 @@ _FAIRSEQ_OFFSET = 1
 
 class Tokenizer:
     """Thread-safe after construction."""
+
+    pad = _PAD
 
     def __init__(self, path: Path) -> None:
         try:
@@ -47,3 +49,8 @@ class Tokenizer:
         room = limit - _PAIR_MARKS
         query = query[: max(room // 2, room - len(document))]
         return [_BEGIN, *query, _END, _END, *document[: room - len(query)], _END]
+
+    @staticmethod
+    def types(pair: list[int]) -> list[int]:
+        """XLM-RoBERTa has one type only, for both texts of a pair too."""
+        return [0] * len(pair)

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.accounts.permissions import Permission, Principal
-from appliance.accounts.scopes import Scope
+from appliance.accounts.scopes import ModelRights, Scope
 from appliance.accounts.users import User
 from appliance.errors import ForbiddenError, KeyScopeError
 
@@ -12,7 +12,7 @@ MEMBER = User("usr_b", "bob", "Bob", "member", "ja", "system", 0.0, disabled=Fal
 OF_KEYS = {Permission.CHAT, Permission.CONVERSATIONS, Permission.BASES_READ, Permission.BASES_WRITE}
 MANAGING = {
     Permission.MODELS_MANAGE, Permission.USERS_MANAGE, Permission.BOX_MANAGE, Permission.BUNDLES_TAKE,
-    Permission.AUDIT_READ,
+    Permission.AUDIT_READ, Permission.MODELS_ALIAS, Permission.MODELS_REMOVE,
 }  # fmt: skip
 
 
@@ -53,8 +53,31 @@ def test_a_scope_takes_rights_away_and_gives_none(user: User, scope: Scope, miss
         with pytest.raises(KeyScopeError):
             who.demand(permission)
     for permission in MANAGING | {Permission.OWN_ACCOUNT}:
-        with pytest.raises(ForbiddenError):
+        with pytest.raises((ForbiddenError, KeyScopeError)):
             who.demand(permission)
+
+
+@pytest.mark.parametrize(
+    ("rights", "added"),
+    [
+        ("none", set()),
+        ("aliases", {Permission.MODELS_ALIAS}),
+        ("remove", {Permission.MODELS_ALIAS, Permission.MODELS_REMOVE}),
+    ],
+)
+def test_a_scope_gives_rights_over_models_to_an_operators_key_only(rights: ModelRights, added: set[Permission]) -> None:
+    scope = Scope(model_rights=rights)
+    assert Scope.from_stored(scope.stored(), None) == scope
+    who = Principal.of_key(OPERATOR, "key_1", scope)
+    assert who.permissions == OF_KEYS | added
+    for permission in {Permission.MODELS_ALIAS, Permission.MODELS_REMOVE} - added:
+        with pytest.raises(KeyScopeError):
+            who.demand(permission)
+    members = Principal.of_key(MEMBER, "key_1", scope)
+    assert members.permissions == OF_KEYS
+    with pytest.raises(ForbiddenError) as refused:
+        members.demand(Permission.MODELS_ALIAS)
+    assert not isinstance(refused.value, KeyScopeError)
 
 
 def test_a_scope_names_models_and_bases_and_an_empty_one_names_all() -> None:

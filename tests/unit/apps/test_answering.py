@@ -39,9 +39,15 @@ class Library:
         self.queries: list[str] = []
 
     def search(
-        self, _bases: Sequence[Base], query: str, _options: SearchOptions, _stopped: Callable[[], bool]
+        self,
+        _bases: Sequence[Base],
+        query: str,
+        _options: SearchOptions,
+        _stopped: Callable[[], bool],
+        waits: Callable[[str, int, float | None], None],
     ) -> Retrieval:
         self.queries.append(query)
+        waits("queued", 2, 1.5)
         return self.found
 
 

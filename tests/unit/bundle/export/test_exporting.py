@@ -22,16 +22,19 @@ from appliance.errors import (
     ExportUnlikeError,
     ExportUnsupportedError,
     HakoError,
+    ModelFolderError,
 )
+from appliance.inference.engines import vocabularies
 from appliance.inference.engines.onnx_embed import Embedder
 from appliance.inference.engines.onnx_rerank import Reranker
 from appliance.inference.engines.onnx_session import Session
 from appliance.inference.engines.xlmr import Tokenizer
 from appliance.inference.importing import Importer
 from appliance.inference.load_settings import LoadSettings
+from appliance.inference.manifest import Manifest
 from appliance.inference.onnx_importing import FolderImporter, FolderWish
 from appliance.inference.terms import terms_of
-from tests.simulators.encoder import Encoder, safetensors
+from tests.simulators.encoder import BERT_PIECES, Encoder, bert, safetensors
 
 IDS = [[0, 5, 6, 7, 2], [0, 9, 2], [0, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 2]]
 DOCUMENTS = ["が", "ab c 東京", "", "c ab が", "東京 a"]
@@ -216,10 +219,65 @@ def test_a_box_reranks_with_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores, wanted, atol=2e-5)
 
 
+def imported(folder: Path, tmp_path: Path) -> tuple[Path, Manifest]:
+    """What a box makes of the folder, and where."""
+    settings = Settings(data_dir=tmp_path / "box")
+    importer = FolderImporter(settings, Importer(settings, lambda _name: False))
+    with importer.begin(FolderWish(path=str(folder), licence="MIT")) as incoming:
+        list(incoming.copy())
+        manifest = incoming.finish().manifest
+    return settings.models / manifest.id, manifest
+
+
+def bert_network(labels: int = 0) -> Encoder:
+    return Encoder("bert", labels=labels, types=2, positions=64, rows=len(BERT_PIECES), seed=5)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_box_embeds_with_berts_vocabulary_out_of_new_and_older_files(tmp_path: Path, older: bool) -> None:
+    network = bert_network()
+    done = export(wish(network.write(tmp_path / "m", vocabulary=bert(BERT_PIECES)), quantise="none"))
+    out = tmp_path / "out"
+    assert done.model == "out"
+    assert (out / "wordpiece.json").exists()
+    if older:
+        (out / "tokenizer.json").unlink()
+        (out / "vocab.txt").write_text("".join(f"{piece}\n" for piece in BERT_PIECES), "utf-8")
+        with pytest.raises(ModelFolderError) as refused:
+            imported(out, tmp_path)
+        assert refused.value.params["file"] == "tokenizer_config.json"
+        (out / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', "utf-8")
+    stored, manifest = imported(out, tmp_path)
+    own = {"vocab.txt", "tokenizer_config.json"} if older else {"tokenizer.json"}
+    assert set(manifest.files) == {"model.onnx", "config.json", "wordpiece.json"} | own
+    spec = terms_of(manifest, stored, Settings(data_dir=tmp_path / "box"), LoadSettings()).spec
+    tokenizer = vocabularies.opened(stored)
+    vectors, _tokens = Embedder(Session(spec), tokenizer, spec.context).embed(likeness.TEXTS, truncate=True)
+    encoded = [tokenizer.truncate(ids, spec.context) for ids in tokenizer.encode(likeness.TEXTS)]
+    np.testing.assert_allclose(vectors, np.stack([network.embed(ids) for ids in encoded]), atol=2e-5)
+
+
+def test_a_box_reranks_with_berts_vocabulary_and_both_types(tmp_path: Path) -> None:
+    network = bert_network(labels=1)
+    export(wish(network.write(tmp_path / "m", vocabulary=bert(BERT_PIECES)), quantise="none"))
+    stored, manifest = imported(tmp_path / "out", tmp_path)
+    spec = terms_of(manifest, stored, Settings(data_dir=tmp_path / "box"), LoadSettings()).spec
+    tokenizer = vocabularies.opened(stored)
+    documents = ["東京は日本の首都", "the capital", "", "a b c", "東京"]
+    scores, _tokens = Reranker(Session(spec), tokenizer, spec.context).rerank(
+        "日本の首都は?", documents, raw=True, stopped=lambda: False
+    )
+    asked, *read = tokenizer.pieces(["日本の首都は?", *documents])
+    pairs = [tokenizer.pair(asked, ids, spec.context) for ids in read]
+    wanted = [network.score(pair, tokenizer.types(pair))[0] for pair in pairs]
+    np.testing.assert_allclose(scores, wanted, atol=2e-5)
+    assert np.abs(np.array(wanted) - [network.score(pair)[0] for pair in pairs]).max() > 1e-3, "types count"
+
+
 def test_a_vocabulary_that_the_box_does_not_read_is_told_before_anything_is_written(tmp_path: Path) -> None:
     network = Encoder("bert", types=2, positions=64)
     with Export(wish(network.write(tmp_path / "m", wordpiece=True))) as opened:
-        assert not opened.can_be_imported
+        assert not opened.can_be_imported  # it doesn't say how texts are cut
         assert not (tmp_path / "out").exists()
         done = opened.write()
     assert done.model == ""

@@ -4,12 +4,13 @@ import { speak } from '../../lib/i18n.svelte'
 import type { KeyScope } from '../../lib/api/types'
 import { asked, day, draftOf, expired, faults, whole, words } from './scope'
 
-const WHOLE: KeyScope = { models: [], dialects: [], base_ids: [], may_write: true, requests_per_minute: null, expires_at: null }
+const WHOLE: KeyScope = { models: [], dialects: [], base_ids: [], may_write: true, model_rights: 'none', requests_per_minute: null, expires_at: null }
 const NARROW: KeyScope = {
   models: ['talker'],
   dialects: ['openai', 'hako'],
   base_ids: ['base_1', 'base_gone'],
   may_write: false,
+  model_rights: 'remove',
   requests_per_minute: 60,
   expires_at: '2100-05-06T07:08:09.000Z',
 }
@@ -49,7 +50,8 @@ test('limits are said in words, with the names of what is still there', async ()
   expect(said.slice(0, 5)).toEqual([
     'Models: Talker', 'Bases: Rules, base_gone', "APIs: OpenAI, The box's own API (/api/v1)", 'Documents: read only', '60 requests a minute',
   ])
-  expect(said[5]).toMatch(/^Expires 6 May 2100/)
+  expect(said[5]).toBe('Models: may rename and remove')
+  expect(said[6]).toMatch(/^Expires 6 May 2100/)
   expect(words(WHOLE, [], [])).toEqual(['No limits'])
   expect(words(NARROW, [], [], Date.parse('2101-01-01T00:00:00Z')).at(-1)).toMatch(/^Expired/)
   expect([expired(NARROW, Date.parse('2100-05-06T07:08:09Z')), expired(NARROW, 0), expired(WHOLE)]).toEqual([true, false, false])

@@ -139,7 +139,7 @@ export type ModelPlan = {
   estimate: MemoryEstimate
 }
 export type ImportedModel = { model: string; name: string; already_there: boolean }
-export type ModelDetail = Model & { files: { name: string; size: number; sha256: string }[]; estimate: MemoryEstimate | null }
+export type ModelDetail = Model & { projector: string | null; files: { name: string; size: number; sha256: string }[]; estimate: MemoryEstimate | null }
 /** speeds per second, as measured on this box; 0 where its kind has none */
 export type Figures = {
   measured_at: number
@@ -300,12 +300,16 @@ export type SearchResult = {
 
 export type SessionItem = { id: string; created_at: string; seen_at: string; user_agent: string; current: boolean }
 export type Dialect = 'openai' | 'anthropic' | 'ollama' | 'lmstudio' | 'rerank' | 'hako'
+/** what a projector is, and what the model takes with it */
+export type ProjectorPlan = { name: string; kind: string; width: number; picture_pixels: number; size_bytes: number; estimate: MemoryEstimate | null }
+export type ModelRights = 'none' | 'aliases' | 'remove'
 /** empty lists: all; null: no limit */
 export type KeyScope = {
   models: string[]
   dialects: Dialect[]
   base_ids: string[]
   may_write: boolean
+  model_rights: ModelRights
   requests_per_minute: number | null
   expires_at: string | null
 }
