@@ -11,8 +11,8 @@ Group = Literal[
 ]
 """What people filter by."""
 Kind = Literal[
-    "none", "user", "name", "key", "session", "asked", "document", "model", "alias", "preset", "bundle", "release",
-    "publisher", "folder", "snapshot", "destination",
+    "none", "user", "name", "key", "session", "asked", "document", "model", "alias", "preset", "bundle", "web",
+    "release", "publisher", "folder", "snapshot", "destination",
 ]  # fmt: skip
 """What a target is. name: as somebody typed it; asked: a base, a chat or a model; folder and snapshot: of a backup."""
 Outcome = Literal["done", "failed", "stopped"]
@@ -34,6 +34,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "sign-in-failed": Action("access", "name", "failed"),
     "session-ended": Action("access", "session"),
     "password-changed": Action("access"),
+    "account-exported": Action("access"),
     "user-created": Action("people", "user"),
     "user-changed": Action("people", "user"),
     "user-deleted": Action("people", "user"),
@@ -58,6 +59,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "model-settings-changed": Action("models", "model"),
     "model-adapter-added": Action("models", "model"),
     "model-adapter-removed": Action("models", "model"),
+    "model-projector-added": Action("models", "model"),
+    "model-projector-removed": Action("models", "model"),
     "model-alias-set": Action("models", "alias"),
     "model-alias-deleted": Action("models", "alias"),
     "preset-created": Action("models", "preset"),
@@ -67,16 +70,21 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "bundle-taken": Action("bundles", "bundle"),
     "bundle-failed": Action("bundles", "bundle", "failed"),
     "bundle-cancelled": Action("bundles", "bundle", "stopped"),
+    "bundle-stale-accepted": Action("bundles"),
+    "web-snapshot-added": Action("bundles", "web"),
+    "web-snapshot-removed": Action("bundles", "web"),
     "publisher-trusted": Action("bundles", "publisher"),
     "update-started": Action("bundles", "release"),
     "update-committed": Action("bundles", "release"),
     "update-rolled-back": Action("bundles", "release", "failed"),
     "update-taken-back": Action("bundles", "release"),
+    "update-refused": Action("bundles", "release", "failed"),
     "backup-started": Action("backups", "folder"),
     "backup-made": Action("backups", "snapshot"),
     "backup-verified": Action("backups", "snapshot"),
     "backup-rehearsed": Action("backups", "snapshot"),
     "backup-failed": Action("backups", "folder", "failed"),
+    "backup-planned": Action("backups"),
     "backup-cancelled": Action("backups", "folder", "stopped"),
     "box-restored": Action("backups", "snapshot"),
     "destination-added": Action("outside", "destination"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 HANDED_ON = {("appliance/services.py", "Remote"): ("appliance/gateway/remote.py", "_record")}
 """Who is handed the log's `record`, and what it is called there."""
-OTHERS: frozenset[str] = frozenset()
-"""Receivers, as they are written, whose `record` is not the audit log's."""
+OTHERS: frozenset[str] = frozenset({"found", "line", "said"})
+"""Receivers, as they are written, whose `record` is not the audit log's but a number in a WARC file."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -65,7 +65,7 @@ class Names:
             return None
         action = ACTIONS.get(entry.action)
         kind = _kind(action.target if action else "none", entry.target)
-        said = entry.detail.get({"bundle": "bundle", "release": "version"}.get(kind, ""))
+        said = entry.detail.get({"bundle": "bundle", "release": "version", "web": "name"}.get(kind, ""))
         name, state = self._look_up(kind, entry.target) if said is None else (str(said), "plain")
         return {"kind": kind, "name": name, "state": state}
 

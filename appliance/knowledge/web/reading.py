@@ -55,11 +55,11 @@ class WarcReader:
                 watch.end()
             if watch.is_over:
                 return
-            if watch.record is None or watch.record in unreadable:
+            if watch.at is None or watch.at in unreadable:
                 raise WarcDamagedError("no page can be read", name=name)
             # A page took the child down: it is listed without text, and the child begins anew with it.
-            first = watch.record
-            unreadable.append(watch.record)
+            first = watch.at
+            unreadable.append(watch.at)
         raise WarcDamagedError("too many pages that can't be read", name=name)
 
 
@@ -67,8 +67,8 @@ class _Watch:
     """One child from its start to its end, seen from outside."""
 
     def __init__(self, file: int, orders: Orders, name: str, page_seconds: float) -> None:
-        self.record: int | None = None
-        """At which it is."""
+        self.at: int | None = None
+        """The record at which it is."""
         self.is_over = False
         self._position = 0
         self._name, self._page_seconds = name, page_seconds
@@ -95,9 +95,9 @@ class _Watch:
             except wire.LieError as error:
                 raise WarcDamagedError("reader said nonsense", name=self._name) from error
             if isinstance(said, wire.BegunLine):
-                if self.record is not None and said.record <= self.record:
+                if self.at is not None and said.record <= self.at:
                     raise WarcDamagedError("reader said nonsense", name=self._name)
-                self.record, self._position, is_told = said.record, said.position, False
+                self.at, self._position, is_told = said.record, said.position, False
             elif isinstance(said, wire.PageLine | wire.MovedLine):
                 if is_told:
                     raise WarcDamagedError("reader said nonsense", name=self._name)
@@ -111,7 +111,7 @@ class _Watch:
                 tell(self._position)
                 return
         self._process.kill()
-        if self.record is None and self._process.wait() == jail.NOT_JAILED:
+        if self.at is None and self._process.wait() == jail.NOT_JAILED:
             raise ReaderUnavailableError("reader of web pages: no jail")
 
     def _lines(self, tell: Callable[[int], None]) -> Iterator[bytes]:

@@ -66,7 +66,7 @@ function valueWords(entry: Entry, name: string, value: string | number): string 
   if (named) return thing(named, String(value))
   if (name === 'fields') return String(value).split(',').map((one) => tMaybe(`audit.value.fields.${one}`, one)).join(t('docs.comma'))
   if (SIZES.has(name)) return bytes(Number(value))
-  if (name === 'made_at') return dateTime(new Date(Number(value) * 1000).toISOString())
+  if (name === 'made_at' || name === 'issued') return dateTime(new Date(Number(value) * 1000).toISOString())
   if (name === 'entries') return number(Number(value))
   return tMaybe(`audit.value.${name}.${value}`, String(value))
 }
