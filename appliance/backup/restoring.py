@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,8 @@ from appliance.vault.keyring import Keyring
 STAGING: Final = ".restoring"
 """Ends the name of the folder beside the target in which the box is built."""
 _REPLACED: Final = ".replaced-"
+_FRESH: Final = ".restoring"
+"""Marks the box that is built, until it is in its place; what it replaces lies under the same name for a moment."""
 _ROOM_BYTES: Final = 64 << 20
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -97,18 +100,22 @@ def restore(
     replaces = target.exists() and any(target.iterdir())
     staging = target.with_name(target.name + STAGING)
     with durable.told_when_full():
-        shutil.rmtree(staging, ignore_errors=True)  # left by a restore that was cut off
+        _clear(staging, target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(target.parent).free < snapshot.size + _ROOM_BYTES:
             raise DiskFullError(f"{snapshot.size} bytes to restore")
         staging.mkdir(mode=0o700)
+        (staging / _FRESH).touch(0o600)
     try:
         publishers = _build(repository, snapshot, derive, vault, staging, target if replaces else None, report)
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        _clear(staging, target)
         raise
+    (target / _FRESH).unlink(missing_ok=True)  # of a restore that was cut off after its one step
     os.sync()
-    return Restored(snapshot, publishers, _place(staging, target, replaces=replaces))
+    replaced = _place(staging, target, replaces=replaces)
+    (target / _FRESH).unlink(missing_ok=True)
+    return Restored(snapshot, publishers, replaced)
 
 
 def _build(
@@ -187,13 +194,31 @@ def _share(folder: Path, into: Path) -> None:
             shutil.copytree(folder, into, symlinks=True)
 
 
+def _clear(staging: Path, target: Path) -> None:
+    """What a restore that was cut off has left: the box that was built goes, the one that was replaced is kept."""
+    vault = staging / Settings(data_dir=staging).vault_file.name
+    if vault.exists() and not (staging / _FRESH).exists():
+        staging.rename(_beside(target))
+        durable.sync(target.parent)
+        return
+    vault.unlink(missing_ok=True)  # first: half removed it must not look like a box
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """Where the replaced box is to lie; no other one does."""
+    moment = f"{datetime.fromtimestamp(clock.now(), UTC):%Y%m%dT%H%M%SZ}"
+    names = (f"{target.name}{_REPLACED}{moment}{f'-{number}' if number else ''}" for number in count())
+    return next(place for name in names if not (place := target.with_name(name)).exists())
+
+
 def _place(staging: Path, target: Path, *, replaces: bool) -> Path | None:
     """The one step. Returns where the replaced box lies now."""
     if not replaces:
         staging.rename(target)  # also onto an empty folder
         durable.sync(target.parent)
         return None
-    beside = target.with_name(f"{target.name}{_REPLACED}{datetime.fromtimestamp(clock.now(), UTC):%Y%m%dT%H%M%SZ}")
+    beside = _beside(target)
     if _exchange(staging, target):
         durable.sync(target.parent)
         staging.rename(beside)

@@ -281,9 +281,10 @@ def _apply(event: Write | Naming, content: dict[int, bytes], entries: dict[int, 
             entries.setdefault(folder, {})[name] = child
 
 
-def states(recording: Recording, mixtures: int, seed: int = 1) -> Iterator[tuple[int, State]]:
+def states(recording: Recording, mixtures: int, seed: int = 1, since: int = 0) -> Iterator[tuple[int, State]]:
     """Every tree that a cut after any event can leave: nothing lost, all lost that may be, names without what was
-    written, and so many random mixtures with torn writes. Each tree once, with the number of its event.
+    written, and so many random mixtures with torn writes. Each tree once, with the number of its event, from
+    `since` on.
     """
     dice, seen, disk = random.Random(seed), set[int](), Disk(recording)
 
@@ -301,6 +302,8 @@ def states(recording: Recording, mixtures: int, seed: int = 1) -> Iterator[tuple
     ]
     for number, event in enumerate(recording.events):
         disk.step(event)
+        if number < since:
+            continue
         for way in ways if disk.pending else ways[:1]:
             state = disk.after_a_cut(way)
             name = hash(frozenset(state.items()))

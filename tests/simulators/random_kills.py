@@ -76,11 +76,19 @@ def of_restores(folder: Path, seed: int, kills: int) -> tuple[int, int]:
         longest = max(longest, time.monotonic() - began if status == 0 else 0.0)
         names = _names(target)
         assert names == ["alice"] if status == 0 else names in (["alice"], ["alice", "bob"])
+        kept = [*target.parent.glob("box.replaced-*"), *target.parent.glob("box.restoring")]
+        assert names == ["alice", "bob"] or any(_is_of_both(folder) for folder in kept)
         old, new = old + (names == ["alice", "bob"]), new + (names == ["alice"])
         restoring_again = nursery.run(_restore, target, stick)
         assert (restoring_again, _names(target)) == (0, ["alice"])
+        assert any(_is_of_both(folder) for folder in target.parent.glob("box.replaced-*"))
         shutil.rmtree(target.parent)
     return old, new
+
+
+def _is_of_both(folder: Path) -> bool:
+    """Whether it is the box that was replaced, whole."""
+    return (folder / "vault.json").exists() and _names(folder) == ["alice", "bob"]
 
 
 def _restore(target: Path, stick: Path) -> None:

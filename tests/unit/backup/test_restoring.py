@@ -129,6 +129,37 @@ def test_what_is_there_is_not_overwritten(box: BackedBox, stick: Path, tmp_path:
     assert (target / "hako.db").exists()
 
 
+def test_a_replaced_box_that_a_cut_left_half_aside_is_kept_by_the_next_restore(
+    box: BackedBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backed_up(box, stick)
+    target = box.settings.data_dir
+    monkeypatch.setattr(clock, "now", lambda: 1_800_000_000.0)  # all of it within one second
+    real = restoring._exchange
+
+    def cut_off(one: Path, other: Path) -> bool:
+        assert real(one, other)
+        raise KeyboardInterrupt
+
+    box.users.create("later", "Later", "member", "correct-horse-battery-staple", "en")
+    box.close()
+    monkeypatch.setattr(restoring, "_exchange", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        restore(box, stick, target, over=True)
+    monkeypatch.setattr(restoring, "_exchange", real)
+    replaced = restore(box, stick, target, over=True).replaced
+    kept = sorted(target.parent.glob("box.replaced-*"))
+    assert (len(kept), replaced in kept) == (2, True)
+    names = []
+    for folder in kept:
+        there = BackedBox(folder)
+        names.append([user.name for user in there.users.list()])
+        there.close()
+    assert sorted(names) == [["alice"], ["alice", "later"]]
+    assert not target.with_name("box.restoring").exists()
+    assert not (target / ".restoring").exists()
+
+
 def test_another_box_is_not_replaced(box: BackedBox, stick: Path, tmp_path: Path) -> None:
     backed_up(box, stick)
     BackedBox(tmp_path / "other").close()
