@@ -26,6 +26,8 @@ from appliance.gateway.store import ModelStore
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
+from appliance.knowledge.packed import PackedBases
+from appliance.knowledge.packs_shown import Packs
 from appliance.knowledge.rerank import Reranker
 from appliance.knowledge.retrieve import Retriever
 from appliance.storage.audit import Audit
@@ -47,6 +49,7 @@ class Stores:
     queue: Queue
     gateway: Gateway
     audit: Audit
+    packed: PackedBases
     bundles: Bundles
     backups: Backups
 
@@ -68,9 +71,10 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     destinations = Destinations(settings.destinations)
     remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
     queue, gateway = Queue(database), Gateway(settings, remote)
-    bundles = Bundles(settings, database, audit, queue, gateway, keys.derive("trust"))
+    packed = PackedBases(database, blobs, settings.language)
+    bundles = Bundles(settings, database, audit, queue, gateway, packed, keys.derive("trust"))
     backups = Backups(settings, database, audit, queue, keys.derive)
-    return Stores(database, blobs, queue, gateway, audit, bundles, backups)
+    return Stores(database, blobs, queue, gateway, audit, packed, bundles, backups)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Services:
     responses: Responses
     presets: Presets
     bundles: Bundles
+    packs: Packs
     backups: Backups
 
     def close(self) -> None:
@@ -160,5 +165,6 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         responses=responses,
         presets=Presets(database),
         bundles=stores.bundles,
+        packs=Packs(database, stores.packed, stores.audit),
         backups=stores.backups,
     )

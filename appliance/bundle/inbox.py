@@ -1,4 +1,4 @@
-"""Where bundles wait until all of them was checked; then their models are put into the store, also after a power cut.
+"""Where bundles wait until all of them was checked; then models and documents are put in place, also after a power cut.
 
 Before the note `placing.json` is on the disk nothing of a bundle can be seen. After it everything will be.
 """
@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from appliance import clock, durable, logs
 from appliance.bundle.index import Index
 from appliance.bundle.packs import PackedModel, Store
-from appliance.errors import BusyError, ConflictError, StoreDamagedError
+from appliance.bundle.shelf import Pack, Shelf, Visibility, plain_files
+from appliance.errors import BundleRollbackError, BusyError, ConflictError, HakoError, StoreDamagedError
 from appliance.inference.importing import locked
 from appliance.storage.audit import Audit
 from appliance.storage.database import Database
@@ -40,14 +41,16 @@ class _Note(BaseModel):
     size: int
     fingerprint: str
     models: tuple[PackedModel, ...]
+    pack: Pack | None = None
+    visibility: Visibility = "private"
 
 
 class Inbox:
     """`folder` is below the models: placing is renaming. One process at a time works in it."""
 
-    def __init__(self, folder: Path, store: Store, database: Database, audit: Audit) -> None:
+    def __init__(self, folder: Path, store: Store, shelf: Shelf, database: Database, audit: Audit) -> None:
         self.folder = folder
-        self._store, self._database, self._audit = store, database, audit
+        self._store, self._shelf, self._database, self._audit = store, shelf, database, audit
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -61,7 +64,15 @@ class Inbox:
         finally:
             os.close(lock)
 
-    def note(self, digest: str, index: Index, fingerprint: str, models: tuple[PackedModel, ...]) -> None:
+    def note(
+        self,
+        digest: str,
+        index: Index,
+        fingerprint: str,
+        models: tuple[PackedModel, ...],
+        pack: Pack | None = None,
+        visibility: Visibility = "private",
+    ) -> None:
         """From here on the bundle will be placed, whatever happens. All of its files are checked and on the disk."""
         note = _Note(
             digest=digest,
@@ -72,6 +83,8 @@ class Inbox:
             size=index.size,
             fingerprint=fingerprint,
             models=models,
+            pack=pack,
+            visibility=visibility,
         )
         durable.sync(self.folder)
         durable.replace(self.folder / digest / _NOTE, note.model_dump_json().encode())
@@ -83,6 +96,7 @@ class Inbox:
 
         Raises:
             ConflictError: somebody took the name of a model meanwhile; the others are placed.
+            BundleRollbackError: a newer version of these documents has come meanwhile.
         """
         folder = self.folder / digest
         try:
@@ -91,7 +105,12 @@ class Inbox:
             return False
         except (OSError, ValidationError) as error:
             raise StoreDamagedError(f"bundle {digest[:16]}: {type(error).__name__}") from error
-        refused = None
+        refused: HakoError | None = None
+        if note.pack is not None:
+            try:
+                self._shelf.put(note.pack, plain_files(folder / _FILES), note.visibility, actor)
+            except (BundleRollbackError, ConflictError) as error:
+                refused = error
         for model in note.models:
             try:
                 self._place(model, folder / _FILES, note, actor)
@@ -125,7 +144,7 @@ class Inbox:
             if folder.name != keep:
                 try:
                     placed = self.place(folder.name, actor)
-                except (ConflictError, StoreDamagedError) as error:
+                except (BundleRollbackError, ConflictError, StoreDamagedError) as error:
                     log.warning("bundle_not_placed", code=error.code, detail=error.detail)
                     placed = False
                 if not placed:

@@ -10,11 +10,12 @@ from appliance.bundle.packs import Store
 from appliance.bundle.planning import Plan, Planner
 from appliance.bundle.reading import Offer, Reading
 from appliance.bundle.remembered import Remembered
+from appliance.bundle.shelf import Visibility
 from appliance.bundle.staging import FILES, Staging
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.updates import Updates
-from appliance.errors import CancelledError, ConflictError, HakoError, StoreDamagedError
+from appliance.errors import BundleRollbackError, CancelledError, ConflictError, HakoError, StoreDamagedError
 from appliance.jobs.queue import Job
 from appliance.jobs.worker import Report
 from appliance.storage.audit import Audit
@@ -47,7 +48,7 @@ class Intake:
             report("reading", 0, 0)
             with self._remembered.reading(place_of(job.payload)) as (anchor, reading):
                 offer = reading.offer(digest)
-                plan = self._planner.plan(reading.medium, offer, self._updates.mark)
+                plan = self._planner.plan(reading.medium, offer, anchor.fingerprint, self._updates.mark)
                 if plan.refusals:
                     raise plan.refusals[0]
                 if plan.release is not None:
@@ -56,7 +57,8 @@ class Intake:
             if plan.release is not None:
                 self._install(offer, plan.release, anchor.fingerprint, actor, report)
             report("placing", 0, len(plan.new))  # the last moment to cancel it
-            self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new)
+            visibility: Visibility = "everyone" if job.payload.get("visibility") == "everyone" else "private"
+            self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new, plan.pack_to_place, visibility)
             self._inbox.place(digest, actor)
 
     def closed(self, job: Job, error: HakoError | None) -> None:
@@ -66,7 +68,7 @@ class Intake:
         digest, actor = str(job.payload["digest"]), str(job.payload["actor"])
         cancelled = isinstance(error, CancelledError)
         with durable.told_when_full(), self._inbox.held():
-            with suppress(ConflictError, StoreDamagedError):
+            with suppress(BundleRollbackError, ConflictError, StoreDamagedError):
                 if self._inbox.place(digest, actor):
                     return
             if cancelled:

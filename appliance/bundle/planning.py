@@ -9,11 +9,12 @@ from typing import Final
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 import appliance
-from appliance.bundle import packs, requirements, staging
+from appliance.bundle import packs, requirements, shelf, staging
 from appliance.bundle.index import File, Index
 from appliance.bundle.packs import PackedModel, State, Store
 from appliance.bundle.reading import Offer
 from appliance.bundle.requirements import Facts
+from appliance.bundle.shelf import Pack, PackPlan, Shelf
 from appliance.bundle.staging import Source, checked, part_path
 from appliance.bundle.trust.medium import Medium
 from appliance.bundle.update import release as releases
@@ -35,6 +36,8 @@ from appliance.inference.importing import demand_room
 from appliance.machine import resources
 
 _CHUNK: Final = 1 << 20
+_SHELVED: Final = 3
+"""Bytes that a byte of a document takes at most while it is taken in: as it came, as it is kept, and to be found."""
 _UNPACKED: Final = 4
 """Bytes that a byte of a wheel takes when it is installed, at most as we have seen, with what Python makes of it."""
 Mark = tuple[int, int]
@@ -59,6 +62,14 @@ class Plan:
     """Parts of the box that have to be started again: models are seen at once, a release is the whole box."""
     release: Manifest | None = None
     """Of a bundle that is a release."""
+    pack: Pack | None = None
+    """Of a bundle of documents."""
+    documents: PackPlan | None = None
+
+    @property
+    def pack_to_place(self) -> Pack | None:
+        """The documents that it brings."""
+        return self.pack if self.documents is not None and self.documents.state != "there" else None
 
     @property
     def new(self) -> tuple[PackedModel, ...]:
@@ -105,14 +116,14 @@ def _pieces(path: Path, offset: int, size: int) -> Iterator[bytes]:
 class Planner:
     """Knows the box."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
+    def __init__(self, settings: Settings, store: Store, shelf: Shelf) -> None:
+        self._settings, self._store, self._shelf = settings, store, shelf
 
     def sources(self, medium: Medium, index: Index) -> Sequence[Source]:
         """Where parts come from: what the medium leaves out, the box may have."""
         return medium, BoxParts(index, self._store.files())
 
-    def plan(self, medium: Medium, offer: Offer, mark: Mark = (0, 0)) -> Plan:
+    def plan(self, medium: Medium, offer: Offer, publisher: str, mark: Mark = (0, 0)) -> Plan:
         """What taking it would do. What is wrong with the bundle or the box is one of the refusals.
 
         `mark`: the highest counter that was installed for good here, and the floor.
@@ -129,6 +140,8 @@ class Planner:
                 refusals.append(error)
         elif index.kind == "release":
             return self._release(medium, offer, mark, refusals)
+        elif index.kind == "knowledge":
+            return self._documents(medium, offer, publisher, refusals)
         else:
             refusals.append(BundleKindError(kind=index.kind))
         refusals += [ConflictError(name=model.id) for model, state in models if state == "other"]
@@ -150,6 +163,19 @@ class Planner:
             refusals.append(BundleRollbackError(f"counter {index.counter}, {counter} was installed"))
         plan = self._weighed(medium, offer.digest, (), index, refusals, room=index.size * _UNPACKED)
         return replace(plan, release=manifest, restarts=("box",))
+
+    def _documents(self, medium: Medium, offer: Offer, publisher: str, refusals: list[HakoError]) -> Plan:
+        """Documents for a base: a new one, or the next version of one that came from the same publisher."""
+        index, pack, documents = offer.index, None, None
+        try:
+            pack = shelf.of_index(index, offer.digest, publisher, self._settings.limits.upload_mb << 20)
+            documents = shelf.planned(self._shelf, pack, index.size)
+        except HakoError as error:
+            refusals.append(error)
+        if documents is not None and documents.state == "there":
+            index = index.model_copy(update={"files": ()})
+        plan = self._weighed(medium, offer.digest, (), index, refusals, room=index.size * _SHELVED)
+        return replace(plan, pack=pack, documents=documents)
 
     def _is_another(self, index: Index, digest: str) -> bool:
         """Whether there is a release of the same number that isn't this one; a box that was restored has none yet."""

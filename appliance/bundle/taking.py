@@ -13,6 +13,7 @@ from appliance.bundle.packs import Store
 from appliance.bundle.planning import INBOX, Plan, Planner
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.request import HeldBundle, HeldModel, Request
+from appliance.bundle.shelf import Shelf, Visibility
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.update.updates import Updates
@@ -69,7 +70,14 @@ class Bundles:
     """Safe to share between threads; web asks, worker does."""
 
     def __init__(
-        self, settings: Settings, database: Database, audit: Audit, queue: Queue, gateway: Gateway, key: bytes
+        self,
+        settings: Settings,
+        database: Database,
+        audit: Audit,
+        queue: Queue,
+        gateway: Gateway,
+        shelf: Shelf,
+        key: bytes,
     ) -> None:
         """`key`: seals what is learned of a publisher."""
 
@@ -81,9 +89,9 @@ class Bundles:
         self._database, self._audit, self._queue = database, audit, queue
         self._remembered = Remembered(settings.trust, key, self.anchors)
         self._store = Store(settings.models, Importer(settings, is_taken), is_taken)
-        self._planner = Planner(settings, self._store)
+        self._planner = Planner(settings, self._store, shelf)
         self.updates = Updates(settings, database, audit, gateway, self._remembered)
-        self._inbox = Inbox(settings.models / INBOX, self._store, database, audit)
+        self._inbox = Inbox(settings.models / INBOX, self._store, shelf, database, audit)
 
     def handler(self) -> Intake:
         """What works off the jobs of this service."""
@@ -107,13 +115,15 @@ class Bundles:
         with self._remembered.reading(_place(where)) as (anchor, reading):
             mark = self.updates.mark
             bundles = tuple(
-                Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer, mark))
+                Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer, anchor.fingerprint, mark))
                 for offer in reading.offers
             )
             return Look(anchor, reading.state.issued, reading.moment.clock_is_credible, reading.broken_chain, bundles)
 
-    def take(self, where: str | Place, digest: str, actor: str) -> Job:
+    def take(self, where: str | Place, digest: str, actor: str, visibility: Visibility = "private") -> Job:
         """Have the bundle taken whose index has this digest: the one that was looked at and confirmed.
+
+        `visibility`: who may read documents that it brings, unless it is a newer version of a base that is here.
 
         Raises:
             ConflictError: another one is being taken.
@@ -134,8 +144,10 @@ class Bundles:
             **place.payload,
             "digest": digest,
             "actor": actor,
+            "kind": found.index.kind,
             "name": found.index.name,
             "version": found.index.version,
+            "visibility": visibility,
         }
         self._queue.enqueue(Intake.KIND, payload, key=KEY)
         job = self.job()

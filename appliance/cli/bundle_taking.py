@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from appliance import durable
-from appliance.cli.amounts import size
+from appliance.cli.amounts import duration, size
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.errors import BundleInvalidError, CancelledError, by_code
@@ -64,11 +64,12 @@ def look(terminal: Terminal, folder: Path) -> None:
 @click.command()
 @click.argument("folder", type=_Folder, required=False)
 @click.option("--only", help="Digest of the bundle to take; all of them when left out.")
+@click.option("--everyone", is_flag=True, help="Let everybody read new bases that come; else operators only.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.option("--cancel", is_flag=True, help="Stop taking, and remove what has come so far.")
 @click.pass_obj
 @reports_errors
-def take(terminal: Terminal, folder: Path | None, only: str | None, *, yes: bool, cancel: bool) -> None:
+def take(terminal: Terminal, folder: Path | None, only: str | None, *, everyone: bool, yes: bool, cancel: bool) -> None:
     """Take the bundles in FOLDER; one that was cut off is gone on with."""
     if (folder is None) is not cancel:
         raise click.UsageError("FOLDER, or --cancel")
@@ -87,7 +88,7 @@ def take(terminal: Terminal, folder: Path | None, only: str | None, *, yes: bool
         if fit and not yes:
             click.confirm(say("cli.bundle.take_sure", count=len(fit)), abort=True)
         for item in fit:
-            _take(client, where, item)
+            _take(client, where, item, "everyone" if everyone else "private")
     if len(fit) < len(chosen):
         sys.exit(1)
 
@@ -107,9 +108,10 @@ def request(terminal: Terminal, out: Path | None) -> None:
     click.echo(say("cli.bundle.requested", name=out.name))
 
 
-def _take(client: BoxClient, folder: str, item: Mapping[str, Any]) -> None:
+def _take(client: BoxClient, folder: str, item: Mapping[str, Any], visibility: str) -> None:
     """Begin, and watch it to its end. The box goes on with it also when nobody watches."""
-    job = client.post("/bundles/taking", {"folder": folder, "digest": item["digest"]})["job"]
+    wish = {"folder": folder, "digest": item["digest"], "visibility": visibility}
+    job = client.post("/bundles/taking", wish)["job"]
     shown = sys.stdout.isatty()
     while job["state"] in ("waiting", "running"):
         if shown and job["total"]:
@@ -125,6 +127,8 @@ def _take(client: BoxClient, folder: str, item: Mapping[str, Any]) -> None:
     if job["error"]:
         raise by_code(job["error"]["code"], **job["error"]["params"])
     click.echo(say("cli.bundle.taken", name=item["name"], version=item["version"]))
+    if item["plan"]["documents"]:
+        click.echo(say("cli.bundle.taken_documents"))
 
 
 def _print_root(root: Mapping[str, Any]) -> None:
@@ -155,6 +159,8 @@ def _print_item(item: Mapping[str, Any]) -> None:
     for model in plan["models"]:
         state = say(f"cli.bundle.model_{model['state']}")
         click.echo(f"  {model['id']:<28} {size(model['size_bytes']):>10}  {state}")
+    if plan["documents"]:
+        _print_documents(plan["documents"])
     if plan["refusals"]:
         for refusal in plan["refusals"]:
             click.echo(f"  {refusal['title']}  {refusal['code']}")
@@ -163,6 +169,14 @@ def _print_item(item: Mapping[str, Any]) -> None:
     click.echo(f"  {say('cli.bundle.plan_release' if plan['restarts'] else 'cli.bundle.plan', **sizes)}")
     if plan["from_box_bytes"]:
         click.echo(f"  {say('cli.bundle.plan_thin', size=size(plan['from_box_bytes']))}")
+
+
+def _print_documents(documents: Mapping[str, Any]) -> None:
+    replaced = {"version": documents["replaces"]}
+    state = say(f"cli.bundle.documents_{documents['state']}", **replaced)
+    click.echo(f"  {say('cli.bundle.documents', count=documents['count'])}  {state}")
+    if documents["seconds"] is not None:
+        click.echo(f"  {say('cli.bundle.documents_time', time=duration(documents['seconds']))}")
 
 
 def _text(path: Path) -> str:

@@ -12,6 +12,7 @@ from appliance.config import Settings
 from appliance.errors import HakoError, KeysUnreachableError, SealedError
 from appliance.jobs.worker import Worker
 from appliance.knowledge.ingest import Ingest
+from appliance.knowledge.packs_shown import Switch
 from appliance.knowledge.sandbox.reader import DocumentReader
 from appliance.services import Stores, open_stores
 from appliance.vault.client import KeysClient
@@ -38,6 +39,7 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
         if given_back:
             log.info("jobs_given_back", count=given_back)
         ingest = Ingest(stores.database, stores.blobs, reader, stores.gateway)
+        switch = Switch(stores.database, stores.packed, stores.audit)
         bundles = Worker(stores.queue, {Intake.KIND: stores.bundles.handler()})
         backups = Worker(stores.queue, {BackupJob.KIND: stores.backups.handler()})
         with (
@@ -45,7 +47,7 @@ def run(settings: Settings, ready: Callable[[], None]) -> None:
             _beside("backups", backups.run, stop),
             _beside("clock", lambda stop: _by_the_clock(stores.backups, stop), stop),
         ):
-            Worker(stores.queue, {Ingest.KIND: ingest}).run(stop)
+            Worker(stores.queue, {Ingest.KIND: ingest, Switch.KIND: switch}).run(stop)
     finally:
         reader.close()
         _confirm(stores)

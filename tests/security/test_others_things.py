@@ -16,7 +16,7 @@ OWNED = {
     "base_id", "document_id", "chat_id", "message_id", "run_id", "session_id", "key_id", "response_id", "preset_id",
 }  # fmt: skip
 """Parameters of paths that name something of a person's."""
-NOT_OWNED = {"user_id", "model_id", "upload_id", "name", "digest", "number", "path"}
+NOT_OWNED = {"user_id", "model_id", "upload_id", "name", "digest", "number", "path", "pack_id"}
 """Those that name something of the box's: operators' routes, models, help pages, files of the front end."""
 
 QUESTION = "What is the combination of the red safe?"

@@ -9,10 +9,18 @@ from appliance.gateway.gateway import Gateway
 from appliance.inference.catalog import Catalog
 from appliance.jobs.queue import Job, Queue
 from appliance.jobs.worker import Worker
+from appliance.knowledge.bases import Bases
+from appliance.knowledge.documents import Documents
+from appliance.knowledge.ingest import DocumentReader, Ingest
+from appliance.knowledge.packed import PackedBases
+from appliance.knowledge.packs_shown import Packs, Switch
 from appliance.storage.audit import Audit
+from appliance.storage.blobs import BlobStore
 from appliance.storage.checkpoints import Witness
 from appliance.storage.database import Database
 from appliance.vault.digests import derive
+from tests.simulators.embedder import WordingEmbedder
+from tests.simulators.library import MarkdownReader
 from tests.simulators.sticks import Sticks
 
 MASTER = bytes(range(32))
@@ -32,7 +40,13 @@ class TakingBox:
         self.audit = Audit(self.database, derive(MASTER, "audit"), witness)
         self.queue = Queue(self.database)
         gateway = Gateway(self.settings)
-        self.bundles = Bundles(self.settings, self.database, self.audit, self.queue, gateway, derive(MASTER, "trust"))
+        self.blobs = BlobStore(self.settings.blobs_dir, self.database, derive(MASTER, "blobs"))
+        self.packed = PackedBases(self.database, self.blobs, "en")
+        self.packs = Packs(self.database, self.packed, self.audit)
+        self.bases = Bases(self.database, self.blobs)
+        self.documents = Documents(self.database, self.blobs, self.queue, self.bases)
+        trust = derive(MASTER, "trust")
+        self.bundles = Bundles(self.settings, self.database, self.audit, self.queue, gateway, self.packed, trust)
         handler = self.bundles.handler()
         self.worker = Worker(self.queue, {handler.KIND: handler})
 
@@ -48,6 +62,15 @@ class TakingBox:
         job = self.bundles.job()
         assert job is not None
         return job
+
+    def read(self, reader: DocumentReader | None = None) -> int:
+        """Read the documents that wait, from Markdown unless there is another reader; how many jobs it took."""
+        ingest = Ingest(self.database, self.blobs, reader or MarkdownReader(), WordingEmbedder())
+        switch = Switch(self.database, self.packed, self.audit)
+        worker, done = Worker(self.queue, {Ingest.KIND: ingest, Switch.KIND: switch}), 0
+        while worker.step():
+            done += 1
+        return done
 
     @property
     def models(self) -> list[str]:

@@ -22,6 +22,7 @@ from webui.api import (
     model_uploads,
     models,
     openapi,
+    packs,
     presets,
     runs,
     search,
@@ -42,8 +43,8 @@ def blueprints() -> list[Blueprint]:
     parts = (
         ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, model_adapters,
         model_bench,
-        model_import, model_requantise, model_settings, model_uploads, models, openapi, presets, runs, search, setup,
-        state, update, uploads, users, vault,
+        model_import, model_requantise, model_settings, model_uploads, models, openapi, packs, presets, runs, search,
+        setup, state, update, uploads, users, vault,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

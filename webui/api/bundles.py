@@ -1,5 +1,6 @@
 """`/bundles`: whom the box trusts, what lies in a folder, taking a bundle from it, what this box needs."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from flask import Blueprint
@@ -9,6 +10,7 @@ from appliance.accounts.permissions import Permission
 from appliance.bundle.media import Place
 from appliance.bundle.planning import Plan
 from appliance.bundle.request import Request
+from appliance.bundle.shelf import Visibility
 from appliance.bundle.taking import Found, Look, Taken
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Described
@@ -52,9 +54,10 @@ class Where(shapes.Shape):
 
 
 class Take(Where):
-    """The bundle that was looked at, by the digest of its index."""
+    """The bundle that was looked at, by the digest of its index; and who may read documents that it brings."""
 
     digest: Digest
+    visibility: Visibility = "private"
     password: Password = ""
 
 
@@ -106,7 +109,8 @@ def take(call: Call, wish: Take) -> dict[str, Any]:
     _demand_terminal(call, wish)
     reauth.demand(call, wish.password)
     with routing.place(call):
-        return {"job": _job(call, call.services.bundles.take(_place(call, wish), wish.digest, call.who.name))}
+        place, who = _place(call, wish), call.who.name
+        return {"job": _job(call, call.services.bundles.take(place, wish.digest, who, wish.visibility))}
 
 
 @routing.route(api, "GET", "/bundles/taking", permission=Permission.BUNDLES_TAKE)
@@ -202,6 +206,7 @@ def _plan(call: Call, plan: Plan) -> dict[str, Any]:
     ]
     return {
         "models": models,
+        "documents": plan.documents and asdict(plan.documents),
         "to_copy_bytes": plan.to_copy,
         "from_box_bytes": plan.from_box,
         "free_bytes": plan.free,
@@ -219,6 +224,7 @@ def _job(call: Call, job: Job) -> dict[str, Any]:
         "done": job.done,
         "total": job.total,
         "digest": job.payload["digest"],
+        "kind": job.payload.get("kind", "models"),
         "name": job.payload["name"],
         "version": job.payload["version"],
         "kept": call.services.bundles.keeps(job),

@@ -306,10 +306,10 @@ def test_a_box_that_is_what_a_bundle_asks_for_takes_it(
 
 
 def test_another_kind_is_refused_by_name(box: TakingBox, sticks: Sticks, content: Path, tmp_path: Path) -> None:
-    sticks.add(content, "docs", kind="knowledge", role="content")
+    sticks.add(content, "sites", kind="web", role="content")
     box.trust(sticks)
     (refused,) = refusals(box, sticks.write(tmp_path / "stick"))
-    assert (type(refused), refused.params) == (BundleKindError, {"kind": "knowledge"})
+    assert (type(refused), refused.params) == (BundleKindError, {"kind": "web"})
 
 
 def test_a_name_that_is_taken_here_is_not_written_over(box: TakingBox, stick: Path, tmp_path: Path) -> None:

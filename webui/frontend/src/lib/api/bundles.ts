@@ -19,6 +19,8 @@ export type BundlePlan = {
   to_copy_bytes: number
   from_box_bytes: number
   free_bytes: number
+  /** of a bundle of documents; `seconds` to read them, null while that can't be told */
+  documents: { count: number; size_bytes: number; state: 'new' | 'newer' | 'there'; replaces: string; seconds: number | null } | null
   restarts: string[]
   refusals: Problem[]
 }
@@ -30,6 +32,7 @@ export type Bundle = {
   title: Record<Language, string>
   notes: Record<Language, string>
   licence: string
+  provenance: Record<string, string>
   size_bytes: number
   issued: string
   plan: BundlePlan
@@ -50,6 +53,7 @@ export type TakingJob = {
   done: number
   total: number
   digest: string
+  kind: BundleKind
   name: string
   version: string
   /** something of it is on the box: it can go on */
@@ -65,4 +69,25 @@ export type TakenBundle = {
   size_bytes: number
   taken_by: string
   taken_at: string
+}
+
+/** A version of a base that came in a bundle. */
+export type Pack = {
+  id: string
+  /** the base that it will take the place of */
+  replaces: string | null
+  state: 'coming' | 'reading' | 'ready' | 'failed'
+  maker: string
+  maker_kind: 'publisher' | 'box'
+  name: string
+  version: string
+  licence: string
+  base_name: string
+  documents: number
+  ready: number
+  failed: number
+  size_bytes: number
+  left_s: number | null
+  /** the first ones */
+  failures: { document_id: string; name: string; error: Problem }[]
 }
