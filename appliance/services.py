@@ -14,6 +14,7 @@ from appliance.apps.presets import Presets
 from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
 from appliance.backup.backups import Backups
+from appliance.bundle.boxes.identity import Identity
 from appliance.bundle.taking import Bundles
 from appliance.bundle.update.state import Places
 from appliance.config import Settings
@@ -71,8 +72,9 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     destinations = Destinations(settings.destinations)
     remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
     queue, gateway = Queue(database), Gateway(settings, remote)
+    identity = Identity(keys.derive("packs"))
     packed = PackedBases(database, blobs, settings.language)
-    bundles = Bundles(settings, database, audit, queue, gateway, packed, keys.derive("trust"))
+    bundles = Bundles(settings, database, audit, queue, gateway, packed, keys.derive("trust"), identity)
     backups = Backups(settings, database, audit, queue, keys.derive)
     return Stores(database, blobs, queue, gateway, audit, packed, bundles, backups)
 

@@ -13,10 +13,20 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from appliance import clock, durable, logs
+from appliance.bundle.boxes.identity import Identity
+from appliance.bundle.boxes.receiving import Sealed, unsealed
 from appliance.bundle.index import Index
 from appliance.bundle.packs import PackedModel, Store
-from appliance.bundle.shelf import Pack, Shelf, Visibility, plain_files
-from appliance.errors import BundleRollbackError, BusyError, ConflictError, HakoError, StoreDamagedError
+from appliance.bundle.shelf import Open, Pack, Shelf, Visibility, plain_files
+from appliance.errors import (
+    BundleRollbackError,
+    BusyError,
+    ConflictError,
+    EnvelopeError,
+    HakoError,
+    PackForAnotherError,
+    StoreDamagedError,
+)
 from appliance.inference.importing import locked
 from appliance.storage.audit import Audit
 from appliance.storage.database import Database
@@ -42,15 +52,19 @@ class _Note(BaseModel):
     fingerprint: str
     models: tuple[PackedModel, ...]
     pack: Pack | None = None
+    sealed: Sealed | None = None
     visibility: Visibility = "private"
 
 
 class Inbox:
     """`folder` is below the models: placing is renaming. One process at a time works in it."""
 
-    def __init__(self, folder: Path, store: Store, shelf: Shelf, database: Database, audit: Audit) -> None:
+    def __init__(
+        self, folder: Path, store: Store, shelf: Shelf, identity: Identity, database: Database, audit: Audit
+    ) -> None:
         self.folder = folder
-        self._store, self._shelf, self._database, self._audit = store, shelf, database, audit
+        self._store, self._shelf, self._identity = store, shelf, identity
+        self._database, self._audit = database, audit
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -72,6 +86,7 @@ class Inbox:
         models: tuple[PackedModel, ...],
         pack: Pack | None = None,
         visibility: Visibility = "private",
+        sealed: Sealed | None = None,
     ) -> None:
         """From here on the bundle will be placed, whatever happens. All of its files are checked and on the disk."""
         note = _Note(
@@ -84,6 +99,7 @@ class Inbox:
             fingerprint=fingerprint,
             models=models,
             pack=pack,
+            sealed=sealed,
             visibility=visibility,
         )
         durable.sync(self.folder)
@@ -108,9 +124,11 @@ class Inbox:
         refused: HakoError | None = None
         if note.pack is not None:
             try:
-                self._shelf.put(note.pack, plain_files(folder / _FILES), note.visibility, actor)
+                self._shelf.put(note.pack, self._opener(note, folder / _FILES), note.visibility, actor)
             except (BundleRollbackError, ConflictError) as error:
                 refused = error
+            except (EnvelopeError, PackForAnotherError) as error:
+                raise StoreDamagedError(f"pack {digest[:16]}: {type(error).__name__}") from error
         for model in note.models:
             try:
                 self._place(model, folder / _FILES, note, actor)
@@ -149,6 +167,9 @@ class Inbox:
                     placed = False
                 if not placed:
                     self.drop(folder.name)
+
+    def _opener(self, note: _Note, files: Path) -> Open:
+        return plain_files(files) if note.sealed is None else unsealed(note.sealed, files, self._identity)
 
     def _place(self, model: PackedModel, files: Path, note: _Note, actor: str) -> None:
         if self._store.state(model) == "new":

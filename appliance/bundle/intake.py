@@ -1,21 +1,33 @@
 """The job that takes a bundle from a folder: read, copied, checked, placed. Repeating it goes on where it was."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from appliance import durable
+from appliance.bundle.boxes.format import PackFile
+from appliance.bundle.boxes.receiving import Receiving, told
 from appliance.bundle.inbox import Inbox
-from appliance.bundle.media import place_of
+from appliance.bundle.index import Index
+from appliance.bundle.media import Place, place_of
 from appliance.bundle.packs import Store
-from appliance.bundle.planning import Plan, Planner
-from appliance.bundle.reading import Offer, Reading
+from appliance.bundle.planning import Planner
+from appliance.bundle.reading import Offer
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.shelf import Visibility
-from appliance.bundle.staging import FILES, Staging
+from appliance.bundle.staging import FILES, Source, Staging
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.updates import Updates
-from appliance.errors import BundleRollbackError, CancelledError, ConflictError, HakoError, StoreDamagedError
+from appliance.errors import (
+    BundleInvalidError,
+    BundleRollbackError,
+    CancelledError,
+    ConflictError,
+    HakoError,
+    StoreDamagedError,
+)
 from appliance.jobs.queue import Job
 from appliance.jobs.worker import Report
 from appliance.storage.audit import Audit
@@ -27,10 +39,17 @@ class Intake:
     KIND: Final = "bundle"
 
     def __init__(
-        self, inbox: Inbox, planner: Planner, store: Store, remembered: Remembered, audit: Audit, updates: Updates
+        self,
+        inbox: Inbox,
+        planner: Planner,
+        store: Store,
+        remembered: Remembered,
+        receiving: Receiving,
+        audit: Audit,
+        updates: Updates,
     ) -> None:
         self._inbox, self._planner, self._store = inbox, planner, store
-        self._remembered, self._audit, self._updates = remembered, audit, updates
+        self._remembered, self._receiving, self._audit, self._updates = remembered, receiving, audit, updates
 
     def run(self, job: Job, report: Report) -> None:
         """Take the bundle in; progress in bytes.
@@ -46,19 +65,25 @@ class Intake:
                 return
             self._inbox.tidy(actor, keep=digest)
             report("reading", 0, 0)
-            with self._remembered.reading(place_of(job.payload)) as (anchor, reading):
+            place = place_of(job.payload)
+            if place.pack:
+                self._take_pack(place, digest, _visibility(job), report)
+                self._inbox.place(digest, actor)
+                return
+            with self._remembered.reading(place) as (anchor, reading):
                 offer = reading.offer(digest)
                 plan = self._planner.plan(reading.medium, offer, anchor.fingerprint, self._updates.mark)
                 if plan.refusals:
                     raise plan.refusals[0]
                 if plan.release is not None:
                     self._updates.demand_resting()
-                self._copy(reading, offer, plan, report)
+                files = self._copy(self._planner.sources(reading.medium, plan.wanted), plan.wanted, digest, report)
+                for model in plan.new:
+                    self._store.check(model, files, offer.index.licence)
             if plan.release is not None:
                 self._install(offer, plan.release, anchor.fingerprint, actor, report)
             report("placing", 0, len(plan.new))  # the last moment to cancel it
-            visibility: Visibility = "everyone" if job.payload.get("visibility") == "everyone" else "private"
-            self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new, plan.pack_to_place, visibility)
+            self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new, plan.pack_to_place, _visibility(job))
             self._inbox.place(digest, actor)
 
     def closed(self, job: Job, error: HakoError | None) -> None:
@@ -83,12 +108,30 @@ class Intake:
         report("installing", 0, 1)
         self._updates.install(release, manifest, files, actor, lambda: report("installing", 0, 1))
 
-    def _copy(self, reading: Reading, offer: Offer, plan: Plan, report: Report) -> None:
-        """Bring every file in and check it: digest, header. The medium is read once, and not needed afterwards."""
-        with Staging(self._inbox.folder, plan.wanted, offer.digest) as staging:
+    def _take_pack(self, place: Place, digest: str, visibility: Visibility, report: Report) -> None:
+        """A pack that a box has made: copied and checked as it is, sealed; opened only on the way to the shelf."""
+        with PackFile(place) as file:
+            if file.digest != digest:
+                raise BundleInvalidError("not on this medium")
+            received, index = self._receiving.opened(file), file.statement.index
+            plan = self._planner.plan_pack(file, index, received.pack, received.size)
+            if plan.refusals:
+                raise plan.refusals[0]
+            files = self._copy((file,), plan.wanted, digest, report)
+        if plan.pack_to_place:
+            self._receiving.demand_whole(received, files, lambda: report("checking", index.size, index.size))
+        report("placing", 0, 1)  # the last moment to cancel it
+        about = told(index, received.pack)
+        self._inbox.note(digest, about, received.pack.maker, (), plan.pack_to_place, visibility, received.sealed)
+
+    def _copy(self, sources: Sequence[Source], wanted: Index, digest: str, report: Report) -> Path:
+        """Bring every file in and check it. The medium is read once, and not needed afterwards."""
+        with Staging(self._inbox.folder, wanted, digest) as staging:
             staging.demand_room()
-            for step in staging.bring(self._planner.sources(reading.medium, plan.wanted)):
+            for step in staging.bring(sources):
                 report("copying", step.done, step.total)
-            files = staging.finish(lambda step: report("checking", step.done, step.total))
-            for model in plan.new:
-                self._store.check(model, files, offer.index.licence)
+            return staging.finish(lambda step: report("checking", step.done, step.total))
+
+
+def _visibility(job: Job) -> Visibility:
+    return "everyone" if job.payload.get("visibility") == "everyone" else "private"

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
@@ -75,6 +75,12 @@ class Plan:
     def new(self) -> tuple[PackedModel, ...]:
         """The models that it brings."""
         return tuple(model for model, state in self.models if state == "new")
+
+
+class Parts(Source, Protocol):
+    """What can say whether it has a part; raises DownloadError where that can't be told."""
+
+    def has(self, path: str, /) -> bool: ...
 
 
 class BoxParts:
@@ -165,16 +171,22 @@ class Planner:
         return replace(plan, release=manifest, restarts=("box",))
 
     def _documents(self, medium: Medium, offer: Offer, publisher: str, refusals: list[HakoError]) -> Plan:
-        """Documents for a base: a new one, or the next version of one that came from the same publisher."""
-        index, pack, documents = offer.index, None, None
         try:
-            pack = shelf.of_index(index, offer.digest, publisher, self._settings.limits.upload_mb << 20)
-            documents = shelf.planned(self._shelf, pack, index.size)
+            pack = shelf.of_index(offer.index, offer.digest, publisher, self._settings.limits.upload_mb << 20)
         except HakoError as error:
-            refusals.append(error)
+            return self._weighed(medium, offer.digest, (), offer.index, [*refusals, error])
+        return self.plan_pack(medium, offer.index, pack, offer.index.size, refusals)
+
+    def plan_pack(self, medium: Parts, index: Index, pack: Pack, size: int, refusals: Sequence[HakoError] = ()) -> Plan:
+        """Documents for a base: a new one, or the next version of one of the same maker. `size`: bytes of them."""
+        found, documents = list(refusals), None
+        try:
+            documents = shelf.planned(self._shelf, pack, size)
+        except HakoError as error:
+            found.append(error)
         if documents is not None and documents.state == "there":
             index = index.model_copy(update={"files": ()})
-        plan = self._weighed(medium, offer.digest, (), index, refusals, room=index.size * _SHELVED)
+        plan = self._weighed(medium, pack.digest, (), index, found, room=index.size * _SHELVED)
         return replace(plan, pack=pack, documents=documents)
 
     def _is_another(self, index: Index, digest: str) -> bool:
@@ -185,7 +197,7 @@ class Planner:
 
     def _weighed(
         self,
-        medium: Medium,
+        medium: Parts,
         digest: str,
         models: tuple[tuple[PackedModel, State], ...],
         wanted: Index,
@@ -202,7 +214,7 @@ class Planner:
             refusals.append(error)
         return Plan(models, wanted, to_copy, from_box, free, tuple(refusals))
 
-    def _left_out(self, medium: Medium, wanted: Index) -> int:
+    def _left_out(self, medium: Parts, wanted: Index) -> int:
         """Bytes of parts that only the box has. Raises BundleIncompleteError, BundleUnreadableError."""
         box, left_out = BoxParts(wanted, self._store.files()), 0
         for part in wanted.parts:

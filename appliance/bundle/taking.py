@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.bundle.boxes.format import PackFile
+from appliance.bundle.boxes.identity import Identity
+from appliance.bundle.boxes.receiving import Receiving, Sender, is_of, public_of, told
+from appliance.bundle.boxes.sending import Sending
+from appliance.bundle.boxes.trusted import Boxes, TrustedBox
 from appliance.bundle.inbox import Inbox
 from appliance.bundle.index import Index
 from appliance.bundle.intake import Intake
-from appliance.bundle.media import BundleMedia, Place
+from appliance.bundle.media import PACK_ENDING, BundleMedia, Place
 from appliance.bundle.packs import Store
 from appliance.bundle.planning import INBOX, Plan, Planner
 from appliance.bundle.remembered import Remembered
@@ -18,7 +23,7 @@ from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.update.updates import Updates
 from appliance.config import Settings
-from appliance.errors import BadInputError, BundleInvalidError, BusyError, ConflictError
+from appliance.errors import BadInputError, BoxUntrustedError, BundleInvalidError, BusyError, ConflictError
 from appliance.gateway.gateway import Gateway
 from appliance.inference.importing import Importer
 from appliance.jobs.queue import Job, Queue
@@ -43,12 +48,15 @@ class Found:
 class Look:
     """What lies in a folder. `issued` in seconds since the epoch: when the publisher last signed anything."""
 
-    anchor: Anchor
+    maker: str
+    """Fingerprint of the publisher's root, or of the box that made the pack."""
     issued: float
     clock_is_credible: bool
     broken_chain: int | None
     """Version of a newer root that can't be followed, because roots between are missing."""
     bundles: tuple[Found, ...]
+    sender: Sender | None = None
+    """The box that made it. Nothing of a pack is told before that one is trusted."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ class Bundles:
         gateway: Gateway,
         shelf: Shelf,
         key: bytes,
+        identity: Identity,
     ) -> None:
         """`key`: seals what is learned of a publisher."""
 
@@ -91,11 +100,17 @@ class Bundles:
         self._store = Store(settings.models, Importer(settings, is_taken), is_taken)
         self._planner = Planner(settings, self._store, shelf)
         self.updates = Updates(settings, database, audit, gateway, self._remembered)
-        self._inbox = Inbox(settings.models / INBOX, self._store, shelf, database, audit)
+        self._inbox = Inbox(settings.models / INBOX, self._store, shelf, identity, database, audit)
+        self.identity, self.boxes = identity, Boxes(database)
+        largest = settings.limits.upload_mb << 20
+        self._receiving = Receiving(identity, self.boxes, largest)
+        self.sending = Sending(identity, settings.name, largest, audit)
 
     def handler(self) -> Intake:
         """What works off the jobs of this service."""
-        return Intake(self._inbox, self._planner, self._store, self._remembered, self._audit, self.updates)
+        return Intake(
+            self._inbox, self._planner, self._store, self._remembered, self._receiving, self._audit, self.updates
+        )
 
     def trust(self, root: bytes, fingerprint: str, actor: str, replaces: str = "") -> Anchor:
         """Trust this root from now on, and nobody else. Raises as `Anchors.put`."""
@@ -112,13 +127,22 @@ class Bundles:
             BundleUnreadableError, BundleSignatureError, BundleRollbackError, BundleStaleError, BundleDamagedError,
             BundleInvalidError: refused as a whole.
         """
-        with self._remembered.reading(_place(where)) as (anchor, reading):
+        place = _place(where)
+        if place.pack:
+            return self._look_at_pack(place)
+        with self._remembered.reading(place) as (anchor, reading):
             mark = self.updates.mark
             bundles = tuple(
                 Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer, anchor.fingerprint, mark))
                 for offer in reading.offers
             )
-            return Look(anchor, reading.state.issued, reading.moment.clock_is_credible, reading.broken_chain, bundles)
+            return Look(
+                anchor.fingerprint,
+                reading.state.issued,
+                reading.moment.clock_is_credible,
+                reading.broken_chain,
+                bundles,
+            )
 
     def take(self, where: str | Place, digest: str, actor: str, visibility: Visibility = "private") -> Job:
         """Have the bundle taken whose index has this digest: the one that was looked at and confirmed.
@@ -131,7 +155,10 @@ class Bundles:
             HakoError: as `look`, or the plan's first refusal.
         """
         place = _place(where)
-        found = next((found for found in self.look(place).bundles if found.digest == digest), None)
+        look = self.look(place)
+        found = next((found for found in look.bundles if found.digest == digest), None)
+        if look.sender is not None and not look.sender.trusted:
+            raise BoxUntrustedError(look.maker, box=look.sender.name)
         if found is None:
             raise BundleInvalidError("not in this folder")
         if found.plan.refusals:
@@ -154,6 +181,38 @@ class Bundles:
         if job is None or job.payload["digest"] != digest:  # somebody was quicker
             raise ConflictError(name=str(job.payload["name"]) if job else found.index.name)
         return job
+
+    def trust_box(self, where: str | Place, fingerprint: str, actor: str) -> TrustedBox:
+        """Take packs of the box that made this one from now on.
+
+        Raises:
+            BadInputError: `fingerprint`, as the other operator has told it, is not that box's; or `where` is no pack.
+            BundleUnreadableError, …: as `PackFile`.
+        """
+        place = _place(where)
+        if not place.pack:
+            raise BadInputError(field="media")
+        with PackFile(place) as file:
+            if not is_of(file, anchors.plain(fingerprint)):
+                raise BadInputError(field="fingerprint")
+            name = self._receiving.sender(file).name
+            self._audit.record(actor, "box-trusted", file.fingerprint, box=name)
+            return self.boxes.put(public_of(file), name, actor)
+
+    def distrust_box(self, fingerprint: str, actor: str) -> None:
+        """Take no more packs of this box; bases that came stay. Raises NotFoundError."""
+        self.boxes.drop(fingerprint)
+        self._audit.record(actor, "box-distrusted", fingerprint)
+
+    def _look_at_pack(self, place: Place) -> Look:
+        with PackFile(place) as file:
+            sender, index = self._receiving.sender(file), file.statement.index
+            bundles: tuple[Found, ...] = ()
+            if sender.trusted:
+                received = self._receiving.opened(file)
+                plan = self._planner.plan_pack(file, index, received.pack, received.size)
+                bundles = (Found(file.digest, told(index, received.pack), plan),)
+            return Look(sender.fingerprint, float(index.issued), True, None, bundles, sender)
 
     def job(self) -> Job | None:
         """The bundle that is being taken, or the last one that was, with how far it is or how it ended."""
@@ -203,6 +262,7 @@ class Bundles:
             free_bytes=self._planner.free(),
             cpu_flags=tuple(sorted(facts.cpu_flags)),
             gpu=facts.gpu,
+            receiving_code=self.identity.code,
             models=tuple(models),
             bundles=tuple(taken),
         )
@@ -218,4 +278,5 @@ def _place(where: str | Place) -> Place:
         return where
     if not where.startswith("/") or "\0" in where or ".." in where.split("/") or len(where) > _PATH_CHARS:
         raise BadInputError(field="folder")
-    return Place(Path(where))
+    path = Path(where)
+    return Place(path.parent, (), path.name) if path.name.endswith(PACK_ENDING) else Place(path)

@@ -13,12 +13,12 @@ from appliance import durable
 from appliance.cli.amounts import duration, size
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
-from appliance.errors import BundleInvalidError, CancelledError, by_code
+from appliance.errors import BoxUntrustedError, BundleInvalidError, CancelledError, by_code
 
 _ROOT_BYTES = 512_000
 _LOOK_S = 0.3
 
-_Folder = click.Path(path_type=Path, file_okay=False)
+_Place = click.Path(path_type=Path)
 _File = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -52,17 +52,17 @@ def trust(terminal: Terminal, root: Path | None, fingerprint: str | None, replac
 
 
 @click.command()
-@click.argument("folder", type=_Folder)
+@click.argument("folder", type=_Place)
 @click.pass_obj
 @reports_errors
 def look(terminal: Terminal, folder: Path) -> None:
-    """Say what lies in FOLDER, and what taking it would do. Copies nothing."""
+    """Say what lies in FOLDER, or in a box's pack, and what taking it would do. Copies nothing."""
     with terminal.client() as client:
         _print_look(client.post("/bundles/look", {"folder": str(folder.resolve())}))
 
 
 @click.command()
-@click.argument("folder", type=_Folder, required=False)
+@click.argument("folder", type=_Place, required=False)
 @click.option("--only", help="Digest of the bundle to take; all of them when left out.")
 @click.option("--everyone", is_flag=True, help="Let everybody read new bases that come; else operators only.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
@@ -70,7 +70,7 @@ def look(terminal: Terminal, folder: Path) -> None:
 @click.pass_obj
 @reports_errors
 def take(terminal: Terminal, folder: Path | None, only: str | None, *, everyone: bool, yes: bool, cancel: bool) -> None:
-    """Take the bundles in FOLDER; one that was cut off is gone on with."""
+    """Take the bundles in FOLDER, or a box's pack; one that was cut off is gone on with."""
     if (folder is None) is not cancel:
         raise click.UsageError("FOLDER, or --cancel")
     with terminal.client() as client:
@@ -81,6 +81,9 @@ def take(terminal: Terminal, folder: Path | None, only: str | None, *, everyone:
         where = str(folder.resolve())
         seen = client.post("/bundles/look", {"folder": where})
         chosen = [item for item in seen["items"] if only in (None, item["digest"])]
+        sender = seen["sender"]
+        if sender is not None and not sender["trusted"]:
+            raise BoxUntrustedError(box=sender["name"])
         if not chosen:
             raise BundleInvalidError("no such bundle")
         _print_look({**seen, "items": chosen})
@@ -140,6 +143,10 @@ def _print_root(root: Mapping[str, Any]) -> None:
 
 
 def _print_look(seen: Mapping[str, Any]) -> None:
+    sender = seen["sender"]
+    if sender is not None:
+        known = "cli.bundle.sender" if sender["trusted"] else "cli.bundle.sender_unknown"
+        click.echo(say(known, name=sender["name"]))
     click.echo(say("cli.bundle.signed_on", day=seen["issued"][:10]))
     if not seen["clock_is_credible"]:
         click.echo(say("cli.bundle.clock"))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from appliance.bundle.boxes.identity import Identity
 from appliance.bundle.taking import Bundles
 from appliance.config import Settings
 from appliance.gateway.gateway import Gateway
@@ -31,22 +32,24 @@ class TakingBox:
 
     __test__ = False
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, master: bytes = MASTER, **settings: Any) -> None:
         self.settings = Settings.model_validate({"data_dir": folder, **settings})
         folder.mkdir(parents=True, exist_ok=True)
-        self.database = Database(self.settings.database, derive(MASTER, "database"))
+        self.database = Database(self.settings.database, derive(master, "database"))
         self.database.migrate()
-        witness = Witness(self.settings.audit_checkpoints, derive(MASTER, "audit-signing"))
-        self.audit = Audit(self.database, derive(MASTER, "audit"), witness)
+        witness = Witness(self.settings.audit_checkpoints, derive(master, "audit-signing"))
+        self.audit = Audit(self.database, derive(master, "audit"), witness)
         self.queue = Queue(self.database)
         gateway = Gateway(self.settings)
-        self.blobs = BlobStore(self.settings.blobs_dir, self.database, derive(MASTER, "blobs"))
+        self.blobs = BlobStore(self.settings.blobs_dir, self.database, derive(master, "blobs"))
         self.packed = PackedBases(self.database, self.blobs, "en")
         self.packs = Packs(self.database, self.packed, self.audit)
         self.bases = Bases(self.database, self.blobs)
         self.documents = Documents(self.database, self.blobs, self.queue, self.bases)
-        trust = derive(MASTER, "trust")
-        self.bundles = Bundles(self.settings, self.database, self.audit, self.queue, gateway, self.packed, trust)
+        identity, trust = Identity(derive(master, "packs")), derive(master, "trust")
+        self.bundles = Bundles(
+            self.settings, self.database, self.audit, self.queue, gateway, self.packed, trust, identity
+        )
         handler = self.bundles.handler()
         self.worker = Worker(self.queue, {handler.KIND: handler})
 

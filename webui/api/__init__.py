@@ -7,6 +7,7 @@ from webui.api import (
     audit,
     backups,
     bases,
+    boxes,
     bundles,
     chats,
     destinations,
@@ -41,10 +42,9 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, model_adapters,
-        model_bench,
-        model_import, model_requantise, model_settings, model_uploads, models, openapi, packs, presets, runs, search,
-        setup, state, update, uploads, users, vault,
+        ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, help_pages, keys, me,
+        model_adapters, model_bench, model_import, model_requantise, model_settings, model_uploads, models, openapi,
+        packs, presets, runs, search, setup, state, update, uploads, users, vault,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

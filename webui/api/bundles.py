@@ -90,7 +90,10 @@ def list_media(call: Call) -> dict[str, Any]:
     """The sticks and folders that look as if bundles lay on them, as they are now."""
     found = call.services.bundles.media.found()
     return {
-        "items": [{"id": medium.id, "name": medium.name, "folder": medium.path} for medium in found],
+        "items": [
+            {"id": medium.id, "name": medium.name, "folder": medium.path, "pack": bool(medium.place.pack)}
+            for medium in found
+        ],
         "folders": [str(folder) for folder in call.services.settings.storage.media],
     }
 
@@ -98,18 +101,18 @@ def list_media(call: Call) -> dict[str, Any]:
 @routing.route(api, "POST", "/bundles/look", permission=Permission.BUNDLES_TAKE, body=Where)
 def look(call: Call, where: Where) -> dict[str, Any]:
     """What lies there, and what taking it would do. Copies nothing."""
-    _demand_terminal(call, where)
+    demand_terminal(call, where)
     with routing.place(call):
-        return _look(call, call.services.bundles.look(_place(call, where)))
+        return _look(call, call.services.bundles.look(place_of(call, where)))
 
 
 @routing.route(api, "POST", "/bundles/taking", permission=Permission.BUNDLES_TAKE, body=Take, status=202)
 def take(call: Call, wish: Take) -> dict[str, Any]:
     """Begin to take a bundle, or go on with it."""
-    _demand_terminal(call, wish)
+    demand_terminal(call, wish)
     reauth.demand(call, wish.password)
     with routing.place(call):
-        place, who = _place(call, wish), call.who.name
+        place, who = place_of(call, wish), call.who.name
         return {"job": _job(call, call.services.bundles.take(place, wish.digest, who, wish.visibility))}
 
 
@@ -132,13 +135,14 @@ def request(call: Call) -> Request:
     return call.services.bundles.request()
 
 
-def _demand_terminal(call: Call, where: Where) -> None:
+def demand_terminal(call: Call, where: Where) -> None:
+    """Raises ForbiddenError: a browser names a path of the machine."""
     if where.folder is not None and call.who.via != "socket":
         raise ForbiddenError("a path of this machine is for who works on it")
 
 
-def _place(call: Call, where: Where) -> str | Place:
-    """Raises BundleUnreadableError: the medium is gone, or another one is in its place."""
+def place_of(call: Call, where: Where) -> str | Place:
+    """What a wish names. Raises BundleUnreadableError: the medium is gone, or another one is in its place."""
     if where.folder is not None:
         return where.folder
     return call.services.bundles.media.get(where.media or "").place
@@ -173,7 +177,8 @@ def _taken(taken: Taken) -> dict[str, Any]:
 
 def _look(call: Call, seen: Look) -> dict[str, Any]:
     return {
-        "publisher": seen.anchor.fingerprint,
+        "publisher": seen.maker,
+        "sender": seen.sender and asdict(seen.sender),
         "issued": iso(seen.issued),
         "clock_is_credible": seen.clock_is_credible,
         "broken_chain": seen.broken_chain,

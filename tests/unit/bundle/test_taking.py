@@ -57,7 +57,7 @@ def test_a_look_says_what_it_is_who_signed_it_and_what_would_happen(
     box: TakingBox, stick: Path, digest: str, sticks: Sticks
 ) -> None:
     look = box.bundles.look(str(stick))
-    assert (look.anchor.fingerprint, look.clock_is_credible, look.broken_chain) == (sticks.fingerprint, True, None)
+    assert (look.maker, look.clock_is_credible, look.broken_chain) == (sticks.fingerprint, True, None)
     assert look.issued == int(sticks.publisher.now)
     (found,) = look.bundles
     assert (found.digest, found.index.name, found.index.licence) == (digest, "starter-pack", "CC0-1.0")

@@ -9,7 +9,7 @@ export type Publisher = {
 }
 export type TrustedPublisher = Publisher & { set_by: string; set_at: string }
 
-export type Medium = { id: string; name: string; folder: string }
+export type Medium = { id: string; name: string; folder: string; /** made by a box */ pack: boolean }
 export type BundleMedia = { items: Medium[]; folders: string[] }
 
 export type BundleKind = 'release' | 'models' | 'knowledge' | 'apps' | 'web'
@@ -37,8 +37,14 @@ export type Bundle = {
   issued: string
   plan: BundlePlan
 }
+export type Sender = { fingerprint: string; name: string; trusted: boolean }
+export type TrustedBox = { fingerprint: string; name: string; set_by: string; set_at: string }
+export type Boxes = { own: { name: string; fingerprint: string; receiving_code: string }; items: TrustedBox[] }
+export type PackPlan = { name: string; documents: number; size_bytes: number }
 export type BundleLook = {
   publisher: string
+  /** the box that made it; null for a publisher's */
+  sender: Sender | null
   issued: string
   clock_is_credible: boolean
   /** version of a newer root that can't be followed */
