@@ -174,11 +174,12 @@ def test_documents_come_from_a_publisher_and_go_on_to_another_box(
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "boiler.md").write_text("# Boiler\n\nThe boiler key hangs behind the blue door.\n")
     (tmp_path / "texts" / "broken.pdf").write_bytes(b"%PDF-1.7 and no more")
-    publisher.build(
+    built = publisher.build(
         tmp_path / "texts", "boiler", "--kind", "knowledge", "--title-ja", "ボイラー", "--source", "the caretaker"
     )
     stick = tmp_path / "stick"
-    publisher.hako("write", publisher.repository, stick)
+    digest = re.findall(r"^[0-9a-f]{64}$", built, re.MULTILINE)[0]
+    publisher.hako("write", publisher.repository, stick, "--only", digest)
     fingerprint = hashlib.sha256(publisher.root.read_bytes()).hexdigest()
     alice.said("bundle", "trust", publisher.root, "--fingerprint", fingerprint)
     assert "2 documents  for a new base" in alice.said("bundle", "look", stick)

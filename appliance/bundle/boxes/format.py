@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, BinaryIO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -139,7 +140,7 @@ def written(
         format=1,
         kind="knowledge",
         name=name,
-        version=str(issued),
+        version=datetime.fromtimestamp(issued, UTC).strftime("%Y-%m-%d.%H%M%S"),
         issued=issued,
         title=Text(),
         licence="sealed",
