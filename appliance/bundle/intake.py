@@ -114,7 +114,7 @@ class Intake:
             if file.digest != digest:
                 raise BundleInvalidError("not on this medium")
             received, index = self._receiving.opened(file), file.statement.index
-            plan = self._planner.plan_pack(file, index, received.pack, received.size)
+            plan = self._planner.plan_pack(file, index, received.pack, received.sizes)
             if plan.refusals:
                 raise plan.refusals[0]
             files = self._copy((file,), plan.wanted, digest, report)

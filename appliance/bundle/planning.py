@@ -1,7 +1,7 @@
 """What taking a bundle would do to this box, or why it can't be taken. Copies nothing."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -36,8 +36,6 @@ from appliance.inference.importing import demand_room
 from appliance.machine import resources
 
 _CHUNK: Final = 1 << 20
-_SHELVED: Final = 3
-"""Bytes that a byte of a document takes at most while it is taken in: as it came, as it is kept, and to be found."""
 _UNPACKED: Final = 4
 """Bytes that a byte of a wheel takes when it is installed, at most as we have seen, with what Python makes of it."""
 Mark = tuple[int, int]
@@ -175,18 +173,21 @@ class Planner:
             pack = shelf.of_index(offer.index, offer.digest, publisher, self._settings.limits.upload_mb << 20)
         except HakoError as error:
             return self._weighed(medium, offer.digest, (), offer.index, [*refusals, error])
-        return self.plan_pack(medium, offer.index, pack, offer.index.size, refusals)
+        return self.plan_pack(medium, offer.index, pack, {file.path: file.size for file in offer.index.files}, refusals)
 
-    def plan_pack(self, medium: Parts, index: Index, pack: Pack, size: int, refusals: Sequence[HakoError] = ()) -> Plan:
-        """Documents for a base: a new one, or the next version of one of the same maker. `size`: bytes of them."""
+    def plan_pack(
+        self, medium: Parts, index: Index, pack: Pack, sizes: Mapping[str, int], refusals: Sequence[HakoError] = ()
+    ) -> Plan:
+        """Documents for a base: a new one, or the next version of one of the same maker. `sizes`: bytes of each."""
         found, documents = list(refusals), None
         try:
-            documents = shelf.planned(self._shelf, pack, size)
+            documents = shelf.planned(self._shelf, pack, sizes)
         except HakoError as error:
             found.append(error)
         if documents is not None and documents.state == "there":
             index = index.model_copy(update={"files": ()})
-        plan = self._weighed(medium, pack.digest, (), index, found, room=index.size * _SHELVED)
+        room = documents.room_bytes if documents is not None else 0
+        plan = self._weighed(medium, pack.digest, (), index, found, room=room)
         return replace(plan, pack=pack, documents=documents)
 
     def _is_another(self, index: Index, digest: str) -> bool:

@@ -210,7 +210,7 @@ class Bundles:
             bundles: tuple[Found, ...] = ()
             if sender.trusted:
                 received = self._receiving.opened(file)
-                plan = self._planner.plan_pack(file, index, received.pack, received.size)
+                plan = self._planner.plan_pack(file, index, received.pack, received.sizes)
                 bundles = (Found(file.digest, told(index, received.pack), plan),)
             return Look(sender.fingerprint, float(index.issued), True, None, bundles, sender)
 

@@ -182,6 +182,8 @@ def _print_documents(documents: Mapping[str, Any]) -> None:
     replaced = {"version": documents["replaces"]}
     state = say(f"cli.bundle.documents_{documents['state']}", **replaced)
     click.echo(f"  {say('cli.bundle.documents', count=documents['count'])}  {state}")
+    if documents["room_bytes"]:
+        click.echo(f"  {say('cli.bundle.documents_room', size=size(documents['room_bytes']))}")
     if documents["seconds"] is not None:
         click.echo(f"  {say('cli.bundle.documents_time', time=duration(documents['seconds']))}")
 

@@ -42,8 +42,9 @@ def taken(alice: Person, visibility: str = "everyone") -> dict[str, Any]:
     """Take it, and wait until it was read."""
     (medium,) = alice.get("/bundles/media").get_json()["items"]
     (item,) = alice.post("/bundles/look", json={"media": medium["id"]}).get_json()["items"]
-    assert item["plan"]["documents"] | {"seconds": None} == {
-        "count": 2, "size_bytes": item["size_bytes"], "state": "new", "replaces": "", "seconds": None,
+    assert item["plan"]["documents"]["room_bytes"] > item["size_bytes"]
+    assert item["plan"]["documents"] | {"seconds": None, "room_bytes": 0} == {
+        "count": 2, "size_bytes": item["size_bytes"], "room_bytes": 0, "state": "new", "replaces": "", "seconds": None,
     }  # fmt: skip
     wish = {"media": medium["id"], "digest": item["digest"], "visibility": visibility, "password": PASSWORD}
     assert alice.post("/bundles/taking", json=wish).status_code == 202

@@ -51,11 +51,11 @@ class Sender:
 
 @dataclass(frozen=True)
 class Received:
-    """A pack that was opened. `size`: bytes of its documents."""
+    """A pack that was opened. `sizes`: bytes of each document by its path."""
 
     pack: Pack
     sealed: Sealed
-    size: int
+    sizes: dict[str, int]
 
 
 class Receiving:
@@ -103,7 +103,7 @@ class Receiving:
             provenance={**contents.provenance, "box": sender.name},
             paths=paths,
         )
-        return Received(pack, sealed, sum(document.size for document in contents.documents))
+        return Received(pack, sealed, {document.path: document.size for document in contents.documents})
 
     def demand_whole(self, received: Received, files: Path, tell: Callable[[], None]) -> None:
         """See to it that every document opens. Raises BundleDamagedError; whatever `tell` raises, to stop it."""

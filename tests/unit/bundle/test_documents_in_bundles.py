@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from appliance.errors import (
     BundleIncompleteError,
     BundleInvalidError,
     BundleRollbackError,
+    DiskFullError,
     HakoError,
     PackTooLargeError,
 )
@@ -54,7 +56,8 @@ def test_a_look_says_how_many_documents_for_what_and_how_much_room(
     box.trust(sticks)
     (found,) = box.bundles.look(str(sticks.write(tmp_path / "stick"))).bundles
     plan = found.plan
-    assert plan.documents == shelf.PackPlan(2, found.index.size, "new", "", None)
+    room = found.index.size * 81  # the documents, and eighty times as much to find them
+    assert plan.documents == shelf.PackPlan(2, found.index.size, room, "new", "", None)
     assert (plan.to_copy, plan.refusals, plan.restarts) == (found.index.size, (), ())
     assert box.packs.list() == []
 
@@ -199,6 +202,25 @@ def test_a_power_cut_between_check_and_shelf_loses_nothing(
     assert box.work().state == "done"
     assert box.read() == 3
     assert inbox.Inbox.has_taken(box.bundles._inbox, digest, 0)
+
+
+def test_room_is_demanded_for_what_finding_takes_too(
+    box: TakingBox, sticks: Sticks, handbook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("leaflet.pdf", "letter.docx"):
+        (handbook / name).write_bytes(bytes(2 << 20))
+    publish(sticks, handbook)
+    box.trust(sticks)
+    stick = sticks.write(tmp_path / "stick")
+    (found,) = box.bundles.look(str(stick)).bundles
+    documents = found.plan.documents
+    assert documents is not None
+    text = found.index.size - (4 << 20)
+    assert documents.room_bytes == text * 81 + (2 << 20) * 7 + (2 << 20) + (100 << 20)
+    kept_free = 1 << 30
+    for free, errors in ((documents.room_bytes + found.index.size + kept_free, []), (100 << 20, [DiskFullError])):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _path, free=free: SimpleNamespace(free=free))
+        assert [type(error) for error in refusals(box, stick)] == errors
 
 
 def test_the_names_of_a_base_and_a_pack_are_told_in_the_boxs_language(

@@ -13,14 +13,14 @@ export type Medium = { id: string; name: string; folder: string; /** made by a b
 export type BundleMedia = { items: Medium[]; folders: string[] }
 
 export type BundleKind = 'release' | 'models' | 'knowledge' | 'apps' | 'web'
-export type PackedModel = { id: string; name: string; size_bytes: number; state: 'new' | 'there' | 'other' }
+export type PackedModel = { id: string; name: string; size_bytes: number; room_bytes: number; state: 'new' | 'there' | 'other' }
 export type BundlePlan = {
   models: PackedModel[]
   to_copy_bytes: number
   from_box_bytes: number
   free_bytes: number
   /** of a bundle of documents; `seconds` to read them, null while that can't be told */
-  documents: { count: number; size_bytes: number; state: 'new' | 'newer' | 'there'; replaces: string; seconds: number | null } | null
+  documents: { count: number; size_bytes: number; room_bytes: number; state: 'new' | 'newer' | 'there'; replaces: string; seconds: number | null } | null
   restarts: string[]
   refusals: Problem[]
 }
