@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from appliance.storage import audit_origin
 from appliance.storage.database import Database
+
+
+@pytest.fixture(autouse=True)
+def _asked_by_nobody() -> None:
+    """What a test records doesn't come from where the request of an earlier test in this process came from."""
+    audit_origin._current.set({})
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from appliance.bundle.update.updates import Updates
 from appliance.errors import HakoError, TrustDamagedError
 from appliance.gateway.gateway import Gateway
 from appliance.jobs.worker import Worker
+from appliance.knowledge.web.reading import WarcReader
+from appliance.knowledge.web.snapshots import Snapshots
 from tests.simulators.backed_box import BackedBox, quiet
 from tests.simulators.release_offers import Offered, install_at_once
 from tests.simulators.sticks import Sticks
@@ -106,9 +108,9 @@ class AnySequence(RuleBasedStateMachine):
     def _open(self) -> None:
         self.box = BackedBox(self._folder / "box")
         settings = self.box.settings
-        self.bundles = Bundles(
-            settings, self.box.database, self.box.audit, self.box.queue, Gateway(settings), self.box.key("trust")
-        )
+        box, gateway = self.box, Gateway(settings)
+        snapshots = Snapshots(box.database, box.blobs, WarcReader(settings.limits))
+        self.bundles = Bundles(settings, box.database, box.audit, box.queue, gateway, snapshots, box.key("trust"))
         handler, backups = self.bundles.handler(), self.box.backups.handler()
         self.worker = Worker(self.box.queue, {handler.KIND: handler, backups.KIND: backups})
         self.box.queue.recover()
