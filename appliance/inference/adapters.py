@@ -4,12 +4,10 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from appliance import durable
 from appliance.errors import (
     AdapterError,
     ConflictError,
     ModelDamagedError,
-    ModelFileError,
     ModelNotFoundError,
     WrongModelKindError,
 )
@@ -20,7 +18,7 @@ from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
 from appliance.inference.importing import demand_room, plain_name
 from appliance.inference.manifest import ADAPTER, Manifest, ModelFile
-from appliance.inference.source import Source, opened
+from appliance.inference.source import opened
 
 _KIND: Final = "adapter"
 _ENGINE: Final = "llama"
@@ -57,7 +55,7 @@ class Adapters:
             if name in known.files:
                 raise ConflictError(name=name)
             demand_room(self._models, source.size)
-            stored = self._copied(source, self._models / known.id / name, header)
+            stored = bringing.placed(source, self._models / known.id / name, header)
             self._write(known, {**known.files, name: stored})
             return name
 
@@ -81,26 +79,9 @@ class Adapters:
         except OSError as error:
             raise ModelDamagedError(f"{known.entry}: {error.strerror}", name=known.name) from error
 
-    @staticmethod
-    def _copied(source: Source, target: Path, header: Header) -> ModelFile:
-        """The file under its name, complete or not at all."""
-        part = target.with_name(target.name + ".new")
-        part.unlink(missing_ok=True)  # of a run that was cut off
-        try:
-            with durable.told_when_full():
-                stored = bringing.whole(bringing.brought(source, part))
-            with part.open("rb") as copy:
-                if examine(copy.fileno(), source.name) != header:
-                    raise ModelFileError("changed while it was read", name=source.name)
-            part.rename(target)
-        finally:
-            part.unlink(missing_ok=True)
-        return stored
-
     def _write(self, known: Manifest, files: dict[str, ModelFile]) -> None:
         changed = known.model_copy(update={"files": files})
-        path = self._models / known.id / manifests.FILE_NAME
-        durable.replace(path, changed.model_dump_json(indent=1).encode() + b"\n")
+        manifests.write(self._models / known.id, changed)
 
 
 def _file_name(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from appliance import modes
+from appliance import durable, modes
 from appliance.errors import BadInputError, ModelFileError, ProjectorError, ProjectorWidthError
 from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
@@ -46,6 +46,31 @@ def whole(steps: Generator[int, None, ModelFile]) -> ModelFile:
         return stored
 
 
+def placed(source: Source, target: Path, header: Header, shared: str = "") -> ModelFile:
+    """Bring the file that was looked at under its name, complete or not at all; see `brought`.
+
+    Raises:
+        DiskFullError: no room.
+    """
+    part = target.with_name(target.name + ".new")
+    part.unlink(missing_ok=True)  # of a run that was cut off
+    try:
+        with durable.told_when_full():
+            stored = whole(brought(source, part, shared))
+        _demand_unchanged(part, source.name, header)
+        part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return stored
+
+
+def _demand_unchanged(copy: Path, name: str, header: Header) -> None:
+    """What has come must be what was looked at."""
+    with copy.open("rb") as file:
+        if examine(file.fileno(), name) != header:
+            raise ModelFileError("changed while it was read", name=name)
+
+
 def _share(source: Source, target: Path, path: str, folder: int | None) -> None:
     try:
         os.link(path, target, src_dir_fd=folder, follow_symlinks=False)
@@ -80,12 +105,10 @@ class Beside:
     header: Header
 
     def brought(self, target: Path, *, shared: bool) -> Generator[int, None, ModelFile]:
-        """See `brought`; what has come must be what was looked at."""
+        """See `brought`."""
         with opened(self.path) as source:
             stored = yield from brought(source, target, self.path if shared else "")
-        with target.open("rb") as file:
-            if examine(file.fileno(), self.name) != self.header:
-                raise ModelFileError("changed while it was read", name=self.name)
+        _demand_unchanged(target, self.name, self.header)
         return stored
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from appliance import durable
 from appliance.errors import ModelDamagedError
 
 FILE_NAME = "model.json"
@@ -116,3 +117,8 @@ def read(folder: Path) -> Manifest:
     if manifest.id != folder.name:
         raise ModelDamagedError(f"{path}: says {manifest.id}", name=folder.name)
     return manifest
+
+
+def write(folder: Path, changed: Manifest) -> None:
+    """Put it in the place of the one that the model in `folder` has. Raises DiskFullError: the old one holds."""
+    durable.replace(folder / FILE_NAME, changed.model_dump_json(indent=1).encode() + b"\n")

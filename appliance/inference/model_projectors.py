@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance import durable
 from appliance.errors import (
     ModelDamagedError,
-    ModelFileError,
     ModelNotFoundError,
     ProjectorError,
     ProjectorThereError,
@@ -77,7 +75,7 @@ class ModelProjectors:
             if not shared:
                 demand_room(self._models, source.size)
             name = bringing.projector_file(known.id)
-            stored = _copied(source, self._models / known.id / name, header, shared)
+            stored = bringing.placed(source, self._models / known.id / name, header, shared)
             self._write(known, {**known.files, name: stored}, name)
             return _planned(known, source, found)
 
@@ -117,26 +115,9 @@ class ModelProjectors:
 
     def _write(self, known: Manifest, files: dict[str, ModelFile], projector: str | None) -> None:
         changed = known.model_copy(update={"files": files, "projector": projector})
-        path = self._models / known.id / manifests.FILE_NAME
-        durable.replace(path, changed.model_dump_json(indent=1).encode() + b"\n")
+        manifests.write(self._models / known.id, changed)
 
 
 def _planned(known: Manifest, source: Source, found: Projector) -> ProjectorPlan:
     files = {**known.files, bringing.projector_file(known.id): ModelFile(sha256="0" * 64, size=source.size)}
     return ProjectorPlan(source.name, source.size, found, known.model_copy(update={"files": files}))
-
-
-def _copied(source: Source, target: Path, header: Header, shared: str) -> ModelFile:
-    """The file under its name, complete or not at all."""
-    part = target.with_name(target.name + ".new")
-    part.unlink(missing_ok=True)  # of a run that was cut off
-    try:
-        with durable.told_when_full():
-            stored = bringing.whole(bringing.brought(source, part, shared))
-        with part.open("rb") as copy:
-            if examine(copy.fileno(), source.name) != header:
-                raise ModelFileError("changed while it was read", name=source.name)
-        part.rename(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return stored

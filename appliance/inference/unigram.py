@@ -69,12 +69,12 @@ def read(data: bytes) -> dict[str, Any]:
         said = json.loads(data)
     except (ValueError, RecursionError):
         raise VocabularyError("is not JSON") from None
-    return _object(said)
+    return as_object(said)
 
 
 def made(document: dict[str, Any]) -> Vocabulary:
     """The vocabulary of what was read; see `convert`."""
-    model = _object(document.get("model"))
+    model = as_object(document.get("model"))
     if model.get("type", "Unigram") != "Unigram" or not isinstance(model.get("vocab"), list):
         raise UnknownVocabularyError("not Unigram")
     pieces = _pieces(model["vocab"])
@@ -88,7 +88,8 @@ def made(document: dict[str, Any]) -> Vocabulary:
     return Vocabulary(len(pieces), _written(pieces, _charsmap(document.get("normalizer"))))
 
 
-def _object(value: object) -> dict[str, Any]:
+def as_object(value: object) -> dict[str, Any]:
+    """Raises VocabularyError."""
     if not isinstance(value, dict):
         raise VocabularyError("lacks a part")
     return value
@@ -126,7 +127,7 @@ def _demand_cut_at_spaces(said: object) -> None:
 
 def _demand_marks(said: object) -> None:
     """A text stands between begin and end, as the engine puts it."""
-    processor = _object(said)
+    processor = as_object(said)
     if processor.get("type") == "RobertaProcessing":
         if processor.get("cls") != ["<s>", 0] or processor.get("sep") != ["</s>", 2]:
             raise UnknownVocabularyError("other marks around a text")
@@ -145,17 +146,23 @@ def _marked(part: object) -> str:
     return str(token.get("id")) if isinstance(token, dict) else ""
 
 
-def _demand_no_more(said: object, pieces: list[tuple[str, float]]) -> None:
-    """Words that were added later are cut out of a text before anything else; the engine has no such step."""
+def added(said: object) -> Iterator[tuple[int, str]]:
+    """Number and text of each word that was added later. Raises VocabularyError."""
     if said is None:
         return
     if not isinstance(said, list):
         raise VocabularyError("has added tokens that are none")
     for entry in said:
-        token = _object(entry)
+        token = as_object(entry)
         number, text = token.get("id"), token.get("content")
         if not isinstance(number, int) or not isinstance(text, str):
             raise VocabularyError("has added tokens that are none")
+        yield number, text
+
+
+def _demand_no_more(said: object, pieces: list[tuple[str, float]]) -> None:
+    """Words that were added later are cut out of a text before anything else; the engine has no such step."""
+    for number, text in added(said):
         known = 0 <= number < len(pieces) and pieces[number][0] == text
         if text not in (*_FIXED, _MASK) or not (known or (text == _MASK and number == len(pieces))):
             raise UnknownVocabularyError("words of its own")
@@ -165,13 +172,13 @@ def _steps(said: object, inside: str) -> list[dict[str, Any]]:
     """A step, or the steps of a sequence of them."""
     if said is None:
         return []
-    step = _object(said)
+    step = as_object(said)
     if step.get("type") != "Sequence":
         return [step]
     steps = step.get(inside)
     if not isinstance(steps, list) or len(steps) > _STEPS_MAX:
         raise VocabularyError("has impossible steps")
-    return [_object(part) for part in steps]
+    return [as_object(part) for part in steps]
 
 
 # -- the table of normalised characters

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from appliance.inference.unigram import UnknownVocabularyError, Vocabulary, VocabularyError
+from appliance.inference.unigram import UnknownVocabularyError, Vocabulary, VocabularyError, added, as_object
 
 CONFIG_BYTES: Final = 1 << 20
 
@@ -44,8 +44,8 @@ def convert(document: Mapping[str, Any]) -> Vocabulary:
         VocabularyError: for everything that is not right.
         UnknownVocabularyError: cut or marked in another way than BERT's.
     """
-    model = _object(document.get("model"))
-    listed = _object(model.get("vocab"))
+    model = as_object(document.get("model"))
+    listed = as_object(model.get("vocab"))
     if len(listed) not in _PIECES:
         raise VocabularyError("has an impossible number of pieces")
     pieces: list[str | None] = [None] * len(listed)
@@ -61,11 +61,11 @@ def convert(document: Mapping[str, Any]) -> Vocabulary:
     longest = model.get("max_input_chars_per_word", 100)
     if not isinstance(longest, int) or isinstance(longest, bool) or longest not in _WORD_CHARS:
         raise VocabularyError("has an impossible length of words")
-    if _object(document.get("pre_tokenizer") or {}).get("type") != "BertPreTokenizer":
+    if as_object(document.get("pre_tokenizer") or {}).get("type") != "BertPreTokenizer":
         raise UnknownVocabularyError("cut in another way")
-    casing = _casing(_object(document.get("normalizer") or {}))
+    casing = _casing(as_object(document.get("normalizer") or {}))
     numbers = {text: number for number, text in enumerate(whole)}
-    _demand_marks(_object(document.get("post_processor") or {}), numbers)
+    _demand_marks(as_object(document.get("post_processor") or {}), numbers)
     _demand_no_more(document.get("added_tokens"), numbers)
     return _written(whole, casing, longest)
 
@@ -98,7 +98,7 @@ def casing(data: bytes) -> Casing:
         said = json.loads(data)
     except (ValueError, RecursionError):
         raise VocabularyError("is not JSON") from None
-    said = _object(said)
+    said = as_object(said)
     name = said.get("tokenizer_class") or "BertTokenizer"
     if not isinstance(name, str) or not _CLASSES.fullmatch(name) or name in _OTHER_WORDS:
         raise UnknownVocabularyError("cut in another way")
@@ -116,12 +116,6 @@ def casing(data: bytes) -> Casing:
         accents=not (lower if strips is None else _switch(said, "strip_accents", default=True)),
         split_chinese=_switch(said, "tokenize_chinese_chars", default=True),
     )
-
-
-def _object(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise VocabularyError("lacks a part")
-    return value
 
 
 def _switch(said: Mapping[str, Any], key: str, *, default: bool) -> bool:
@@ -165,16 +159,8 @@ def _marked(part: object) -> tuple[str, int]:
 
 
 def _demand_no_more(said: object, numbers: Mapping[str, int]) -> None:
-    """Words that were added later are cut out of a text before anything else; the engine has no such step."""
-    if said is None:
-        return
-    if not isinstance(said, list):
-        raise VocabularyError("has added tokens that are none")
-    for entry in said:
-        token = _object(entry)
-        number, text = token.get("id"), token.get("content")
-        if not isinstance(number, int) or not isinstance(text, str):
-            raise VocabularyError("has added tokens that are none")
+    """As for other vocabularies; words that BERT has kept free may be among them."""
+    for number, text in added(said):
         if numbers.get(text) != number or not (text in (*_MARKS, _MASK) or _UNUSED.fullmatch(text)):
             raise UnknownVocabularyError("words of its own")
 

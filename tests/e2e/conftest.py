@@ -28,6 +28,20 @@ def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield box
 
 
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    """Where `box` looks for sticks."""
+    (tmp_path / "media").mkdir()
+    return tmp_path / "media"
+
+
+@pytest.fixture
+def box(tmp_path: Path, media: Path) -> Iterator[ServedBox]:
+    """A new one with scripted models, for journeys that change the box itself."""
+    with ServedBox(tmp_path / "v", extra=f'storage.media = ["{media}"]') as box:
+        yield box
+
+
 @pytest.fixture(scope="session")
 def api_key(served: ServedBox) -> str:
     return served.api_key("program")

@@ -1,12 +1,9 @@
 """Backups by browser: made, verified, rehearsed, stopped, planned; and one's own data taken along."""
 
 import json
-import os
 import re
-import signal
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,17 +47,6 @@ def ken(browser: Browser, box: ServedBox, language: Language) -> Iterator[Visito
     yield from came(browser, box, language, f"ken-{language}", "member")
 
 
-@contextmanager
-def stopped(box: ServedBox) -> Iterator[None]:
-    """The worker stands still, so that what it would do next has not been done yet."""
-    worker = box.processes()["worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(worker, signal.SIGCONT)
-
-
 def place(erin: Visitor, name: str) -> Locator:
     """The choice of that place."""
     return erin.page.get_by_role("radio", name=re.compile(re.escape(name)))
@@ -100,7 +86,7 @@ def test_an_operator_makes_a_backup_sees_that_it_is_good_and_has_them_made_by_th
     examine(erin)
     erin.look()
 
-    with stopped(box):
+    with box.worker_held():
         erin.button("backup.verify").click()
         erin.see(erin.say("backup.doing_verify"))
         page.reload()  # the box goes on also while nobody looks

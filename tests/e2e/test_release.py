@@ -64,18 +64,6 @@ def publisher(tmp_path_factory: pytest.TempPathFactory) -> Publisher:
 
 
 @pytest.fixture
-def media(tmp_path: Path) -> Path:
-    (tmp_path / "media").mkdir()
-    return tmp_path / "media"
-
-
-@pytest.fixture
-def box(tmp_path: Path, media: Path) -> Iterator[ServedBox]:
-    with ServedBox(tmp_path / "v", extra=f'storage.media = ["{media}"]') as box:
-        yield box
-
-
-@pytest.fixture
 def erin(browser: Browser, box: ServedBox, language: Language) -> Iterator[Visitor]:
     add_person(box, "erin", "Erin", language)
     with Visitor(browser, box, language) as visitor:

@@ -1,9 +1,6 @@
 """A bundle is taken from a stick by browser: whom to trust, what is on it, taking it; refused, pulled out, stopped."""
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,19 +18,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
 NOTES = {"ja": "短い日本語の説明です。", "en": "A short note in English."}
 TITLE = {"ja": "小さい", "en": "Tiny"}  # as `Sticks` says it
-
-
-@pytest.fixture
-def media(tmp_path: Path) -> Path:
-    """Where the box looks for sticks."""
-    (tmp_path / "media").mkdir()
-    return tmp_path / "media"
-
-
-@pytest.fixture
-def box(tmp_path: Path, media: Path) -> Iterator[ServedBox]:
-    with ServedBox(tmp_path / "v", extra=f'storage.media = ["{media}"]') as box:
-        yield box
 
 
 @pytest.fixture
@@ -76,17 +60,6 @@ def opened(erin: Visitor, stick: Path) -> None:
 def take(erin: Visitor, password: str = PASSWORD) -> None:
     erin.field("update.password").fill(password)
     erin.button("update.act").click()
-
-
-@contextmanager
-def stopped(box: ServedBox) -> Iterator[None]:
-    """The worker stands still, so that what it would do next has not been done yet."""
-    worker = box.processes()["worker"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(worker, signal.SIGCONT)
 
 
 def test_a_publisher_is_trusted_and_a_bundle_is_taken(
@@ -171,7 +144,7 @@ def test_what_is_tampered_with_pulled_out_or_stopped_says_so_and_what_to_do(
     trusted(box, sticks)
     erin.expects(422)
     opened(erin, stick)
-    with stopped(box):
+    with box.worker_held():
         take(erin)
         erin.see(erin.page.get_by_role("list").get_by_text(erin.say("update.part_copying")))
         erin.see(erin.say("update.run_stay"))
@@ -184,7 +157,7 @@ def test_what_is_tampered_with_pulled_out_or_stopped_says_so_and_what_to_do(
 
     erin.button("operate.bring_look").click()
     erin.button("update.open_of", name=stick.name).click()
-    with stopped(box):
+    with box.worker_held():
         take(erin)
         erin.see(erin.say("update.run_stay"))
         away = stick.rename(tmp_path / "pocket")

@@ -12,6 +12,7 @@ from tuf.api.metadata import (
     TOP_LEVEL_ROLE_NAMES,
     DelegatedRole,
     Delegations,
+    Key,
     Metadata,
     MetaFile,
     Root,
@@ -73,6 +74,18 @@ class Publisher:
             _signed(root, [*self._old_root_signers, *self.signers["root"]] if signed_by is None else signed_by)
         )
         self._old_root_signers = list(self.signers["root"])
+
+    def sign_with_one_key_twice(self) -> None:
+        """The next root names the one key of the targets under two names, and what is signed from then on has both."""
+        signer = self.signers["targets"][0]
+        twin = Key.from_dict("f" * 64, signer.public_key.to_dict())
+
+        def change(root: Root) -> None:
+            root.roles["targets"].keyids = [signer.public_key.keyid, twin.keyid]
+            root.keys[twin.keyid] = twin
+
+        self.new_root(change=change)
+        self.signers["targets"] = [signer, CryptoSigner(signer._private_key, twin)]
 
     def publish(self, folder: Path, change: Callable[[dict[str, Any]], None] | None = None, days: int = 365) -> Path:
         """A whole medium in `folder`; `change` may alter the signed parts by role name before they are signed."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -158,6 +159,16 @@ class ServedBox:
                 if b"appliance.processes" in words:
                     found.setdefault(words[words.index(b"appliance.processes") + 1].decode(), pid)
         return found
+
+    @contextlib.contextmanager
+    def worker_held(self) -> Iterator[None]:
+        """The worker stands still, so that what it would do next has not been done yet."""
+        worker = self.processes()["worker"]
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(worker, signal.SIGCONT)
 
     def wait_for_documents(self, base_id: str, within_s: float = 120) -> list[dict[str, Any]]:
         """Until every document of a base is ready or has failed."""

@@ -16,7 +16,6 @@ from typing import Any, Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from securesystemslib.signer import CryptoSigner, SSlibKey
-from tuf.api.metadata import Key, Root
 
 from appliance.bundle.publish import cutting
 from appliance.bundle.reading import CONTENTS
@@ -76,15 +75,7 @@ def _file(**more: Any) -> Callable[[Sticks], object]:
 
 
 def _twice(sticks: Sticks) -> None:
-    signer = sticks.publisher.signers["targets"][0]
-    twin = Key.from_dict("f" * 64, signer.public_key.to_dict())
-
-    def change(root: Root) -> None:
-        root.roles["targets"].keyids = [signer.public_key.keyid, twin.keyid]
-        root.keys[twin.keyid] = twin
-
-    sticks.publisher.new_root(change=change)
-    sticks.publisher.signers["targets"] = [signer, CryptoSigner(signer._private_key, twin)]
+    sticks.publisher.sign_with_one_key_twice()
 
 
 def _rotated(sticks: Sticks) -> None:

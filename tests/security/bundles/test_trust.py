@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner
-from tuf.api.metadata import Key, Root
 
 from appliance import clock
 from appliance.bundle.trust.state import COPIES
@@ -257,15 +256,7 @@ def test_case_07_nothing_is_accepted_of_a_stick_within_its_date(box: TakingBox, 
 def test_case_16_one_key_under_two_names_does_not_reach_a_threshold(
     box: TakingBox, sticks: Sticks, tmp_path: Path
 ) -> None:
-    signer = sticks.publisher.signers["targets"][0]
-    twin = Key.from_dict("f" * 64, signer.public_key.to_dict())
-
-    def change(root: Root) -> None:
-        root.roles["targets"].keyids = [signer.public_key.keyid, twin.keyid]
-        root.keys[twin.keyid] = twin
-
-    sticks.publisher.new_root(change=change)
-    sticks.publisher.signers["targets"] = [signer, CryptoSigner(signer._private_key, twin)]
+    sticks.publisher.sign_with_one_key_twice()
     refused(box, sticks.write(tmp_path / "stick"), BundleSignatureError)
 
 
