@@ -3,7 +3,8 @@
 import io
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,15 @@ class TestBox:
         """A new account, signed in."""
         user = self.services.users.create(name, name.title(), role, PASSWORD, "en")
         return Person(self, user.id, self.services.sessions.start(user, "test"))
+
+    @contextmanager
+    def second_operator(self, name: str) -> Iterator["Person"]:
+        """Gone at the end: what holds for the last operator is asked of Alice, in any order of the tests."""
+        person = self.person(name, "operator")
+        try:
+            yield person
+        finally:
+            self.services.users.delete(person.id)
 
     def drop_model(self, model: str) -> None:
         """Remove it once nothing uses it any more: it may be loading anew, under settings that it was just given."""

@@ -337,11 +337,12 @@ def test_what_is_not_to_be_kept_has_no_id(bob_there: Person) -> None:
 
 def test_a_chat_is_its_owners_in_both_apis(bob: Person, bob_there: Person, mallory: Person, box: TestBox) -> None:
     made = chat(bob_there, input="[[say secret]] x").get_json()["response_id"]
-    for person in (mallory, box.person("dora", "operator")):
-        for stream in (False, True):
-            answer = chat(person.at("lmstudio"), previous_response_id=made, stream=stream)
-            assert (answer.status_code, answer.get_json()["error"]["param"]) == (404, "previous_response_id")
-            assert "secret" not in answer.get_data(as_text=True)
+    with box.second_operator("dora") as dora:
+        for person in (mallory, dora):
+            for stream in (False, True):
+                answer = chat(person.at("lmstudio"), previous_response_id=made, stream=stream)
+                assert (answer.status_code, answer.get_json()["error"]["param"]) == (404, "previous_response_id")
+                assert "secret" not in answer.get_data(as_text=True)
     kept = bob.get(f"//v1/responses/{made}").get_json()
     assert kept["output"][0]["content"][0]["text"] == "secret"
     other = bob.post("//v1/responses", json={"model": "talker", "input": "y", "previous_response_id": made}).get_json()

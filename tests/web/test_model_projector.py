@@ -130,7 +130,7 @@ def test_projectors_are_for_operators_and_uploads_for_their_owners(
     for person in (bob, mallory):
         assert person.post("/models/blind/projector", json={"upload": upload}).status_code == 403
         assert person.delete("/models/blind/projector").status_code == 403
-    ada = box.person("ada-sees", "operator")
-    assert ada.post("/models/blind/projector", json={"upload": upload}).status_code == 404
+    with box.second_operator("ada-sees") as ada:
+        assert ada.post("/models/blind/projector", json={"upload": upload}).status_code == 404
     assert alice.post("/models/blind/projector", json={"path": str(path)}).status_code == 403
     alice.delete(f"/models/uploads/{upload}")

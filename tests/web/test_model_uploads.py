@@ -19,11 +19,9 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def operator(box: TestBox, alice: Person) -> Iterator[Person]:
-    """Gone at the end: other tests want Alice to be the only one."""
-    person = box.person("imogen", "operator")
-    yield person
-    assert alice.delete(f"/users/{person.id}").status_code == 204
+def operator(box: TestBox) -> Iterator[Person]:
+    with box.second_operator("imogen") as person:
+        yield person
 
 
 @pytest.fixture

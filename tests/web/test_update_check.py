@@ -44,7 +44,7 @@ def gate(box: TestBox, operator: Operator, model: str = "talker") -> Seen:
     inference = box.settings.inference.model_copy(update={"chat_model": model})
     settings = box.settings.model_copy(update={"inference": inference})
     with httpx2.Client(transport=httpx2.WSGITransport(app=box.app), base_url="http://localhost") as client:
-        return update_check._parts(update_check._Probe(settings, operator, client))  # type: ignore[arg-type]
+        return update_check._parts(update_check._Probe(settings, operator, client), lambda _seen: None)  # type: ignore[arg-type]
 
 
 def test_a_healthy_box_passes_every_part(box: TestBox, operator: Operator) -> None:
