@@ -1,0 +1,1 @@
+"""How the box is: checks that look, findings that say what is wrong, and fixes that mend it."""

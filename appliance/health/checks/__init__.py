@@ -1,0 +1,1 @@
+"""One module for each check; `appliance.health.registry` lists them."""
