@@ -59,9 +59,9 @@ def main() -> int:
     report = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # runtimes print as they like; that must not look like a report
     spec = EngineSpec(**json.loads(sys.stdin.buffer.readline()))
-    _limit(spec)
     ending = threading.Thread(target=_end_with_input, name="ending", daemon=True)
-    ending.start()
+    ending.start()  # before the limit: a thread that finds no memory for its first step is waited for without end
+    _limit(spec)
     os.umask(0o177)  # the socket
     engine = _engine(spec.engine)
     # Held until the process is gone: letting go of a native server stops it, or hangs over a running answer.

@@ -18,6 +18,8 @@ def units() -> Iterator[Units]:
     with Units() as started:
         started.start("keys", "inference", "worker", "web")
         KeysClient(started.settings.keys_socket).create(PASSPHRASE)
+        with started.client() as client:
+            client.get("/models")  # with the keys it opens what it stores: any test may be the first
         yield started
 
 

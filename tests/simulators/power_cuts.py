@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import stat
+import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -86,11 +87,12 @@ class Recording:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Watch this process's calls meanwhile."""
+        """Watch this thread's calls meanwhile; others of the process have nothing to do with the roots."""
+        watched = threading.get_ident()
         with pytest.MonkeyPatch.context() as patch:
             for name in CALLS:
-                patch.setattr(os, name, self._watched(name, self._real[name]))
-            opened = self._watched("open", io.open)
+                patch.setattr(os, name, self._watched(name, self._real[name], watched))
+            opened = self._watched("open", io.open, watched)
             patch.setattr(io, "open", opened)
             patch.setattr(builtins, "open", opened)
             yield
@@ -105,9 +107,9 @@ class Recording:
         """For what has changed names in one step by another way than Python's own."""
         self._look("rename")
 
-    def _watched(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    def _watched(self, name: str, real: Callable[..., Any], thread: int) -> Callable[..., Any]:
         def call(*given: Any, **more: Any) -> Any:
-            if self._is_looking:
+            if self._is_looking or threading.get_ident() != thread:
                 return real(*given, **more)
             self._look("")
             answer = real(*given, **more)
