@@ -40,6 +40,7 @@ def said(box: ServedBox, *words: str | Path, code: int = 0, **more: object) -> s
     return ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 def test_from_a_working_box_to_another_machine(served: ServedBox, tmp_path: Path) -> None:
     recovery = keys(served).new_recovery()
     keys(served).confirm_recovery()

@@ -72,6 +72,7 @@ def done(served: ServedBox, *words: str | Path) -> str:
     return ran.stdout
 
 
+@pytest.mark.slow
 def test_from_the_publishers_terminal_to_the_boxs(served: ServedBox, publisher: Publisher, tmp_path: Path) -> None:
     packed(tmp_path / "content", "brought", 4)
     publisher.build(tmp_path / "content", "pack")

@@ -123,6 +123,7 @@ def test_a_default_model_is_not_removed(served: ServedBox) -> None:
     assert "HK-MOD-011" in served.hako("models", "remove", "talker", "--yes").stderr
 
 
+@pytest.mark.slow
 def test_a_smaller_model_is_made_measured_and_answers_beside_the_original(served: ServedBox, tmp_path: Path) -> None:
     path = gguf.tiny_llama(tmp_path / "Whole.gguf", llama__context_length=4096)
     done(served, "import", str(path), "--licence", "CC0-1.0", "--language", "en")
@@ -139,6 +140,7 @@ def test_a_smaller_model_is_made_measured_and_answers_beside_the_original(served
         done(served, "remove", model, "--yes")
 
 
+@pytest.mark.slow
 def test_an_adapter_changes_the_answers_as_far_as_it_is_set_to(served: ServedBox, tmp_path: Path) -> None:
     done(
         served,
@@ -177,6 +179,7 @@ def test_an_adapter_changes_the_answers_as_far_as_it_is_set_to(served: ServedBox
     done(served, "remove", "base", "--yes")
 
 
+@pytest.mark.slow
 def test_folders_of_onnx_models_embed_and_rerank_and_hostile_ones_are_one_sentence(
     served: ServedBox, tmp_path: Path
 ) -> None:
@@ -243,6 +246,7 @@ def test_a_model_brought_with_its_projector_answers_to_pictures_and_keeps_its_si
         done(served, "remove", name, "--yes")
 
 
+@pytest.mark.slow
 def test_an_exported_hugging_face_folder_embeds_and_reranks_as_the_original_does(
     served: ServedBox, tmp_path: Path
 ) -> None:

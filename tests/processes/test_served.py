@@ -182,6 +182,7 @@ def test_a_worker_that_is_killed_in_the_middle_loses_no_document(served: ServedB
     assert "2987" in found["hits"][0]["text"]
 
 
+@pytest.mark.slow
 def test_after_a_power_cut_everything_that_was_told_is_there(tmp_path: Path) -> None:
     box = ServedBox(tmp_path / "v")
     box.start("--no-question")
