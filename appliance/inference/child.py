@@ -60,10 +60,11 @@ def main() -> int:
     os.dup2(2, 1)  # runtimes print as they like; that must not look like a report
     spec = EngineSpec(**json.loads(sys.stdin.buffer.readline()))
     ending = threading.Thread(target=_end_with_input, name="ending", daemon=True)
-    ending.start()  # before the limit: a thread that finds no memory for its first step is waited for without end
+    ending.start()
+    engine = _engine(spec.engine)
+    # Not before: Python's own starting of a thread and of an import can turn for ever where there is no memory.
     _limit(spec)
     os.umask(0o177)  # the socket
-    engine = _engine(spec.engine)
     # Held until the process is gone: letting go of a native server stops it, or hangs over a running answer.
     _held.append(engine)
     try:
