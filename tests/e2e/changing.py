@@ -24,10 +24,13 @@ class Publisher:
     good: Path
     bad: Path
 
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.root.read_bytes()).hexdigest()
+
     def trusted_by(self, box: ServedBox) -> None:
-        root = self.root.read_bytes()
         with box.client() as client:
-            client.put("/bundles/trust", {"root": root.decode(), "fingerprint": hashlib.sha256(root).hexdigest()})
+            client.put("/bundles/trust", {"root": self.root.read_text("utf-8"), "fingerprint": self.fingerprint})
 
 
 def published(folder: Path) -> Publisher:

@@ -69,7 +69,15 @@ class Publisher(PublishersTerminal):
     """Types into a terminal of its own; who signs releases and the root are two people."""
 
     def __init__(self, folder: Path) -> None:
+        self._digests: dict[str, str] = {}
         super().__init__(folder, {"carol": ROLE_NAMES, "dave": ("root", "targets", "app")})
+
+    def publishes(self, version: str, wheel: Path, lock: Path, counter: int, *more: str) -> None:
+        self._digests[version] = self.release(wheel, lock, counter, *more)
+
+    def writes(self, version: str, stick: Stick) -> None:
+        """That release alone, with what is signed by now."""
+        self.hako("write", self.repository, stick.plug_in(), "--only", self._digests[version])
 
     def hako(self, *words: str | Path) -> str:
         ran = typed("bundle", *map(str, words))
@@ -136,12 +144,17 @@ class Bob:
 
     def __init__(self, box: RunningBox) -> None:
         self.key, self.chat, self.base = "", "", ""
+        self._browser = httpx2.Client()
         self.meets(box)
 
     def meets(self, box: RunningBox) -> None:
         """Signs in at a box."""
+        self.leaves()
         self._browser = httpx2.Client(base_url=box.url, timeout=120)
         assert self._browser.post("/sign-in", data={"name": "bob", "password": PASSWORD}).status_code == 303
+
+    def leaves(self) -> None:
+        self._browser.close()
 
     def sets_up(self) -> None:
         self.key = str(self._asks("POST", "/me/keys", {"name": "program", "scope": {}})["key"])
@@ -210,6 +223,7 @@ def live(folder: Path, models: Path, say: Say = print) -> None:
         one = _set_up(folder / "one", models, media, publisher, tell)
         plugged.callback(_stopped, one)
         bob = Bob(one.box)
+        plugged.callback(bob.leaves)
         with tell.step("Bob makes an API key, asks in a chat, and gets an answer with its source."):
             bob.sets_up()
             seen = bob.sees(one)
@@ -225,7 +239,7 @@ def live(folder: Path, models: Path, say: Say = print) -> None:
             assert one.box.stop() == 0
         two = _restored(folder / "two", models, saved, key, tell)
         plugged.callback(_stopped, two)
-        _lives_on(two, bob, seen, first, second, tell)
+        _lives_on(two, bob, seen, publisher, first, tell)
     tell.end("The whole life of a box.")
 
 
@@ -255,8 +269,8 @@ def _published(folder: Path, first: Stick, second: Stick, third: Stick, tell: Na
     for counter, (stick, version, changes, more, sentence) in enumerate(offers, start=2):
         with tell.step(f"{sentence}; its stick is inspected and verified."):
             wheel = releases.wheel(folder / "built", version, counter, changes)
-            digest = publisher.release(wheel, lock, counter, *more)
-            publisher.hako("write", publisher.repository, stick.folder, "--only", digest)
+            publisher.publishes(version, wheel, lock, counter, *more)
+            publisher.writes(version, stick)
             assert f"hako {version}" in publisher.hako("inspect", stick.folder, "--root", publisher.root)
             assert f"hako {version}" in publisher.hako("verify", stick.folder, "--root", publisher.root)
             demand_fat(stick.folder)
@@ -339,7 +353,7 @@ def _restored(folder: Path, models: Path, stick: Stick, key: str, tell: Narrator
     return operator
 
 
-def _lives_on(operator: Operator, bob: Bob, seen: Seen, first: Stick, second: Stick, tell: Narrator) -> None:
+def _lives_on(operator: Operator, bob: Bob, seen: Seen, publisher: Publisher, first: Stick, tell: Narrator) -> None:
     with tell.step("Box 2: Bob signs in, finds his chat, and gets the same answer with its source; his program too."):
         bob.meets(operator.box)
         assert bob.sees(operator) == seen
@@ -347,8 +361,9 @@ def _lives_on(operator: Operator, bob: Bob, seen: Seen, first: Stick, second: St
         assert "whole" in operator.hako("audit", "verify")
     with tell.step("Box 2 refuses release 0.2.0, which is older than what was seen on box 1."):
         assert "HK-BND-003" in operator.refused("bundle", "take", first.plug_in(), "--yes")
-    with tell.step("Box 2 takes release 0.3.0, changes to it, and everything is as it was."):
-        operator.hako("bundle", "take", second.plug_in(), "--yes")
+    with tell.step("Box 2 gets 0.3.0 on a stick that was written anew, changes to it, and everything is as it was."):
+        publisher.writes("0.3.0", first)
+        operator.hako("bundle", "take", first.folder, "--yes")
         assert operator.change() is Phase.COMMITTED, operator.hako("update", "status")
         assert bob.sees(operator) == seen
     with tell.step("Box 2 is switched off."):

@@ -39,9 +39,11 @@ class Stick:
 
     def pull_out(self) -> None:
         """It is gone, and so is its place."""
+        if not self.folder.exists():
+            return
         if self.kind == "folder":
             self.folder.rename(self._away)
-        elif self.folder.exists():
+        else:
             subprocess.run(["umount", str(self.folder)], check=True, capture_output=True)
             self.folder.rmdir()
 
