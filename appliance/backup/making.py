@@ -31,6 +31,7 @@ from appliance.errors import BackupRoomError, BusyError, HakoError
 from appliance.inference import manifest as model_manifests
 from appliance.inference.catalog import Catalog
 from appliance.jobs.worker import Report
+from appliance.storage import migrations
 from appliance.storage.database import Database
 from appliance.storage.frozen import Frozen
 from appliance.vault.envelope import seal_stream
@@ -120,7 +121,8 @@ class _Making:
             chunks = tuple(self._chunks(still))
             blobs = [part for row in rows if (part := self._blob(*row))]
             stray = _stray(confirmed, still.connection)
-            counts, version = count(still.connection), still.connection.execute("pragma user_version").get
+            counts, version = count(still.connection), migrations.version(still.connection)
+            reads_from = migrations.reads_from(still.connection)
         number, at = self._known.number + 1, clock.now()
         return Snapshot(
             id=f"{number:06}-{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
@@ -130,7 +132,11 @@ class _Making:
             name=self._settings.name,
             release=__version__,
             database=DatabasePart(
-                size=still.size, cipher=self._settings.cipher, schema_version=int(version), chunks=chunks
+                size=still.size,
+                cipher=self._settings.cipher,
+                schema_version=version,
+                reads_from=reads_from,
+                chunks=chunks,
             ),
             blobs=tuple(blobs),
             missing=len(rows) - len(blobs),

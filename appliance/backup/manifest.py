@@ -47,6 +47,8 @@ class DatabasePart(_Record):
     size: int = Field(ge=1)
     cipher: Literal["aegis", "sqlcipher"]
     schema_version: int = Field(ge=1)
+    reads_from: int = Field(0, ge=0)
+    """A release that knows so many steps can work with it as well; 0: none but those that know all of them."""
     chunks: tuple[Digest, ...] = Field(min_length=1)
 
 

@@ -24,9 +24,10 @@ Derive = Callable[[str], bytes]
 
 
 def demand_known(snapshot: Snapshot) -> None:
-    """Raises NewerStoreError for a database that this release can't read."""
-    if snapshot.database.schema_version > len(migrations.STEPS):
-        raise NewerStoreError(f"schema {snapshot.database.schema_version}")
+    """Raises NewerStoreError for a database that this release can't work with."""
+    part, known = snapshot.database, len(migrations.STEPS)
+    if part.schema_version > known and not 0 < part.reads_from <= known:
+        raise NewerStoreError(f"schema {part.schema_version}, read from {part.reads_from}")
 
 
 def put_database(repository: Repository, snapshot: Snapshot, path: Path, step: Report) -> None:

@@ -12,12 +12,14 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+import appliance
 from appliance import clock, durable
 from appliance.backup import marks, putting
 from appliance.backup.manifest import Snapshot
 from appliance.backup.putting import Derive
 from appliance.backup.repository import Repository
 from appliance.bundle.update.state import RESTING, Places
+from appliance.bundle.update.updates import mark_of
 from appliance.config import Settings
 from appliance.errors import (
     AlreadyRunningError,
@@ -25,6 +27,7 @@ from appliance.errors import (
     DiskFullError,
     KeysUnreachableError,
     OtherBoxError,
+    ReleaseFloorError,
     UpdateTrialError,
 )
 from appliance.inference.catalog import Catalog
@@ -172,6 +175,7 @@ def _settle(snapshot: Snapshot, derive: Derive, settings: Settings, present: Pat
             finally:
                 if before:
                     before.close()
+        _demand_floor(database, present)
         audit.record(
             "operator", "box-restored", snapshot.id, entries=snapshot.counts.audit, chained=int(is_chained),
             made_at=snapshot.at, publishers=publishers,
@@ -179,6 +183,19 @@ def _settle(snapshot: Snapshot, derive: Derive, settings: Settings, present: Pat
     finally:
         database.close()
     return publishers
+
+
+def _demand_floor(database: Database, present: Path | None) -> None:
+    """See to it that the release that is going to run here isn't one whose weaknesses the box has left behind.
+
+    Raises ReleaseFloorError.
+    """
+    places = Places.of(present) if present else None
+    running = places.release(places.current) if places else None
+    counter, version = (running.counter, running.version) if running else (appliance.COUNTER, appliance.__version__)
+    _highest, floor = mark_of(database)
+    if counter < floor:
+        raise ReleaseFloorError(version=version, counter=counter, floor=floor)
 
 
 def _share(folder: Path, into: Path) -> None:

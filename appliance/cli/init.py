@@ -2,15 +2,22 @@
 
 import os
 import secrets
+import time
+from typing import Final
 
 import click
 
+from appliance import clock
 from appliance.cli import audit
+from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.config import Settings
-from appliance.errors import ConflictError, PrivateFileError
+from appliance.errors import ConflictError, PrivateFileError, SealedError
 from appliance.processes.supervise import Supervisor
 from appliance.vault.client import KeysClient
+
+_OPEN_WITHIN_S: Final = 5.0
+_LOOK_S: Final = 0.1
 
 
 @click.command()
@@ -82,10 +89,22 @@ def passphrase(terminal: Terminal) -> None:
 def _tell_setup_link(terminal: Terminal, settings: Settings) -> None:
     """A box without accounts wants its first operator: print where to make one. A broken audit log comes first."""
     with terminal.client() as client:
-        audit.warn(client)
+        _warn(client)
         link = client.post("/setup-link", {})["path"]
     if link:
         click.echo(say("cli.serve.setup", url=settings.web.url + link))
+
+
+def _warn(client: BoxClient) -> None:
+    """The keys process has opened the vault; web may remember for a moment longer that it was sealed."""
+    until = clock.monotonic() + _OPEN_WITHIN_S
+    while True:
+        try:
+            return audit.warn(client)
+        except SealedError:
+            if clock.monotonic() > until:
+                raise
+        time.sleep(_LOOK_S)
 
 
 def prepare(settings: Settings) -> None:

@@ -3,13 +3,14 @@
 import re
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserType, ConsoleMessage, Locator, Page, Request, StorageState, expect
 
-from tests.simulators.served import PASSWORD, ServedBox
+from tests.simulators.served import PASSWORD, RunningBox
 from webui import locales
 from webui.locales import Language
 
@@ -59,7 +60,7 @@ class Visitor:
     """One browser context on one box. Leaving fails on any complaint of a page that was visited."""
 
     def __init__(
-        self, browser: Browser, box: ServedBox, language: Language, *, signed_in: StorageState | None = None
+        self, browser: Browser, box: RunningBox, language: Language, *, signed_in: StorageState | None = None
     ) -> None:
         self.box, self.language = box, language
         self.faults: list[str] = []
@@ -124,6 +125,13 @@ class Visitor:
         assert not wider, (self.page.url, wider)
         assert not self.faults, (self.page.url, self.faults)
 
+    def photograph(self, file: Path) -> None:
+        """The window as it is shown now, without what moves."""
+        self.page.mouse.move(1, 1)  # where nothing reacts to it
+        self.page.evaluate("() => document.fonts.ready")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=file, animations="disabled", caret="hide")
+
     # -- what people do
 
     def say(self, key: str, /, **values: str | int) -> str:
@@ -172,7 +180,7 @@ class Visitor:
         field = self.field("chat.ask_label")
         field.fill(question)
         field.press("Enter")
-        self.see(self.page.locator(".said", has_text=question))
+        self.see(self.page.locator(".said", has_text=question).last)
 
     @property
     def answers(self) -> Locator:
@@ -187,7 +195,7 @@ class Visitor:
         return newest
 
 
-def add_person(box: ServedBox, name: str, display_name: str, language: Language, role: str = "operator") -> None:
+def add_person(box: RunningBox, name: str, display_name: str, language: Language, role: str = "operator") -> None:
     """An account, made on the admin socket."""
     person = {"name": name, "display_name": display_name, "password": PASSWORD, "role": role, "language": language}
     with box.client() as client:

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, StorageState, sync_playwright
 
 from tests.e2e.browser import Visitor, add_person, launch
+from tests.e2e.changing import Publisher, published
 from tests.e2e.prepared import MODELS, lay, own_models
 from tests.simulators.served import ServedBox
 from webui import locales
@@ -26,6 +27,11 @@ def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     lay(folder)
     with ServedBox(folder, models=models, samples=True) as box:
         yield box
+
+
+@pytest.fixture(scope="session")
+def publisher(tmp_path_factory: pytest.TempPathFactory) -> Publisher:
+    return published(tmp_path_factory.mktemp("publisher"))
 
 
 @pytest.fixture

@@ -22,9 +22,7 @@ def photograph(browser: Browser, box: ServedBox, language: Language, out: Path) 
         page = person.page
 
         def shoot(name: str) -> None:
-            page.mouse.move(1, 1)  # where nothing reacts to it
-            page.evaluate("() => document.fonts.ready")
-            page.screenshot(path=out / f"{name}-{language}.png", animations="disabled", caret="hide")
+            person.photograph(out / f"{name}-{language}.png")
 
         person.sign_in(f"person-{language}")
         person.go("/chat", "textarea")

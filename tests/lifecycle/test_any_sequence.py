@@ -12,5 +12,6 @@ MANY = settings(
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")  # what a cut process leaves in its /tmp
 def test_after_any_sequence_no_release_below_the_floor_runs_and_the_box_answers() -> None:
     run_state_machine_as_test(AnySequence, settings=MANY)

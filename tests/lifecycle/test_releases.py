@@ -1,6 +1,5 @@
 """Two real releases and a broken one, from the publisher's terminal to a served box: updated, saved, gone back."""
 
-import hashlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +13,6 @@ from tests.simulators.publishing import PublishersTerminal
 from tests.simulators.served import ServedBox
 
 pytestmark = pytest.mark.timeout(900)
-
-MIGRATIONS = "appliance/storage/migrations.py"
-ONE_STEP = ("CHAT_PRESETS,\n", 'CHAT_PRESETS, "create table later (id text) strict;",\n')
-TWO_STEPS = ("CHAT_PRESETS,\n", ONE_STEP[1][:-1] + ' "create table last (id text) strict;",\n')
 
 
 @pytest.fixture
@@ -72,11 +67,10 @@ def test_updated_then_saved_from_a_broken_release_then_gone_back(
     document = tmp_path / "keys.txt"
     document.write_text("The boiler room key hangs behind the blue door.\n")
     done(served, "kb", "add", document, "--kb", "house")
-    fingerprint = hashlib.sha256(publisher.root.read_bytes()).hexdigest()
-    done(served, "bundle", "trust", publisher.root, "--fingerprint", fingerprint)
+    done(served, "bundle", "trust", publisher.root, "--fingerprint", publisher.fingerprint)
 
     # The next release, with a new step of migration.
-    wheel = releases.wheel(tmp_path / "r", "0.2.0", 2, {MIGRATIONS: ONE_STEP})
+    wheel = releases.wheel(tmp_path / "r", "0.2.0", 2, releases.migrating(1))
     good = publisher.release(wheel, lock, 2, "--floor", "1")
     stick = tmp_path / "stick"
     publisher.hako("write", publisher.repository, stick, "--only", good)
@@ -94,10 +88,7 @@ def test_updated_then_saved_from_a_broken_release_then_gone_back(
     assert not places.snapshot.exists()
 
     # One in which nobody can sign in, with a further step: the snapshot comes back.
-    broken = {
-        MIGRATIONS: TWO_STEPS,
-        "webui/pages/sign_in.py": ("services.users.verify(name, password)", "services.users.verify(name, name)"),
-    }
+    broken = {**releases.migrating(2), **releases.NOBODY_SIGNS_IN}
     bad = publisher.release(releases.wheel(tmp_path / "r", "0.3.0", 3, broken), lock, 3)
     publisher.hako("write", publisher.repository, tmp_path / "stick-2", "--only", bad)
     done(served, "bundle", "take", tmp_path / "stick-2", "--yes")
@@ -117,9 +108,8 @@ def test_an_operator_goes_back_to_the_release_before_and_nothing_is_lost(
 ) -> None:
     places = Places.of(served.folder)
     lock = releases.everything_else(tmp_path / "wheels")
-    fingerprint = hashlib.sha256(publisher.root.read_bytes()).hexdigest()
-    done(served, "bundle", "trust", publisher.root, "--fingerprint", fingerprint)
-    good = publisher.release(releases.wheel(tmp_path / "r", "0.2.0", 2, {MIGRATIONS: ONE_STEP}), lock, 2)
+    done(served, "bundle", "trust", publisher.root, "--fingerprint", publisher.fingerprint)
+    good = publisher.release(releases.wheel(tmp_path / "r", "0.2.0", 2, releases.migrating(1)), lock, 2)
     publisher.hako("write", publisher.repository, tmp_path / "stick", "--only", good)
     done(served, "bundle", "take", tmp_path / "stick", "--yes")
     done(served, "update", "start", "--yes")

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from appliance import config
 from appliance.inference.client import InferenceClient
 from appliance.machine import resources
-from tests.simulators.served import HAKO, ServedBox
+from tests.simulators.served import HAKO, RunningBox, ServedBox, free_port
 
 TEXT = "The boiler room key hangs behind the blue door. Ask Ms Sato for it before noon.\n"
 
@@ -202,6 +203,29 @@ def test_after_a_power_cut_everything_that_was_told_is_there(tmp_path: Path) -> 
     assert box.stop() == 0
     assert took < 60
     assert within(5, lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def test_who_unlocks_at_the_terminal_is_told_so_however_often_others_have_just_looked(tmp_path: Path) -> None:
+    (tmp_path / "hako.toml").write_text(f"[web]\nport = {(port := free_port())}\n", "utf-8")
+    box, passphrase = RunningBox(tmp_path, port), "seven quiet lanterns by the river"
+    assert box.hako("init", input=f"{passphrase}\n{passphrase}\ny\n").returncode == 0
+    box.start("--no-question")
+    asked = threading.Event()
+
+    def looks_and_looks() -> None:
+        with httpx2.Client(base_url=box.url) as stranger:
+            while not asked.is_set():
+                stranger.get("/api/v1/bases")
+
+    looking = threading.Thread(target=looks_and_looks)
+    looking.start()
+    try:
+        told = box.hako("unlock", input=f"{passphrase}\n")
+    finally:
+        asked.set()
+        looking.join()
+        box.stop()
+    assert (told.returncode, "/setup?token=" in told.stdout) == (0, True), told.stdout + told.stderr
 
 
 def can_unshare() -> bool:

@@ -4,6 +4,7 @@ import io
 import random
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 
 from appliance.backup import restoring
@@ -17,9 +18,9 @@ LONGEST_S = 1.2
 _PASSWORD = "correct-horse-battery-staple"
 
 
-def of_updates(folder: Path, seed: int, kills: int) -> set[Phase]:
-    """Kill the launcher so often; how the updates have ended. Each is the old box or the new one, whole."""
-    moments, done, seen = random.Random(seed), 0, set()
+def of_updates(folder: Path, seed: int, kills: int) -> Counter[Phase]:
+    """Kill the launcher so often; how many updates have ended how. Each is the old box or the new one, whole."""
+    moments, done, seen = random.Random(seed), 0, Counter[Phase]()
     while done < kills:
         box = TinyBox(folder / f"box-{done}")
         healthy = moments.random() < 0.6
@@ -27,11 +28,10 @@ def of_updates(folder: Path, seed: int, kills: int) -> set[Phase]:
         for _ in range(min(moments.randint(1, 4), kills - done)):
             box.launch()
             time.sleep(moments.random() * LONGEST_S)
-            box.kill()
-            done += 1
+            done += box.kill()
         box.launch()
         try:
-            seen.add(_settled(box, healthy=healthy))
+            seen[_settled(box, healthy=healthy)] += 1
         finally:
             box.stop()
     return seen
@@ -54,7 +54,10 @@ def _settled(box: TinyBox, *, healthy: bool) -> Phase:
 
 
 def of_restores(folder: Path, seed: int, kills: int) -> tuple[int, int]:
-    """Kill a restore over a box so often; after how many it was the old box, and after how many the new one."""
+    """Kill a restore over a box so often; after how many it was the old box, and after how many the new one.
+
+    One that ended before it was killed is looked at as well, and counts as none.
+    """
     pristine, stick = folder / "pristine" / "box", folder / "stick"
     stick.mkdir(parents=True)
     box = BackedBox(pristine)
@@ -63,22 +66,23 @@ def of_restores(folder: Path, seed: int, kills: int) -> tuple[int, int]:
     assert box.run("create", stick).state == "done"
     box.users.create("bob", "Bob", "member", _PASSWORD, "en")
     box.close()
-    moments, old, new, longest = random.Random(seed), 0, 0, 0.0
+    moments, old, new, whole_s = random.Random(seed), 0, 0, 0.0
     while old + new < kills:
-        target = shutil.copytree(pristine.parent, folder / f"place-{old + new}") / "box"
+        target = shutil.copytree(pristine.parent, folder / "place") / "box"
         began = time.monotonic()
         child = nursery.start(_restore, target, stick)
-        if longest:
-            child.join(moments.random() * longest)
+        if whole_s:
+            child.join(moments.random() * whole_s)
             child.kill()
         status = nursery.ended(child)
         assert status in (0, -9)
-        longest = max(longest, time.monotonic() - began if status == 0 else 0.0)
+        whole_s = time.monotonic() - began if status == 0 else whole_s  # the last one's: machines stall
         names = _names(target)
         assert names == ["alice"] if status == 0 else names in (["alice"], ["alice", "bob"])
         kept = [*target.parent.glob("box.replaced-*"), *target.parent.glob("box.restoring")]
         assert names == ["alice", "bob"] or any(_is_of_both(folder) for folder in kept)
-        old, new = old + (names == ["alice", "bob"]), new + (names == ["alice"])
+        if status:
+            old, new = old + (names == ["alice", "bob"]), new + (names == ["alice"])
         restoring_again = nursery.run(_restore, target, stick)
         assert (restoring_again, _names(target)) == (0, ["alice"])
         assert any(_is_of_both(folder) for folder in target.parent.glob("box.replaced-*"))

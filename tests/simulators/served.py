@@ -32,26 +32,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class ServedBox:
-    """Starts on entering, stops with Ctrl-C on leaving. With `models` real ones, else scripted ones."""
+def typed(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """A command in a terminal that speaks English; `input` answers what it asks, passwords too."""
+    return subprocess.run(
+        [*HAKO, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LANG": "en_GB.UTF-8", "LC_ALL": ""},
+        start_new_session=True,  # else it would ask for passwords at the terminal of who runs the tests
+        **{"timeout": 300, **more},
+    )
 
-    def __init__(
-        self, folder: Path, *, models: Path | None = None, samples: bool = False, extra: str = "", web: str = ""
-    ) -> None:
-        self.folder = folder
-        self.port = free_port()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        names = 'chat_model = "talker"\nembedding_model = "embedder"\nthreads = 1' if models is None else ""
-        if models is None:
-            models = folder / "scripted"
-            if not models.exists():
-                scripted.install(models, "talker", "chat")
-                scripted.install(models, "embedder", "embedding")
-        (folder / "hako.toml").write_text(
-            f'development = true\nsamples = {json.dumps(samples)}\nmodels_dir = "{models}"\n'
-            f"{extra}\n[web]\nport = {self.port}\n{web}\n[inference]\n{names}\n",
-            "utf-8",
-        )
+
+class RunningBox:
+    """A box in a folder that has its settings, started with `hako serve` and stopped with Ctrl-C."""
+
+    def __init__(self, folder: Path, port: int, *options: str) -> None:
+        self.folder, self.port = folder, port
+        self._options = options
         self.output = ""
         self._process: subprocess.Popen[str] | None = None
         self._listener = threading.Thread()
@@ -59,6 +58,10 @@ class ServedBox:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -69,7 +72,7 @@ class ServedBox:
         """Start and return the seconds until it said where it can be opened."""
         began = time.monotonic()
         self._process = subprocess.Popen(
-            [*HAKO, "--data-dir", str(self.folder), "serve", "--development", *options],
+            [*HAKO, "--data-dir", str(self.folder), "serve", *self._options, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -128,7 +131,7 @@ class ServedBox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process and self._process.poll() is None:
+        if self.is_running:
             self.stop()
 
     def client(self, language: str = "en") -> BoxClient:
@@ -146,9 +149,7 @@ class ServedBox:
 
     def hako(self, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """A command of this box."""
-        environment = {**os.environ, "LANG": "en_GB.UTF-8", "LC_ALL": ""}
-        command = [*HAKO, "--data-dir", str(self.folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment, **more)
+        return typed("--data-dir", str(self.folder), *arguments, **more)
 
     def processes(self) -> dict[str, int]:
         """Process ids of the four by their names."""
@@ -180,3 +181,24 @@ class ServedBox:
                     return items
                 assert time.monotonic() < end, items
                 time.sleep(0.1)
+
+
+class ServedBox(RunningBox):
+    """A box in development: its vault opens by itself. With `models` real ones, else scripted ones."""
+
+    def __init__(
+        self, folder: Path, *, models: Path | None = None, samples: bool = False, extra: str = "", web: str = ""
+    ) -> None:
+        super().__init__(folder, free_port(), "--development")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        names = 'chat_model = "talker"\nembedding_model = "embedder"\nthreads = 1' if models is None else ""
+        if models is None:
+            models = folder / "scripted"
+            if not models.exists():
+                scripted.install(models, "talker", "chat")
+                scripted.install(models, "embedder", "embedding")
+        (folder / "hako.toml").write_text(
+            f'development = true\nsamples = {json.dumps(samples)}\nmodels_dir = "{models}"\n'
+            f"{extra}\n[web]\nport = {self.port}\n{web}\n[inference]\n{names}\n",
+            "utf-8",
+        )

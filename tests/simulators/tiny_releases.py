@@ -116,15 +116,17 @@ class TinyBox:
             self._launcher.send_signal(signal.SIGTERM)
             self._launcher.wait(20)
 
-    def kill(self) -> None:
-        """As a power cut for the launcher; what it has started ends with it."""
+    def kill(self) -> bool:
+        """As a power cut for the launcher; what it has started ends with it. Whether there was anything to kill."""
         assert self._launcher
+        was_alive = self._launcher.poll() is None
         self._launcher.kill()
         self._launcher.wait(20)
         end = time.monotonic() + 20
         while self.processes():
             assert time.monotonic() < end
             time.sleep(0.01)
+        return was_alive
 
     def processes(self) -> list[int]:
         """Programs of releases that still run for this box."""

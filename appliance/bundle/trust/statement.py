@@ -52,8 +52,8 @@ class Statement(Closing):
         self._state = state
         self._scratch = tempfile.TemporaryDirectory(prefix="hako-trust-")
         folder = Path(self._scratch.name)
-        _fill(folder, state)
         try:
+            _fill(folder, state)
             with _told():
                 self._updater = Updater(
                     str(folder), base, target_dir=targets or None, fetcher=fetcher, bootstrap=anchor

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import appliance
 from appliance import clock
 from appliance.accounts.sessions import Sessions
 from appliance.backup import manifest, rehearsing, restoring
@@ -19,7 +20,7 @@ from appliance.backup.restoring import Restored
 from appliance.bundle.trust.anchors import Anchors
 from appliance.bundle.trust.state import TrustState, TrustStore
 from appliance.bundle.update import updates
-from appliance.bundle.update.state import Phase, Places
+from appliance.bundle.update.state import MANIFEST, Phase, Places, Release
 from appliance.errors import (
     BackupDamagedError,
     BackupTargetError,
@@ -28,11 +29,13 @@ from appliance.errors import (
     NewerStoreError,
     NoBackupError,
     OtherBoxError,
+    ReleaseFloorError,
     SeveralBoxesError,
     TrustDamagedError,
     UpdateTrialError,
     WrongPassphraseError,
 )
+from appliance.storage import migrations
 from appliance.storage.database import Database
 from appliance.vault.keyring import Keyring
 from tests.simulators.backed_box import BackedBox, quiet
@@ -412,13 +415,53 @@ def test_a_later_releases_backup_is_left_alone(box: BackedBox, stick: Path, tmp_
     repository = box.repository(stick)
     made = repository.snapshot(name)
     place = stick / "hako-backup" / box.id / "snapshots" / name
-    later = made.model_copy(update={"database": made.database.model_copy(update={"schema_version": 999})})
+    later = made.model_copy(
+        update={"database": made.database.model_copy(update={"schema_version": 999, "reads_from": 900})}
+    )
     place.write_bytes(manifest.sealed(repository._manifest_key, later))
     with pytest.raises(NewerStoreError):
         restore(box, stick, tmp_path / "new")
+    assert box.run("rehearse", stick).error_code == "HK-STO-002"
     place.write_bytes(manifest.sealed_text(repository._manifest_key, b'{"format": 2, "news": 1}'))
     with pytest.raises(NewerStoreError):
         restore(box, stick, tmp_path / "new")
+
+
+def test_a_later_releases_backup_is_restored_where_that_one_says_that_this_release_can_work_with_it(
+    box: BackedBox, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.users.create("bob", "Bob", "member", "correct-horse-battery-staple", "en")
+    with monkeypatch.context() as later:
+        later.setattr(migrations, "STEPS", (*migrations.STEPS, "create table later (id text) strict;"))
+        box.database.migrate()
+        backed_up(box, stick)
+    assert box.run("rehearse", stick).error_code is None
+    restore(box, stick, tmp_path / "new")
+    again = BackedBox(tmp_path / "new")
+    assert [user.name for user in again.users.list()] == ["alice", "bob"]
+    again.close()
+
+
+def test_a_box_is_not_restored_to_a_release_below_its_floor(
+    box: BackedBox, stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates.raise_mark(box.database, (appliance.COUNTER + 2, appliance.COUNTER + 1))
+    backed_up(box, stick)
+    with pytest.raises(ReleaseFloorError) as seen:
+        restore(box, stick, tmp_path / "new")
+    assert seen.value.params["floor"] == appliance.COUNTER + 1
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("new")] == []
+    with monkeypatch.context() as newer:
+        newer.setattr(appliance, "COUNTER", appliance.COUNTER + 1)
+        restore(box, stick, tmp_path / "new")
+    # Where the box is still there, what counts is the release that runs it, not the one that restores it.
+    places = Places.of(box.settings.data_dir)
+    current = Release("0.2.0-x", "0.2.0", appliance.COUNTER + 2)
+    places.folder(current.name).mkdir(parents=True)
+    (places.folder(current.name) / MANIFEST).write_text(json.dumps(vars(current)))
+    places.point("current", current.name)
+    box.close()
+    restore(box, stick, box.settings.data_dir, over=True)
 
 
 def test_a_wrong_key_opens_nothing(box: BackedBox, stick: Path) -> None:

@@ -53,7 +53,12 @@ export function hold(): () => void {
   return () => void (holding -= 1)
 }
 
-async function look(): Promise<void> {
+/** The box that was looked at is away: nothing is known of it until the next look. */
+export function forget(): void {
+  lookedAt = 0
+}
+
+export async function look(): Promise<void> {
   now = Date.now()
   try {
     state = await api.get<BoxState>('/state')
