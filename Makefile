@@ -68,6 +68,7 @@ tuf-conformance: $(BUILD)/dev.stamp ## TUF's public suite against our client: ma
 	cd "$(SUITE)" && "$(CURDIR)/$(PY)" -m pytest -p no:randomly tuf_conformance --entrypoint "$(CURDIR)/offline-bundle/update-client"
 
 clients: $(BUILD)/clients.stamp ## The field's clients that tests point at the box, in an environment of their own
+
 # Two of llama.cpp's parts would be fetched from elsewhere while building; nothing here needs them.
 NATIVE := $(BUILD)/native
 NATIVE_FLAGS := -DLLAMA_LLGUIDANCE=OFF -DLLAMA_BUILD_BORINGSSL=OFF -DGGML_NATIVE=ON -DCMAKE_BUILD_TYPE=Release
