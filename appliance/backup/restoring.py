@@ -18,6 +18,7 @@ from appliance.backup import marks, putting
 from appliance.backup.manifest import Snapshot
 from appliance.backup.putting import Derive
 from appliance.backup.repository import Repository
+from appliance.bundle.update import history
 from appliance.bundle.update.state import RESTING, Places
 from appliance.bundle.update.updates import mark_of
 from appliance.config import Settings
@@ -167,9 +168,12 @@ def _settle(snapshot: Snapshot, derive: Derive, settings: Settings, present: Pat
             connection.execute("delete from sessions")
             connection.execute("delete from jobs where kind in ('backup', 'bundle')")  # of the moment it was made
         publishers = 0
-        if present:
+        if not present:
+            history.of_the_machine(database, None)
+        else:
             before = marks.readable(present / "hako.db", derive("database"), snapshot.database.cipher)
             try:
+                history.of_the_machine(database, before)
                 old = Settings(data_dir=present)
                 publishers = marks.carry_over(settings.trust, database, old.trust, before, derive("trust"))
             finally:

@@ -157,6 +157,7 @@ def test_a_box_lives_on_through_releases_and_on_another_machine(
             shoot(erin, "asked-on-the-restored-box")
             erin.go("/operate/update", "h3")
             erin.see(" ".join(publisher.fingerprint[at : at + 8] for at in range(0, 64, 8)))
+            erin.see(erin.say("release.since_setup"))
             shoot(erin, "trusts-the-same-publisher")
     finally:
         second.stop()

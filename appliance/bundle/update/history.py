@@ -62,6 +62,11 @@ def add(database: Database, change: Change) -> None:
     settings_store.put(database, _NAME, [dataclasses.asdict(change), *known][:_MOST])
 
 
+def of_the_machine(database: Database, present: Database | None) -> None:
+    """A restored box tells of the machine that it is on: what was known there before, nothing on a new one."""
+    settings_store.put(database, _NAME, [dataclasses.asdict(each) for each in of(present)] if present else [])
+
+
 def of(database: Database) -> list[Change]:
     """Those that are remembered; what a newer release has added is left out."""
     names = {field.name for field in dataclasses.fields(Change)}

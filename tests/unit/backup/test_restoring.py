@@ -19,7 +19,8 @@ from appliance.backup.repository import Repository, only_box
 from appliance.backup.restoring import Restored
 from appliance.bundle.trust.anchors import Anchors
 from appliance.bundle.trust.state import TrustState, TrustStore
-from appliance.bundle.update import updates
+from appliance.bundle.update import history, updates
+from appliance.bundle.update.history import Change
 from appliance.bundle.update.state import MANIFEST, Phase, Places, Release
 from appliance.errors import (
     BackupDamagedError,
@@ -462,6 +463,26 @@ def test_a_box_is_not_restored_to_a_release_below_its_floor(
     places.point("current", current.name)
     box.close()
     restore(box, stick, box.settings.data_dir, over=True)
+
+
+def test_how_releases_were_changed_is_told_of_the_machine_that_the_box_is_on(
+    box: BackedBox, stick: Path, tmp_path: Path
+) -> None:
+    def changed(version: str, at: float) -> Change:
+        return Change(version, "0.1.0", True, True, "", "", "alice", at, {})
+
+    history.add(box.database, changed("0.2.0", 1.0))
+    backed_up(box, stick)
+    restore(box, stick, tmp_path / "new")
+    again = BackedBox(tmp_path / "new")
+    assert history.of(again.database) == []
+    again.close()
+    history.add(box.database, changed("0.3.0", 2.0))
+    box.close()
+    restore(box, stick, box.settings.data_dir, over=True)
+    over = BackedBox(box.settings.data_dir)
+    assert [change.version for change in history.of(over.database)] == ["0.3.0", "0.2.0"]
+    over.close()
 
 
 def test_a_wrong_key_opens_nothing(box: BackedBox, stick: Path) -> None:
