@@ -61,7 +61,7 @@ def test_systemd_would_notice_a_setting_that_it_does_not_know(installed: Path, t
 @needs_systemd
 @pytest.mark.parametrize("name", EXPOSURE)
 def test_a_service_is_shut_in_as_promised(name: str) -> None:
-    """By its own file; those for people are allowed 1.5, the firewall 1.7, the helper 3, and who looks at the network 3.1."""
+    """By its own file: 1.5 for those of people, 1.7 for the firewall, 3 for the helper, 3.1 for who looks around."""
     words = ("--no-pager", "--offline=true", f"--threshold={EXPOSURE[name]}")
     seen = analyze("security", *words, f"./hako-{name}.service")
     assert seen.returncode == 0, seen.stdout[-300:]
