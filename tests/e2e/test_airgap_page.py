@@ -147,12 +147,14 @@ def test_an_operator_makes_the_report_prints_it_and_verifies_it_elsewhere(olga: 
     olga.see(page.get_by_role("heading", name=olga.say("nav.airgap"), level=1))
     olga.see(olga.say("page.airgap.part.firewall"))
     olga.button("airgap.test").click()
+    olga.see(olga.button("airgap.test"))  # it says that it works, as long as it does
     part = page.get_by_role("listitem").filter(has_text=olga.say("page.airgap.part.test"))
     part.get_by_text(olga.say("airgap.details")).click()
     olga.see(part.get_by_text(olga.say("page.airgap.place.documents")).first)
     olga.see(part.get_by_text("EPERM").first)
     olga.look()
     olga.button("airgap.make").click()
+    olga.see(olga.say("airgap.made"))
     olga.see(olga.link("airgap.download"))
     with page.expect_download() as download:
         olga.link("airgap.download").click()

@@ -8,7 +8,18 @@ State = Literal["ok", "warning", "error", "unknown"]
 """ok: as it should be. warning: a layer of the proof is missing, or a way out is open on purpose. error: something
 can leave, or has. unknown: not seen, and `why` says why."""
 Why = Literal[
-    "", "no-right", "no-tool", "no-file", "no-look", "stale", "not-asked", "no-units", "no-answer", "unreadable"
+    "",
+    "no-right",
+    "no-tool",
+    "no-file",
+    "no-look",
+    "stale",
+    "not-asked",
+    "not-tried",
+    "not-everywhere",
+    "no-units",
+    "no-answer",
+    "unreadable",
 ]
 Network = Literal["", "own", "machine"]
 

@@ -16,8 +16,11 @@ _RESOLVED: Final = Path("run/systemd/resolve/io.systemd.Resolve")
 _SWITCH: Final = re.compile(r"^hosts:(.*)$", re.MULTILINE)
 
 
-def sockets(root: Path, ports: frozenset[int]) -> Sockets:
-    """What listens and what leads out. `ports`: those that people are meant to reach the box at."""
+def sockets(root: Path, ports: frozenset[int], *, is_closed: bool = True) -> Sockets:
+    """What listens and what leads out. `ports`: those that people are meant to reach the box at.
+
+    `is_closed`: the machine is the box's alone; else connections may be those of other programs.
+    """
     try:
         seen = list(rows(root / "proc"))
     except (OSError, ValueError, IndexError) as error:
@@ -40,7 +43,7 @@ def sockets(root: Path, ports: frozenset[int]) -> Sockets:
     outside = [_outside(row, names) for row in seen if _leads_out(row, served)]
     strange = [each for each in listening if not _is_expected(each, ports)]
     about = (*(("leads-out",) if outside else ()), *(("listens-more",) if strange else ()))
-    state: State = "error" if outside else "warning" if strange else "ok"
+    state: State = "error" if outside and is_closed else "warning" if about else "ok"
     return Sockets(state=state, about=about, listening=tuple(listening), outside=tuple(outside))
 
 

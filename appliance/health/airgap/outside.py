@@ -52,7 +52,7 @@ class Outside(Fact):
 
 def look(root: Path, settings: Settings, ask: Run = run, before: Outside | None = None) -> Outside:
     """Everything now; the firewall's rules are tried again after an hour, or when the file has changed."""
-    now = clock.now()
+    now, is_closed = clock.now(), settings.accounts.are_separate
     plain = firewall.seen(root, ask, expected=before.listed if before else "")
     is_known = before is not None and before.listed and before.firewall.digest == plain.digest
     if before is not None and is_known and 0 <= now - before.tried_at < _TRIED_AGAIN_S:
@@ -64,11 +64,11 @@ def look(root: Path, settings: Settings, ask: Run = run, before: Outside | None 
     return Outside(
         at=now,
         firewall=plain,
-        sockets=network.sockets(root, frozenset(settings.web.ports.values())),
+        sockets=network.sockets(root, frozenset(settings.web.ports.values()), is_closed=is_closed),
         routes=network.routes(root),
         resolvers=network.resolvers(root),
         units=units.seen(ask),
-        processes=sandboxes.seen(root / "proc", is_closed=settings.accounts.are_separate),
+        processes=sandboxes.seen(root / "proc", is_closed=is_closed),
         tried=tried,
         tried_at=tried_at,
         listed=listed,

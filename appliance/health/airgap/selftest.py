@@ -70,7 +70,7 @@ class SelfTest:
     def last(self) -> Test:
         """The last one; a part that says so where there was none."""
         stored = settings_store.get(self._database, _SETTING)
-        return Test(state="unknown", why="not-asked") if stored is None else Test.model_validate(stored)
+        return Test(state="unknown", why="not-tried") if stored is None else Test.model_validate(stored)
 
     def _model(self) -> Sequence[Try]:
         try:
@@ -113,7 +113,9 @@ def made(at: int, places: Sequence[Place]) -> Test:
     """What the places come to."""
     state = worst([each.state for each in places])
     about = ("test-left",) if state == "error" else ()
-    return Test(state=state, why="no-right" if state == "unknown" else "", about=about, at=at, places=tuple(places))
+    return Test(
+        state=state, why="not-everywhere" if state == "unknown" else "", about=about, at=at, places=tuple(places)
+    )
 
 
 def _told(tries: Sequence[Try]) -> list[dict[str, str]]:

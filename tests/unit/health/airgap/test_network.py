@@ -43,6 +43,7 @@ def test_a_connection_that_was_opened_from_here_is_an_error_that_names_its_end(t
     seen = network.sockets(machine(tmp_path, SERVED + OPENED), frozenset({443}))
     assert (seen.state, seen.about) == ("error", ("leads-out",))
     assert [(each.address, each.port) for each in seen.outside] == [("192.0.2.1", 443)]
+    assert network.sockets(tmp_path, frozenset({443}), is_closed=False).state == "warning"  # maybe another program's
 
 
 def test_another_port_that_waits_for_other_machines_is_told(tmp_path: Path) -> None:
