@@ -23,6 +23,7 @@ from appliance.gateway.figures import Benchmark
 from appliance.gateway.gateway import Gateway
 from appliance.gateway.remote import Remote
 from appliance.gateway.store import ModelStore
+from appliance.health.airgap.airgap import AirGap
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
@@ -108,6 +109,7 @@ class Services:
     bundles: Bundles
     snapshots: Snapshots
     backups: Backups
+    airgap: AirGap
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -167,4 +169,5 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         bundles=stores.bundles,
         snapshots=stores.snapshots,
         backups=stores.backups,
+        airgap=AirGap(settings, database, stores.queue, stores.audit, stores.gateway, stores.bundles.updates),
     )

@@ -6,6 +6,7 @@ import click
 
 from appliance import __version__
 from appliance.cli import (
+    airgap,
     ask,
     audit,
     backup,
@@ -61,6 +62,7 @@ for command in (
     users.user,
     web.group,
     audit.group,
+    airgap.group,
     doctor.doctor,
 ):
     main.add_command(command)

@@ -49,3 +49,21 @@ class DestinationsDamagedError(HakoError):
     """The list of destinations is there and can't be read; none is used, and none is added. Params: `name`."""
 
     code, status = "HK-NET-008", 500
+
+
+class AirgapReportError(HakoError):
+    """A file that should be a report of the air gap is none, or is cut off. Params: `name`."""
+
+    code, status = "HK-NET-009", 422
+
+
+class AirgapSignatureError(HakoError):
+    """A report of the air gap was changed after it was signed, or another box has signed it. Params: `name`."""
+
+    code, status = "HK-NET-010", 422
+
+
+class AirgapOpenError(HakoError):
+    """The self-test could leave, or could have. Params: `places`, their names."""
+
+    code, status = "HK-NET-011", 500

@@ -1,6 +1,7 @@
 """Ask the supervisor for a place at a model, for its state, or to load and unload; safe to share between threads."""
 
 import contextlib
+import json
 import select
 import socket
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from appliance import clock
 from appliance.closing import Closing
 from appliance.errors import BusyError, CancelledError, InferenceUnreachableError, by_code
 from appliance.inference.protocol import Lines, Message, send
+from appliance.machine import leaving
+from appliance.machine.leaving import Try
 
 _LOOK_SECONDS = 0.1
 _LOAD_SECONDS = 660.0
@@ -75,6 +78,12 @@ class InferenceClient:
         with self._ask({"op": "status"}) as connection:
             answer = _await(connection, "done", 10.0)
         return {entry["id"]: entry for entry in answer["models"]}
+
+    def leaving(self) -> list[Try]:
+        """Tries to leave, by a child in the sandbox that processes of models are in; see `machine.leaving`."""
+        with self._ask({"op": "leaving"}) as connection:
+            answer = _await(connection, "done", 90.0)
+        return leaving.parse(json.dumps(answer["tries"]).encode())
 
     def load(self, model: str, waits: Waits | None = None) -> None:
         """Load and keep loaded; returns when it answers. Lifts a quarantine."""

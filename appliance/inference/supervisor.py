@@ -33,7 +33,7 @@ from appliance.inference.runner import Grant, Runner
 from appliance.inference.spawn import Child
 from appliance.inference.terms import Terms, terms_of
 from appliance.inference.verify import Verifier
-from appliance.machine import peers
+from appliance.machine import leaving, peers
 from appliance.unix_server import UnixServer
 
 log = logs.get(__name__)
@@ -228,6 +228,10 @@ class Supervisor:
                 send(connection, {"event": "done"})
             case "status":
                 send(connection, {"event": "done", "models": [runner.status() for runner in self._all()]})
+            case "leaving":  # from where the processes of models are
+                send(
+                    connection, {"event": "done", "tries": [dataclasses.asdict(each) for each in leaving.from_child()]}
+                )
             case _:
                 raise BadInputError("unknown operation", field="op")
 

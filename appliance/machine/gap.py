@@ -28,13 +28,17 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class _Socket:
+class Row:
+    """A socket in the kernel's tables. `protocol`: the table's name, such as tcp6."""
+
+    protocol: str
     inode: str
     connects: bool
     """Whether it is of a kind that has to connect before it can send; others send to whomever they like."""
     local: IPv4Address | IPv6Address
     local_port: int
     remote: IPv4Address | IPv6Address
+    remote_port: int
     listening: bool
 
     @property
@@ -63,7 +67,7 @@ class GapWatch:
 
 def _look(pids: Iterable[int]) -> State:
     try:
-        sockets = list(_sockets())
+        sockets = list(rows())
     except (OSError, ValueError, IndexError):
         return "unknown"
     inodes = {inode for pid in pids for inode in _inodes(pid)}
@@ -107,20 +111,24 @@ def _inodes(pid: int) -> Iterator[str]:
         return
 
 
-def _sockets() -> Iterator[_Socket]:
+def rows(proc: Path = _PROC) -> Iterator[Row]:
+    """Every socket of this network. Raises OSError, ValueError, IndexError where the tables can't be read."""
     for table in _TABLES:
-        path = _PROC / "net" / table
+        path = proc / "net" / table
         if table not in _ALWAYS_THERE and not path.exists():  # a kernel without it
             continue
         for line in path.read_text("ascii").splitlines()[1:]:
             fields = line.split()
             local, _, port = fields[1].rpartition(":")
-            yield _Socket(
+            remote, _, remote_port = fields[2].rpartition(":")
+            yield Row(
+                protocol=table,
                 inode=fields[9],
                 connects=table.startswith("tcp"),
                 local=_address(local),
                 local_port=int(port, 16),
-                remote=_address(fields[2].rpartition(":")[0]),
+                remote=_address(remote),
+                remote_port=int(remote_port, 16),
                 listening=fields[3] == _LISTENING,
             )
 

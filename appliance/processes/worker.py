@@ -11,6 +11,7 @@ from appliance.backup.backups import BackupJob, Backups
 from appliance.bundle.intake import Intake
 from appliance.config import Settings
 from appliance.errors import HakoError, KeysUnreachableError, SealedError
+from appliance.health.airgap.selftest import WorkerTest
 from appliance.jobs.worker import Worker
 from appliance.knowledge.ingest import Ingest
 from appliance.knowledge.sandbox.reader import DocumentReader
@@ -46,7 +47,10 @@ def run(settings: Settings, notifier: Notifier) -> None:
         ingest = Ingest(stores.database, stores.blobs, reader, stores.gateway)
         bundles = Worker(stores.queue, {Intake.KIND: stores.bundles.handler()}, partial(pulse.beat, "bundles"))
         backups = Worker(stores.queue, {BackupJob.KIND: stores.backups.handler()}, partial(pulse.beat, "backups"))
+        leaving = {WorkerTest.KIND: WorkerTest(stores.database)}
+        tries = Worker(stores.queue, leaving, partial(pulse.beat, "self-test"))
         with (
+            _beside("self-test", tries.run, stop),
             _beside("bundles", bundles.run, stop),
             _beside("backups", backups.run, stop),
             _beside("clock", lambda stop: _by_the_clock(stores.backups, stop, partial(pulse.beat, "clock")), stop),

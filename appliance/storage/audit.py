@@ -59,6 +59,10 @@ class Audit:
         """32 bytes that exports are verified with."""
         return self._witness.public
 
+    def attest(self, context: bytes, data: bytes) -> bytes:
+        """The box's signature under a statement of another kind, by the same key; see `Witness.attest`."""
+        return self._witness.attest(context, data)
+
     def record(self, actor: str, action: str, target: str = "", **detail: str | float) -> None:
         """Append an entry; on the disk when this returns. Names, ids and figures only: never content or secrets.
 

@@ -94,6 +94,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "audit-exported": Action("record"),
     "audit-not-whole": Action("record", outcome="failed"),
     "audit-findings-accepted": Action("record"),
+    "airgap-reported": Action("record"),
+    "airgap-tested": Action("record"),
     "set-up": Action("box"),
     "setup-link-made": Action("box"),
     "recovery-key-confirmed": Action("box"),

@@ -31,3 +31,16 @@ def test_what_the_air_gap_watch_sees_is_what_there_is(what: str, tmp_path: Path)
     ran = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert ran.returncode == 0, ran.stderr[-6000:]
     assert ran.stdout.splitlines()[-1] == "all is well"
+
+
+@pytest.mark.slow  # three servers that are asked at the end of a cable, with rules and without
+def test_nothing_leaves_with_the_rules_and_something_would_without() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.security.egress_figures"],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-6000:]
+    assert len([line for line in ran.stdout.splitlines() if " left    0 " in line]) == 4

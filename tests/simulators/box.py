@@ -15,6 +15,7 @@ from appliance import services
 from appliance.accounts.permissions import Role
 from appliance.config import Listener, Settings
 from appliance.errors import ModelInUseError, ModelNotFoundError, SealedError, WrongPassphraseError
+from appliance.health.airgap.selftest import WorkerTest
 from appliance.inference.engines import scripted
 from appliance.inference.supervisor import Supervisor
 from appliance.jobs.worker import Worker
@@ -101,7 +102,8 @@ class TestBox:
         ingest = Ingest(self.services.database, self.services.blobs, self._reader, self.services.gateway)
         bundles = self.services.bundles.handler()
         backups = self.services.backups.handler()
-        handlers = {Ingest.KIND: ingest, bundles.KIND: bundles, backups.KIND: backups}
+        leaving = WorkerTest(self.services.database)
+        handlers = {Ingest.KIND: ingest, bundles.KIND: bundles, backups.KIND: backups, leaving.KIND: leaving}
         worker = Worker(self.services.queue, handlers)
         self._worker = threading.Thread(target=worker.run, args=(self._stop, 0.02), daemon=True)
         self._worker.start()

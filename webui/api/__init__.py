@@ -3,6 +3,7 @@
 from flask import Blueprint
 
 from webui.api import (
+    airgap,
     ask,
     audit,
     backups,
@@ -43,7 +44,7 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, me_export,
+        airgap, ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, me_export,
         model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings, model_uploads,
         models, openapi, presets, runs, search, setup, state, update, uploads, users, vault, web,
     )  # fmt: skip

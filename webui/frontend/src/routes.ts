@@ -40,6 +40,7 @@ export const routes: Route[] = [
   { pattern: '/operate/users', page: late('operate', 'operate/UsersPage') },
   { pattern: '/audit', page: late('audit', 'audit/RecordPage') },
   { pattern: '/audit/log', page: late('audit', 'audit/RecordPage') },
+  { pattern: '/audit/airgap', page: late('audit', 'audit/AirgapPage') },
   { pattern: '/help', page: lazy('help/HelpPage') },
   { pattern: '/help/{page}', page: lazy('help/HelpPage') },
 ]

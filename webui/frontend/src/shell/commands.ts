@@ -19,6 +19,7 @@ export const commands: Command[] = [
   { word: 'nav.backup', readings: 'ばっくあっぷ ひかえ バックアップ bakkuappu hikae backup restore', permission: 'operator', run: () => go('/operate/backup') },
   { word: 'nav.users', readings: 'りようしゃ ユーザー riyousha users people', permission: 'operator', run: () => go('/operate/users') },
   { word: 'nav.record', readings: 'そうさのきろく かんさ ログ sousa no kiroku kansa audit log record', permission: 'operator', run: () => go('/audit/log') },
+  { word: 'nav.airgap', readings: 'がいぶせつぞくのしょうめい gaibu setsuzoku shoumei airgap proof firewall ファイアウォール', permission: 'operator', run: () => go('/audit/airgap') },
   { word: 'nav.theme_dark', readings: 'くらい テーマ ダーク kurai dark theme', run: () => void updateMe({ theme: 'dark' }) },
   { word: 'nav.theme_light', readings: 'あかるい テーマ ライト akarui light theme', run: () => void updateMe({ theme: 'light' }) },
   { word: 'nav.theme_system', readings: 'テーマ システム system theme auto', run: () => void updateMe({ theme: 'system' }) },
