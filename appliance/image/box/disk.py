@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from appliance.errors import HakoError
 from appliance.image import layout
 from appliance.image.box import disks
 from appliance.image.box.disks import Disk, run
@@ -39,15 +40,23 @@ _ATTACH: Final = "/lib/systemd/systemd-cryptsetup"
 
 
 def main() -> int:
-    """At each start."""
+    """At each start. What goes wrong is said on every console: nothing else of the machine would."""
     os.umask(0o077)
+    try:
+        _bring_up()
+    except (HakoError, OSError, KeyError, subprocess.SubprocessError) as error:
+        _tell(f"the data partition can't be used: {error!r} {getattr(error, 'detail', '')}")
+        return 1
+    return 0
+
+
+def _bring_up() -> None:
     disk = disks.started_from()
     if layout.DATA not in disk.partitions:
         disk = _first_start(disk)
     if not OPENED.exists():
         _open(disk.partitions[layout.DATA].device)
     _mount()
-    return 0
 
 
 def _first_start(disk: Disk) -> Disk:
@@ -167,7 +176,8 @@ def _bring(image: Path, kept: Path) -> None:
 
 
 def _tell(line: str) -> None:
-    sys.stderr.write(f"hako: {line}\n")
+    """On every console, as only the kernel can."""
+    Path("/dev/kmsg").write_text(f"<2>hako: {line}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """The disk that this machine was started from, and its partitions, read where the kernel tells them."""
 
+import json
+import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,8 +44,10 @@ def run(*words: str | Path, text: str | None = None, secret: bytes | None = None
     return done.stdout.decode("utf-8", "replace")
 
 
-def started_from(root: Path = Path("/")) -> Disk:
+def started_from(root: Path = Path("/"), table: Callable[[Path], str] | None = None) -> Disk:
     """The disk below the system's own mapping: another one with the same names, such as a stick, is never meant.
+
+    Names are read from the disk itself (`table`): the kernel knows none of partitions that were added while it runs.
 
     Raises:
         ImageStepError: this machine was not started from an image.
@@ -54,21 +59,23 @@ def started_from(root: Path = Path("/")) -> Disk:
         for slave in sorted((mapped / "slaves").iterdir()):
             parent = (below / slave.name).resolve().parent
             if (parent / slave.name).is_dir():
-                return of(parent, root)
+                device = Path("/dev") / parent.name
+                return Disk(device, read_table((table or _table)(device)))
     raise ImageStepError("no system of an image is running", step="disk")
 
 
-def of(block: Path, root: Path = Path("/")) -> Disk:
-    """As the kernel tells it; `block` is its folder in /sys."""
+def read_table(said: str) -> dict[str, Partition]:
+    """Partitions by name, of what `sfdisk --json` says."""
     found = {}
-    for entry in sorted(block.iterdir()):
-        if (entry / "partition").is_file():
-            said = dict(
-                line.split("=", 1) for line in (entry / "uevent").read_text("utf-8").splitlines() if "=" in line
-            )
-            number, sectors = int(_word(entry / "partition")), int(_word(entry / "size"))
-            found[said.get("PARTNAME", entry.name)] = Partition(root / "dev" / entry.name, number, sectors)
-    return Disk(root / "dev" / block.name, found)
+    for entry in json.loads(said)["partitiontable"]["partitions"]:
+        node = str(entry["node"])
+        number = int(re.sub(r".*?(\d+)$", r"\1", node))
+        found[str(entry.get("name", ""))] = Partition(Path(node), number, int(entry["size"]))
+    return found
+
+
+def _table(device: Path) -> str:
+    return run("sfdisk", "--json", device)
 
 
 def running_slot(cmdline: str | None = None) -> str:

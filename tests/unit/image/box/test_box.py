@@ -12,18 +12,13 @@ from appliance.image.box import certificate, console, disks, slots
 
 
 def kernel(root: Path) -> Path:
-    """Two disks with the same names; the system was started from the second one."""
+    """Two disks; the system was started from the second one."""
     below = root / "sys" / "class" / "block"
+    below.mkdir(parents=True)
     for disk in ("sda", "vda"):
         device = root / "sys" / "devices" / disk
-        for number, name in enumerate(("hako-esp", "hako-root-a", "hako-verity-a"), 1):
-            part = device / f"{disk}{number}"
-            part.mkdir(parents=True)
-            (part / "partition").write_text(f"{number}\n")
-            (part / "size").write_text(f"{number * 2048}\n")
-            (part / "uevent").write_text(f"DEVNAME={disk}{number}\nPARTN={number}\nPARTNAME={name}\n")
-            below.mkdir(parents=True, exist_ok=True)
-            (below / part.name).symlink_to(part)
+        (device / f"{disk}2").mkdir(parents=True)
+        (below / f"{disk}2").symlink_to(device / f"{disk}2")
         (below / disk).symlink_to(device)
     mapped = below / "dm-0"
     (mapped / "dm").mkdir(parents=True)
@@ -33,10 +28,21 @@ def kernel(root: Path) -> Path:
     return root
 
 
+TABLE = """{"partitiontable": {"label": "gpt", "device": "/dev/nvme0n1", "sectorsize": 512, "partitions": [
+  {"node": "/dev/nvme0n1p1", "start": 2048, "size": 524288, "type": "C12A", "name": "hako-esp"},
+  {"node": "/dev/nvme0n1p12", "start": 526336, "size": 2097152, "type": "4F68", "name": "hako-root-a"}]}}"""
+
+
 def test_the_disk_is_the_one_that_the_system_was_started_from(tmp_path: Path) -> None:
-    disk = disks.started_from(kernel(tmp_path))
-    assert disk.device.name == "vda"
-    assert disk.partitions["hako-root-a"] == disks.Partition(tmp_path / "dev" / "vda2", 2, 4096)
+    asked: list[Path] = []
+
+    def table(device: Path) -> str:
+        asked.append(device)
+        return TABLE
+
+    disk = disks.started_from(kernel(tmp_path), table)
+    assert (disk.device, asked) == (Path("/dev/vda"), [Path("/dev/vda")])
+    assert disk.partitions["hako-root-a"] == disks.Partition(Path("/dev/nvme0n1p12"), 12, 2097152)
 
 
 def test_a_machine_without_an_image_has_no_such_disk(tmp_path: Path) -> None:
