@@ -15,6 +15,8 @@ from appliance.image.visitor import Visitor
 PARTS: Final = ("first-hour", "verity", "tpm")
 PASSPHRASE: Final = "lanterns along the canal"  # noqa: S105 - of machines that live for minutes
 _BOOT_S: Final = 1500.0
+_SETTLE_S: Final = 5.0
+"""For what was written a moment ago: the machine is then cut off."""
 _FOLDER: Final = Path(".build/image/boot-test")
 _KEY: Final = r"recovery key of this machine's disk: ([a-z-]{60,})"
 
@@ -56,14 +58,14 @@ def first_hour(machine: Machine, times: _Times) -> None:
         with times.step("power to the question for a passphrase"):
             machine.expect("New passphrase for this machine's disk", _BOOT_S)
         machine.send(PASSPHRASE)
-        machine.expect("The same passphrase again", 120)
+        machine.expect("The same passphrase again", _BOOT_S)
         machine.send(PASSPHRASE)
         with times.step("passphrase to the console"):
             machine.expect(_KEY, _BOOT_S)
         visitor = Visitor(machine.port)
         with times.step("console to the first page"):
             visitor.wait(_BOOT_S)
-        machine.expect(r"state +new", 300)
+        machine.expect(r"state +new", _BOOT_S)
         with times.step("vault"):
             link = _vault(machine)
         with times.step("set-up over the network"):
@@ -76,25 +78,25 @@ def first_hour(machine: Machine, times: _Times) -> None:
         with times.step("slot read, and copied to the other one"):
             machine.expect(r"slot +a: sound, and (copied|so was)", _BOOT_S)
         visitor.close()
-        machine.listen(5)
+        time.sleep(_SETTLE_S)
 
 
 def _vault(machine: Machine) -> str:
     """By the console's menu; the link to first set-up."""
     machine.send("1")
-    machine.expect("Passphrase of the vault", 300)
+    machine.expect("Passphrase of the vault", _BOOT_S)
     machine.send(PASSPHRASE)
-    machine.expect("Repeat for confirmation", 60)
+    machine.expect("Repeat for confirmation", _BOOT_S)
     machine.send(PASSPHRASE)
-    machine.expect("Written down", 300)
+    machine.expect("Written down", _BOOT_S)
     machine.send("y")
-    return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]+)", 300).group(1)
+    return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]+)", _BOOT_S).group(1)
 
 
 def verity(machine: Machine, times: _Times) -> None:
-    """One changed byte in the middle of the first slot: it is refused, and the second one starts by itself."""
-    root = next(each for each in layout.plan(*_sizes(machine)) if each.name == layout.root("a"))
-    emulator.flip(machine.disk, root.start * MIB + _middle(machine.image, root.start * MIB))
+    """One changed byte of the first slot's system: it is refused, and the second one starts by itself."""
+    root = next(each for each in layout.plan(*sizes(machine.image)) if each.name == layout.root("a"))
+    emulator.flip(machine.disk, root.start * MIB + _inodes(machine.image, root.start * MIB))
     with machine, times.step("changed byte to the second slot's console"):
         for _ in range(6):
             machine.expect("enter passphrase|[Pp]lease enter", _BOOT_S)
@@ -109,9 +111,10 @@ def verity(machine: Machine, times: _Times) -> None:
         Visitor(machine.port).wait(_BOOT_S)
 
 
-def _sizes(machine: Machine) -> tuple[int, int]:
+def sizes(image_file: Path) -> tuple[int, int]:
     """MiB of a slot and of the firmware's partition, read from the image's own table."""
-    content = machine.image.open("rb").read(2 * MIB)
+    with image_file.open("rb") as image:
+        content = image.read(MIB)
     sizes = []
     for number in range(2):
         entry = content[1024 + 128 * number :][:128]
@@ -120,12 +123,11 @@ def _sizes(machine: Machine) -> tuple[int, int]:
     return sizes[1], sizes[0]
 
 
-def _middle(image: Path, at: int) -> int:
-    """An offset in the middle of the squashfs, which says its own size."""
+def _inodes(image: Path, at: int) -> int:
+    """Where the squashfs, which says so itself, keeps what every start reads first."""
     with image.open("rb") as source:
-        source.seek(at + 40)
-        used = int.from_bytes(source.read(8), "little")
-    return used // 2
+        source.seek(at + 64)
+        return int.from_bytes(source.read(8), "little")
 
 
 def tpm(image: Path, base: Path, times: _Times) -> None:
@@ -135,12 +137,12 @@ def tpm(image: Path, base: Path, times: _Times) -> None:
         key = machine.expect(_KEY, _BOOT_S).group(1)
         Visitor(machine.port).wait(_BOOT_S)
         machine.expect(r"slot +a: sound", _BOOT_S)
-        machine.listen(5)
+        time.sleep(_SETTLE_S)
     with machine, times.step("with the same TPM again: no question"):
         found = machine.expect(r"slot +(a)|[Pp]lease enter", _BOOT_S)
         if found.group(1) is None:
             raise BootTestError(machine.text[-2000:], step="tpm: asked although it is the same one")
-        machine.listen(5)
+        time.sleep(_SETTLE_S)
     machine.tpm = Tpm(base / "tpm-two")
     with machine, times.step("with another TPM: closed until the recovery key"):
         machine.expect("[Pp]lease enter", _BOOT_S)

@@ -1,11 +1,13 @@
 """A machine in qemu: an image on a disk of its own, one port of loopback that leads to 443, and its serial console."""
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ NEEDED: Final = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-util
 FIRMWARE: Final = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 VARIABLES: Final = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 DISK_GB: Final = 12
+_LOOK_S: Final = 0.2
+_BEFORE_TYPING_S: Final = 2.0
 _TERMINAL: Final = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>c78])|\r")
 
 
@@ -93,6 +97,7 @@ class Machine:
             try:
                 fresh.connect(os.fspath(serial))
                 self._serial = fresh
+                threading.Thread(target=self._listen, args=(fresh,), daemon=True).start()
             except OSError:
                 fresh.close()
                 if time.monotonic() > until or self._process.poll() is not None:
@@ -130,36 +135,27 @@ class Machine:
             if found:
                 self._seen = found.end()
                 return found
-            if time.monotonic() > until or not self._listen():
+            if time.monotonic() > until or self._process is None or self._process.poll() is not None:
                 raise BootTestError(self.text[-3000:], step=f"console: {pattern}")
+            time.sleep(_LOOK_S)
 
-    def _listen(self) -> bool:
-        """A little of what it says; False when it has ended."""
-        assert self._serial is not None
-        self._serial.settimeout(1.0)
-        try:
-            said = self._serial.recv(65536)
-        except TimeoutError:
-            return True
-        except OSError:
-            return False
-        self.text += _TERMINAL.sub("", said.decode("utf-8", "replace"))
-        return bool(said)
-
-    def listen(self, seconds: float) -> None:
-        """Let it speak, so that its console doesn't stand still."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and self._listen():
-            pass
+    def _listen(self, serial: socket.socket) -> None:
+        """All the time: a console that nobody reads stands still after a few hundred letters."""
+        with contextlib.suppress(OSError):
+            while said := serial.recv(65536):
+                self.text += _TERMINAL.sub("", said.decode("utf-8", "replace"))
 
     def send(self, line: str) -> None:
-        """Type a line."""
+        """Type a line, a moment after the question: it takes a while until nothing is shown of what is typed."""
         assert self._serial is not None
+        time.sleep(_BEFORE_TYPING_S)
         self._serial.sendall(line.encode() + b"\r")
 
     def kill(self) -> None:
         """As when the plug is pulled."""
         if self._serial is not None:
+            with contextlib.suppress(OSError):
+                self._serial.shutdown(socket.SHUT_RDWR)
             self._serial.close()
             self._serial = None
         if self._process is not None:

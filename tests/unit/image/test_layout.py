@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ImageStepError
-from appliance.image import disk, layout, slot, tools
+from appliance.image import boot_test, disk, layout, slot, tools
 from appliance.image.layout import MIB
 from appliance.image.slot import Slot
 
@@ -66,6 +66,7 @@ def test_the_same_parts_make_the_same_image(tmp_path: Path, monkeypatch: pytest.
     assert [word for word in ("hako-esp", "hako-root-a", "hako-verity-a", "hako-root-b") if word in said] == [
         "hako-esp", "hako-root-a", "hako-verity-a",
     ]  # fmt: skip
+    assert boot_test.sizes(images[0]) == (8, 40)
     listed = tools.run("look", ["mdir", "-b", "-/", "-i", f"{images[0]}@@1M", "::"])
     assert f"::/EFI/Linux/hako-a+{layout.TRIES}.efi" in listed.splitlines()
     with images[0].open("rb") as image:
