@@ -18,7 +18,7 @@ _BOOT_S: Final = 1500.0
 _SETTLE_S: Final = 5.0
 """For what was written a moment ago: the machine is then cut off."""
 _FOLDER: Final = Path(".build/image/boot-test")
-_KEY: Final = r"recovery key of this machine's disk: ([a-z-]{60,})"
+_KEY: Final = r"recovery key of this machine's disk: ([a-z-]{71})\s"
 
 
 class _Times:
@@ -90,7 +90,7 @@ def _vault(machine: Machine) -> str:
     machine.send(PASSPHRASE)
     machine.expect("Written down", _BOOT_S)
     machine.send("y")
-    return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]+)", _BOOT_S).group(1)
+    return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]+)\s", _BOOT_S).group(1)
 
 
 def verity(machine: Machine, times: _Times) -> None:

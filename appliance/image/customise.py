@@ -104,7 +104,7 @@ def _units(systemd: Path, root: Path, profile: Profile) -> None:
 
 def settings(plain: str, profile: Profile) -> str:
     """hako.toml of an imaged machine: TLS by the certificate that the box makes, and what the profile says."""
-    tls = 'host = "0.0.0.0"\ntls_certificate = "/etc/hako/tls/box.pem"\ntls_key = "/etc/hako/tls/box.key"\n'
+    tls = 'tls_certificate = "/etc/hako/tls/box.pem"\ntls_key = "/etc/hako/tls/box.key"\n'
     said = plain.replace("[web]\n", f"[web]\n{tls}", 1)
     if profile.inference:
         lines = [f"{name} = {json.dumps(value)}" for name, value in sorted(profile.inference.items())]
