@@ -39,6 +39,8 @@ class Seen:
     state: str
     slot: str
     recovery: str
+    failed: tuple[str, ...] = ()
+    """Units of systemd."""
 
     def lines(self) -> list[str]:
         """Of the screen."""
@@ -51,6 +53,8 @@ class Seen:
             f"  state        {self.state}",
             f"  slot         {self.slot}",
         ]
+        if self.failed:
+            said.append(f"  failed       {'  '.join(self.failed)}")
         if self.recovery:
             said += ["", f"  recovery key of this machine's disk: {self.recovery}",
                      "  Write it on paper. It is shown until you type: noted"]  # fmt: skip
@@ -83,6 +87,7 @@ def look() -> Seen:
         state=state(ask),
         slot=_read(slots.STATE) or disks.running_slot(),
         recovery=_read(RECOVERY),
+        failed=_failed(),
     )
 
 
@@ -179,6 +184,12 @@ class _Admin(HTTPConnection):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _failed() -> tuple[str, ...]:
+    words = ["systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return tuple(sorted(line.split()[0] for line in done.stdout.splitlines() if line.strip()))
 
 
 def _say(line: str) -> None:

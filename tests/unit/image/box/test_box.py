@@ -142,4 +142,7 @@ def test_the_console_shows_where_the_box_is_and_the_key_until_it_is_noted() -> N
     said = "\n".join(seen.lines())
     for word in ("https://192.0.2.7/", "https://[2001:db8::7]/", "AB:CD", "open", "a: sound", "key-of-the-disk"):
         assert word in said
-    assert "recovery key" not in "\n".join(console.Seen("1.2", (), "", "open", "a", "").lines())
+    plain = "\n".join(console.Seen("1.2", (), "", "open", "a", "").lines())
+    assert "recovery key" not in plain
+    assert "failed" not in plain
+    assert "hako-web.service" in "\n".join(console.Seen("1.2", (), "", "open", "a", "", ("hako-web.service",)).lines())
