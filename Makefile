@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle tuf-conformance egress-test native models ui wheel lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle tuf-conformance egress-test native models ui wheel image boot-test lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -99,6 +99,20 @@ ui: $(BUILD)/ui.stamp ## The web UI
 
 wheel: $(BUILD)/dev.stamp $(BUILD)/ui.stamp ## The installable package
 	$(PY) -m build --wheel --no-isolation --outdir dist
+
+PROFILE ?= generic
+IMAGE := $(BUILD)/image
+IMAGE_LOCK := $(shell sed -n 's/^flavour = "\(.*\)"/\1/p' firmware-scripts/profiles/$(PROFILE).toml)
+
+image: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The whole machine as one file, on Debian as root (10 minutes): make image PROFILE=generic
+	@mkdir -p $(IMAGE)/wheels
+	@$(PIP) download --no-deps --require-hashes --only-binary :all: -r requirements/$(IMAGE_LOCK).txt -d $(IMAGE)/wheels/$(IMAGE_LOCK)
+	@SOURCE_DATE_EPOCH=$$($(PY) -c 'import appliance; print(appliance.RELEASED)') \
+	  $(PY) -m build --wheel --no-isolation --outdir $(IMAGE)/wheels/$(IMAGE_LOCK) >/dev/null
+	nice -n 19 $(PY) -m appliance.image build --profile $(PROFILE)
+
+boot-test: $(BUILD)/dev.stamp ## Start that image in an emulator and use it as its first owner does (half an hour)
+	$(PY) -m appliance.image boot-test $(IMAGE)/hako-$(PROFILE).img $(foreach part,$(PARTS),--part $(part))
 
 lock: ## Compile the hash-pinned requirements again
 	$(PYTHON) -m venv $(BUILD)/lock && $(BUILD)/lock/bin/pip install --quiet uv

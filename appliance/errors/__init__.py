@@ -12,6 +12,7 @@ from appliance.errors.bundles import *
 from appliance.errors.destinations import *
 from appliance.errors.documents import *
 from appliance.errors.exporting import *
+from appliance.errors.image import *
 from appliance.errors.models import *
 from appliance.errors.pictures import *
 from appliance.errors.root import HakoError as HakoError

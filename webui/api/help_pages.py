@@ -16,7 +16,8 @@ api = Blueprint("help", __name__)
 
 FOLDER: Final = Path(__file__).parent.parent / "help"
 ORDER: Final = (
-    "start", "chat", "documents", "playground", "people", "security", "airgap", "operate", "bundles", "web", "backup",
+    "start", "chat", "documents", "playground", "people", "security", "airgap", "install", "operate", "bundles", "web",
+    "backup",
     "cli", "api", "fields", "developers", "errors",
 )  # fmt: skip
 """As somebody new reads them; a page that isn't named here comes after these."""

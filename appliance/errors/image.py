@@ -1,0 +1,27 @@
+"""Images of the whole machine: making, trying and writing them."""
+
+from appliance.errors.root import HakoError
+
+
+class ImageStepError(HakoError):
+    """A step of making an image has failed. Params: `step`."""
+
+    code, status = "HK-IMG-001", 500
+
+
+class ProfileError(HakoError):
+    """A hardware profile can't be used. Params: `name`, `field`."""
+
+    code, status = "HK-IMG-002", 422
+
+
+class TargetDiskError(HakoError):
+    """Nothing may be written there. Params: `name`, `reason`."""
+
+    code, status = "HK-IMG-003", 409
+
+
+class BootTestError(HakoError):
+    """An image hasn't done in the emulator what it should. Params: `step`."""
+
+    code, status = "HK-IMG-004", 500

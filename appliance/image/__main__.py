@@ -1,0 +1,76 @@
+"""`python -m appliance.image build|boot-test|flash`: what the doors in `firmware-scripts/` and make call."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.config import REPOSITORY
+from appliance.errors import HakoError, ImageStepError
+from appliance.image import boot_test, build, flash, profiles
+from appliance.image.rootfs import Inputs
+
+_CACHE = REPOSITORY / ".build" / "image"
+_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """0 if it was done; else 1, with the reason."""
+    wish = _parser().parse_args(arguments)
+    try:
+        if wish.what == "build":
+            return _build(wish)
+        if wish.what == "boot-test":
+            return boot_test.main(wish.image, set(wish.part), _say)
+        return flash.main(wish.image, wish.disk, agreed=wish.yes, say=_say)
+    except HakoError as error:
+        params = " ".join(f"{name}={value}" for name, value in error.params.items())
+        _say(f"✗ {error.code} {params}\n{error.detail}")
+    return 1
+
+
+def _build(wish: argparse.Namespace) -> int:
+    profile = profiles.read(wish.profile)
+    sources = wish.sources or next((path for path in _SOURCES if path.is_file()), None)
+    if sources is None:
+        raise ImageStepError("no package sources: name them with --sources", step="sources")
+    lock = REPOSITORY / "requirements" / f"{profile.flavour}.txt"
+    wheels: Path = wish.wheels or _CACHE / "wheels" / profile.flavour
+    inputs = Inputs(profile, sources.absolute(), wheels.absolute(), lock, wish.models.absolute())
+    out: Path = wish.out or _CACHE / f"hako-{profile.name}.img"
+    figures = build.build(inputs, out.absolute(), wish.work.absolute(), _CACHE / "debs", _say)
+    _say(
+        f"{out}: {figures.size / 1e6:.0f} MB, of which {figures.taken / 1e6:.0f} MB are taken; "
+        f"{figures.packages} packages; {sum(figures.seconds.values()):.0f} s"
+    )
+    _say(f"sha256 {figures.sha256}\nroot   {figures.root_sha256}\nverity {figures.digest}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m appliance.image")
+    commands = parser.add_subparsers(dest="what", required=True)
+    making = commands.add_parser("build", help="make an image; as root")
+    making.add_argument("--profile", default="generic", choices=profiles.names())
+    making.add_argument("--sources", type=Path, help="package sources of apt; those of this machine when left out")
+    making.add_argument("--wheels", type=Path, help="locked wheels and the box's own; those that make has fetched")
+    making.add_argument("--models", type=Path, default=REPOSITORY / ".build" / "models")
+    making.add_argument("--work", type=Path, default=_CACHE / "work")
+    making.add_argument("--out", type=Path)
+    trying = commands.add_parser("boot-test", help="start an image in an emulator and use it as a person does")
+    trying.add_argument("image", type=Path)
+    trying.add_argument("--part", action="append", choices=boot_test.PARTS, default=[], help="all when left out")
+    writing = commands.add_parser("flash", help="write an image to a whole disk or stick; as root")
+    writing.add_argument("image", type=Path)
+    writing.add_argument("disk", type=Path)
+    writing.add_argument("--yes", action="store_true", help="all that is on the disk may go")
+    return parser
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

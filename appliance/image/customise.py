@@ -1,0 +1,187 @@
+"""Makes a Debian into a box; mmdebstrap calls it on the new root: `python -m appliance.image.customise PLAN ROOT`.
+
+Everything here is written in the same order with the same modes; dates are clamped when the tar is written.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from appliance import RELEASED, __version__
+from appliance.image.profiles import Profile
+
+BASE: Final = "opt/hako/base"
+MODELS: Final = "usr/share/hako/models"
+UNITS: Final = "usr/lib/systemd/system"
+ENABLED: Final = (
+    "hako.target", "hako-keys.service", "hako-web.socket", "hako-web.service", "hako-worker.service",
+    "hako-inference.service", "hako-helper.socket", "hako-update-watch.service", "hako-update.path",
+    "hako-health.timer", "hako-disk.service", "hako-starter.service", "hako-certificate.service",
+    "hako-slots.service", "hako-firewall.service", "hako-console@tty1.service", "hako-console@ttyS0.service",
+    "systemd-networkd.service", "usbguard.service",
+)  # fmt: skip
+MASKED: Final = (
+    "getty@.service", "serial-getty@.service", "autovt@.service", "emergency.service", "rescue.service",
+    "debug-shell.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "fstrim.timer", "systemd-firstboot.service", "systemd-networkd-wait-online.service", "nftables.service",
+    "usbguard-dbus.service", "kexec.target", "hibernate.target", "suspend.target",
+)  # fmt: skip
+"""No way in but the pages and the console, nothing that looks for updates by itself, no sleep."""
+PRIVATE: Final = ("etc/usbguard/rules.conf", "etc/usbguard/usbguard-daemon.conf")
+_GONE: Final = (
+    "var/cache/debconf", "var/cache/ldconfig", "var/log/apt", "var/log/dpkg.log",
+    "var/log/alternatives.log", "var/log/bootstrap.log", "etc/machine-id", "etc/resolv.conf", "etc/hostname",
+    "var/lib/dbus", "var/lib/systemd/catalog", "etc/.pwd.lock", "etc/passwd-", "etc/group-", "etc/shadow-",
+    "etc/gshadow-", "boot", "vmlinuz", "initrd.img", "vmlinuz.old", "initrd.img.old", "tmp/wheels", "root/.cache",
+)  # fmt: skip
+_COMPILE: Final = (
+    "import compileall, py_compile, sys; sys.exit(not compileall.compile_dir(sys.argv[1], quiet=2, workers=1, "
+    "force=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH) and 0)"
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """One build's plan, and the root that mmdebstrap has made."""
+    plan, root = json.loads(Path(arguments[0]).read_text("utf-8")), Path(arguments[1])
+    profile = Profile.model_validate(plan["profile"])
+    _overlay(Path(plan["overlay"]), root)
+    _units(Path(plan["systemd"]), root, profile)
+    _inside(root, "systemd-sysusers")
+    for path in PRIVATE:
+        (root / path).chmod(0o600)
+    _python(root, Path(plan["wheels"]), Path(plan["lock"]))
+    shutil.copytree(plan["models"], root / MODELS, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+    _open(root / MODELS)
+    _inside(root, "systemctl", "set-default", "multi-user.target")
+    _inside(root, "systemctl", "mask", *MASKED)
+    _inside(root, "systemctl", "enable", *ENABLED, *(["ssh.service"] if profile.sshd else []))
+    _inside(root, "update-initramfs", "-c", "-k", "all")
+    _take_out(root, Path(plan["out"]))
+    _clean(root)
+    return 0
+
+
+def _overlay(overlay: Path, root: Path) -> None:
+    for source in sorted(path for path in overlay.rglob("*") if path.is_file()):
+        _put(root / source.relative_to(overlay), source.read_bytes(), program=bool(source.stat().st_mode & 0o100))
+
+
+def _put(path: Path, content: bytes, *, program: bool = False) -> None:
+    for each in reversed([each for each in path.parents if not each.exists()]):
+        each.mkdir()
+        each.chmod(0o755)
+    path.write_bytes(content)
+    path.chmod(0o755 if program else 0o644)
+
+
+def _units(systemd: Path, root: Path, profile: Profile) -> None:
+    """Those that the box has on every machine, in systemd's own places."""
+    for source in sorted(systemd.iterdir()):
+        places = {
+            "hako.sysusers.conf": "usr/lib/sysusers.d/hako.conf",
+            "hako.tmpfiles.conf": "usr/lib/tmpfiles.d/hako.conf",
+            "hako.nft": "etc/hako/hako.nft",
+            "90-hako-usb.rules": "usr/lib/udev/rules.d/90-hako-usb.rules",
+            "hako.toml": "usr/share/hako/hako.toml",
+        }
+        content = source.read_bytes()
+        if source.name == "hako.toml":
+            content = settings(content.decode("utf-8"), profile).encode()
+        _put(root / places.get(source.name, f"{UNITS}/{source.name}"), content)
+    for unit in profile.open_units:
+        said = "[Service]\nPrivateDevices=no\nDeviceAllow=char-nvidia* rw\nDeviceAllow=char-nvidia-uvm rw\n"
+        _put(root / UNITS / f"{unit}.service.d" / "gpu.conf", said.encode())
+    _put(root / "opt/hako/README.md", b"The manual is in the box itself, below Help.\n")
+    _put(root / "etc/hostname", b"hako\n")
+    _put(root / "etc/hosts", b"127.0.0.1 localhost\n127.0.1.1 hako hako.local\n::1 localhost\n")
+    _put(root / "usr/share/hako/release", f"{__version__}\n".encode())
+
+
+def settings(plain: str, profile: Profile) -> str:
+    """hako.toml of an imaged machine: TLS by the certificate that the box makes, and what the profile says."""
+    tls = 'tls_certificate = "/etc/hako/tls/box.pem"\ntls_key = "/etc/hako/tls/box.key"\n'
+    said = plain.replace("[web]\n", f"[web]\n{tls}", 1)
+    if profile.inference:
+        lines = [f"{name} = {json.dumps(value)}" for name, value in sorted(profile.inference.items())]
+        said = said.rstrip("\n") + "\n\n[inference]\n" + "\n".join(lines) + "\n"
+    return said
+
+
+def _python(root: Path, wheels: Path, lock: Path) -> None:
+    """The base: an environment of the locked wheels, byte code included, for nothing can be written to it later."""
+    inside = root / "tmp/wheels"
+    inside.mkdir()
+    for wheel in sorted(wheels.glob("*.whl")):
+        shutil.copyfile(wheel, inside / wheel.name)
+    shutil.copyfile(lock, inside / "lock.txt")
+    own = max(inside.glob("hako_appliance-*.whl")).name
+    python = f"/{BASE}/bin/python"
+    pip = [python, "-I", "-m", "pip", "--isolated", "--disable-pip-version-check", "--quiet", "install", "--no-index"]
+    (root / BASE).parent.mkdir(parents=True, exist_ok=True)
+    _inside(root, "python3", "-I", "-m", "venv", f"/{BASE}")
+    more = ("--no-cache-dir", "--no-compile", "--no-deps", "--find-links", "/tmp/wheels")  # noqa: S108 - of the new root
+    _inside(root, *pip, *more, "--require-hashes", "--only-binary", ":all:", "-r", "/tmp/wheels/lock.txt")  # noqa: S108
+    _inside(root, *pip, *more, f"/tmp/wheels/{own}")  # noqa: S108
+    for cache in sorted((root / BASE).rglob("__pycache__")):
+        shutil.rmtree(cache)
+    _inside(root, python, "-I", "-c", _COMPILE, f"/{BASE}")
+    _open(root / BASE)
+
+
+def _open(folder: Path) -> None:
+    """Readable by all accounts, whatever the builder's umask was."""
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
+def _take_out(root: Path, out: Path) -> None:
+    """Kernel and first stage go beside the root, not into it; and a list of what was installed."""
+    kernels = sorted((root / "boot").glob("vmlinuz-*"))
+    shutil.copyfile(kernels[-1], out / "vmlinuz")
+    shutil.copyfile(kernels[-1].with_name(kernels[-1].name.replace("vmlinuz", "initrd.img")), out / "initrd")
+    said = _inside(root, "dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}\n")
+    (out / "packages.txt").write_text("".join(sorted(said.splitlines(keepends=True))), "utf-8")
+
+
+def _clean(root: Path) -> None:
+    hostname = (root / "etc/hostname").read_bytes()
+    for name in _GONE:
+        path = root / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for name in ("boot", "etc/credstore.encrypted", "var/lib/dbus", "var/lib/hako", "opt/hako/releases"):
+        (root / name).mkdir(exist_ok=True, parents=True)
+        (root / name).chmod(0o755)
+    _put(root / "etc/hostname", hostname)
+    _put(root / "etc/machine-id", b"")
+    for path in sorted(root.glob("var/lib/initramfs-tools/*")):
+        path.unlink()
+
+
+def _inside(root: Path, *words: str) -> str:
+    """In the new root, with a clock that stands still where a tool looks at it by itself."""
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        "LC_ALL": "C.UTF-8",
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", str(RELEASED)),
+        "PYTHONHASHSEED": "0",
+        "SYSTEMD_OFFLINE": "1",
+    }
+    done = subprocess.run(["chroot", str(root), *words], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.stderr.write(f"{' '.join(words)[:200]}\n{done.stdout[-1500:]}{done.stderr[-1500:]}\n")
+        raise SystemExit(1)
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

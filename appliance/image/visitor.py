@@ -1,0 +1,106 @@
+"""A person with a browser, as far as a boot test needs one: first set-up, a document, a question, its source."""
+
+import html
+import re
+import time
+from typing import Any, Final
+
+import httpx2
+
+from appliance.errors import BootTestError
+
+NAME: Final = "aoki"
+PASSWORD: Final = "seven-lamps-on-the-quay"  # noqa: S105 - of a machine that lives for minutes
+DOCUMENT: Final = (
+    "# Storeroom\n\nThe storeroom of the east wing opens at seven in the morning.\n\n"
+    "The key of the boiler room hangs in cabinet 12 on the second floor.\n\n"
+    "Broken lamps are collected on the first Thursday of each month.\n"
+)
+QUESTION: Final = "Where does the key of the boiler room hang?"
+ANSWER: Final = "cabinet 12"
+_GROUP: Final = re.compile(r"<li>([0-9A-Z]{4,6})</li>")
+_ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
+_PATIENCE_S: Final = 300.0
+
+
+class Visitor:
+    """Speaks to one box at a port of loopback. Whoever the certificate names is not looked at: the port is ours."""
+
+    def __init__(self, port: int) -> None:
+        self._http = httpx2.Client(
+            base_url=f"https://127.0.0.1:{port}",
+            verify=False,
+            timeout=_PATIENCE_S,
+            headers={"Accept-Language": "en"},
+        )
+
+    def close(self) -> None:
+        """No more."""
+        self._http.close()
+
+    def wait(self, within_s: float) -> None:
+        """Until the box answers at all. Raises BootTestError."""
+        until = time.monotonic() + within_s
+        while True:
+            try:
+                self._http.get("/api/v1/state", timeout=30)
+            except httpx2.HTTPError as error:
+                if time.monotonic() > until:
+                    raise BootTestError(str(error), step="pages") from error
+                time.sleep(2)
+            else:
+                return
+
+    def set_up(self, path: str) -> None:
+        """First set-up by its link: account, recovery key, and a group of it typed back."""
+        token = path.split("token=", 1)[1]
+        self._page(self._http.get(path))
+        self._page(self._http.post("/setup", data={"step": "language", "language": "en", "token": token}))
+        account = {"step": "account", "token": token, "display_name": "Aoki", "name": NAME, "password": PASSWORD}
+        page = self._page(self._http.post("/setup", data=account))
+        groups = _GROUP.findall(page)
+        page = self._page(self._http.post("/setup", data={"step": "recovery", "token": token}))
+        asked = _ASKED.search(html.unescape(page))
+        if not groups or asked is None:
+            raise BootTestError(page[-500:], step="recovery key")
+        group = groups[int(asked.group(1)) - 1]
+        self._page(self._http.post("/setup", data={"step": "confirm", "token": token, "group": group}))
+
+    def sign_in(self) -> None:
+        """With name and password, anew."""
+        self._http.cookies.clear()
+        self._page(self._http.post("/sign-in", data={"name": NAME, "password": PASSWORD}))
+
+    def bring(self, within_s: float) -> str:
+        """Put the document into a new base, and wait until it can be asked; the base's id. Raises BootTestError."""
+        base = self._json(self._http.post("/api/v1/bases", json={"name": "House"}))["id"]
+        files = {"file": ("storeroom.md", DOCUMENT.encode(), "text/markdown")}
+        document = self._json(self._http.post(f"/api/v1/bases/{base}/documents", files=files))
+        until = time.monotonic() + within_s
+        while document["state"] not in ("ready", "failed"):
+            if time.monotonic() > until:
+                raise BootTestError(str(document), step="document")
+            time.sleep(2)
+            document = self._json(self._http.get(f"/api/v1/documents/{document['id']}"))
+        if document["state"] != "ready":
+            raise BootTestError(str(document), step="document")
+        return str(base)
+
+    def ask(self, base: str) -> dict[str, Any]:
+        """The answer, which must quote the document. Raises BootTestError."""
+        answer = self._json(self._http.post("/api/v1/ask", json={"question": QUESTION, "base_ids": [base]}))
+        cited = [str(each) for each in answer.get("citations", [])]
+        if ANSWER not in answer["text"] or not any("storeroom" in each for each in cited):
+            raise BootTestError(str(answer)[:2000], step="answer")
+        return dict(answer)
+
+    @staticmethod
+    def _page(response: httpx2.Response) -> str:
+        if response.status_code >= 400:
+            raise BootTestError(response.text[-1500:], step=f"{response.request.url.path}: {response.status_code}")
+        return response.text
+
+    @classmethod
+    def _json(cls, response: httpx2.Response) -> dict[str, Any]:
+        cls._page(response)
+        return dict(response.json())
