@@ -79,7 +79,6 @@ def test(terminal: Terminal) -> None:
     if part["state"] == "error":
         raise AirgapOpenError(places=", ".join(name for name, _value in part["facts"][1:]))
     if part["state"] != "ok":
-        click.echo(say("cli.airgap.unsure"))
         sys.exit(UNSURE)
 
 
