@@ -90,7 +90,7 @@ def _vault(machine: Machine) -> str:
     machine.send(PASSPHRASE)
     machine.expect("Written down", _BOOT_S)
     machine.send("y")
-    return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]+)\s", _BOOT_S).group(1)
+    return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]{43})\s", _BOOT_S).group(1)
 
 
 def verity(machine: Machine, times: _Times) -> None:
