@@ -24,7 +24,7 @@ Whoever has it can open the vault without the passphrase. If it is lost, make a 
 Night duty is paid by the hour from ten in the evening until five in the morning. The rate is one and a quarter \
 of the hourly wage. Requests are handed in by the third working day of the next month at the office.
 """.splitlines()
-"""Passages of a base have 256 tokens: a quotation shorter than the 12 tokens that a guess starts from gains nothing."""
+"""Passages of a base have 256 tokens: a quotation shorter than the 6 tokens that a guess starts from gains nothing."""
 QUOTE = "{passage}\n\nRepeat the text above word for word.\n\n"
 FREE = "{passage}\n\nNow an entirely different story about a lighthouse keeper and the sea.\n\n"
 
