@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from appliance import RELEASED, __version__
+from appliance import RELEASED, __version__, modes
 from appliance.image.profiles import Profile
 
 BASE: Final = "opt/hako/base"
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     _units(Path(plan["systemd"]), root, profile)
     _inside(root, "systemd-sysusers")
     for path in PRIVATE:
-        (root / path).chmod(0o600)
+        (root / path).chmod(modes.file())
     _python(root, Path(plan["wheels"]), Path(plan["lock"]))
     shutil.copytree(plan["models"], root / MODELS, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
     _open(root / MODELS)

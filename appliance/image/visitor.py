@@ -20,6 +20,7 @@ QUESTION: Final = "Where does the key of the boiler room hang?"
 ANSWER: Final = "cabinet 12"
 _GROUP: Final = re.compile(r"<li>([0-9A-Z]{4,6})</li>")
 _ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
+_DONE: Final = 'class="done-list"'
 _PATIENCE_S: Final = 300.0
 
 
@@ -52,12 +53,14 @@ class Visitor:
                 return
 
     def set_up(self, path: str) -> None:
-        """First set-up by its link: account, recovery key, and a group of it typed back."""
+        """First set-up by its link: account and, unless the console had it noted, the recovery key typed back."""
         token = path.split("token=", 1)[1]
         self._page(self._http.get(path))
         self._page(self._http.post("/setup", data={"step": "language", "language": "en", "token": token}))
         account = {"step": "account", "token": token, "display_name": "Aoki", "name": NAME, "password": PASSWORD}
         page = self._page(self._http.post("/setup", data=account))
+        if _DONE in page:
+            return
         groups = _GROUP.findall(page)
         page = self._page(self._http.post("/setup", data={"step": "recovery", "token": token}))
         asked = _ASKED.search(html.unescape(page))
