@@ -140,7 +140,6 @@ ALONE = (
     "modes.py",
     "logs.py",  # of `hako serve`; under systemd the journal keeps them
     "bundle/provision.py",  # on the publisher's side, and while an image is made
-    "image/customise.py",  # as above; what root alone may read of a machine that is being made
     "bundle/update/launch.py",  # `hako serve` again
     "backup/putting.py",  # a restored box is handed over by who restores it
     "backup/rehearsing.py",  # in the worker, which removes it again
