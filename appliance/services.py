@@ -14,6 +14,7 @@ from appliance.apps.presets import Presets
 from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
 from appliance.backup.backups import Backups
+from appliance.bundle.boxes.identity import Identity
 from appliance.bundle.taking import Bundles
 from appliance.bundle.update.state import Places
 from appliance.config import Settings
@@ -27,6 +28,8 @@ from appliance.health.airgap.airgap import AirGap
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
+from appliance.knowledge.packed import PackedBases
+from appliance.knowledge.packs_shown import Packs
 from appliance.knowledge.rerank import Reranker
 from appliance.knowledge.retrieve import Retriever
 from appliance.knowledge.web.reading import WarcReader
@@ -50,6 +53,7 @@ class Stores:
     queue: Queue
     gateway: Gateway
     audit: Audit
+    packed: PackedBases
     bundles: Bundles
     snapshots: Snapshots
     backups: Backups
@@ -72,10 +76,12 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     destinations = Destinations(settings.destinations)
     remote = Remote(destinations, settings.egress_socket, Credentials(database).key, audit.record)
     queue, gateway = Queue(database), Gateway(settings, remote)
+    identity = Identity(keys.derive("packs"))
+    packed = PackedBases(database, blobs, settings.language)
     snapshots = Snapshots(database, blobs, WarcReader(settings.limits))
-    bundles = Bundles(settings, database, audit, queue, gateway, snapshots, keys.derive("trust"))
+    bundles = Bundles(settings, database, audit, queue, gateway, packed, snapshots, keys.derive("trust"), identity)
     backups = Backups(settings, database, audit, queue, keys.derive)
-    return Stores(database, blobs, queue, gateway, audit, bundles, snapshots, backups)
+    return Stores(database, blobs, queue, gateway, audit, packed, bundles, snapshots, backups)
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ class Services:
     responses: Responses
     presets: Presets
     bundles: Bundles
+    packs: Packs
     snapshots: Snapshots
     backups: Backups
     airgap: AirGap
@@ -167,6 +174,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         responses=responses,
         presets=Presets(database),
         bundles=stores.bundles,
+        packs=Packs(database, stores.packed, stores.audit),
         snapshots=stores.snapshots,
         backups=stores.backups,
         airgap=AirGap(settings, database, stores.queue, stores.audit, stores.gateway, stores.bundles.updates),

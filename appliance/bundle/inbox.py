@@ -1,4 +1,4 @@
-"""Where bundles wait until all of them was checked; then their models are put into the store, also after a power cut.
+"""Where bundles wait until all of them was checked; then models and documents are put in place, also after a power cut.
 
 Before the note `placing.json` is on the disk nothing of a bundle can be seen. After it everything will be.
 """
@@ -13,10 +13,21 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from appliance import clock, durable, logs
+from appliance.bundle.boxes.identity import Identity
+from appliance.bundle.boxes.receiving import Sealed, unsealed
 from appliance.bundle.index import Index
 from appliance.bundle.packs import PackedModel, Store
-from appliance.bundle.web_packs import Shelf
-from appliance.errors import BusyError, ConflictError, StoreDamagedError
+from appliance.bundle.shelf import Open, Pack, Shelf, Visibility, plain_files
+from appliance.bundle.web_packs import SnapshotShelf
+from appliance.errors import (
+    BundleRollbackError,
+    BusyError,
+    ConflictError,
+    EnvelopeError,
+    HakoError,
+    PackForAnotherError,
+    StoreDamagedError,
+)
 from appliance.inference.importing import locked
 from appliance.storage.audit import Audit
 from appliance.storage.database import Database
@@ -41,14 +52,27 @@ class _Note(BaseModel):
     size: int
     fingerprint: str
     models: tuple[PackedModel, ...]
+    pack: Pack | None = None
+    sealed: Sealed | None = None
+    visibility: Visibility = "private"
 
 
 class Inbox:
     """`folder` is below the models: placing is renaming. One process at a time works in it."""
 
-    def __init__(self, folder: Path, store: Store, shelf: Shelf, database: Database, audit: Audit) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        shelf: Shelf,
+        snapshots: SnapshotShelf,
+        identity: Identity,
+        database: Database,
+        audit: Audit,
+    ) -> None:
         self.folder = folder
-        self._store, self._shelf, self._database, self._audit = store, shelf, database, audit
+        self._store, self._shelf, self._snapshots, self._identity = store, shelf, snapshots, identity
+        self._database, self._audit = database, audit
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -62,7 +86,16 @@ class Inbox:
         finally:
             os.close(lock)
 
-    def note(self, digest: str, index: Index, fingerprint: str, models: tuple[PackedModel, ...]) -> None:
+    def note(
+        self,
+        digest: str,
+        index: Index,
+        fingerprint: str,
+        models: tuple[PackedModel, ...],
+        pack: Pack | None = None,
+        visibility: Visibility = "private",
+        sealed: Sealed | None = None,
+    ) -> None:
         """From here on the bundle will be placed, whatever happens. All of its files are checked and on the disk."""
         note = _Note(
             digest=digest,
@@ -73,6 +106,9 @@ class Inbox:
             size=index.size,
             fingerprint=fingerprint,
             models=models,
+            pack=pack,
+            sealed=sealed,
+            visibility=visibility,
         )
         durable.sync(self.folder)
         durable.replace(self.folder / digest / _NOTE, note.model_dump_json().encode())
@@ -84,6 +120,7 @@ class Inbox:
 
         Raises:
             ConflictError: somebody took the name of a model meanwhile; the others are placed.
+            BundleRollbackError: a newer version of these documents has come meanwhile.
         """
         folder = self.folder / digest
         try:
@@ -92,7 +129,14 @@ class Inbox:
             return False
         except (OSError, ValidationError) as error:
             raise StoreDamagedError(f"bundle {digest[:16]}: {type(error).__name__}") from error
-        refused = None
+        refused: HakoError | None = None
+        if note.pack is not None:
+            try:
+                self._shelf.put(note.pack, self._opener(note, folder / _FILES), note.visibility, actor)
+            except (BundleRollbackError, ConflictError) as error:
+                refused = error
+            except (EnvelopeError, PackForAnotherError) as error:
+                raise StoreDamagedError(f"pack {digest[:16]}: {type(error).__name__}") from error
         for model in note.models:
             try:
                 self._place(model, folder / _FILES, note, actor)
@@ -119,7 +163,7 @@ class Inbox:
 
     def drop(self, digest: str) -> None:
         """Forget what has come of a bundle, for good: a note that a power cut brings back would be followed."""
-        self._shelf.forget(digest)
+        self._snapshots.forget(digest)
         folder = self.folder / digest
         if folder.is_dir():
             (folder / _NOTE).unlink(missing_ok=True)
@@ -133,11 +177,14 @@ class Inbox:
             if folder.name != keep:
                 try:
                     placed = self.place(folder.name, actor)
-                except (ConflictError, StoreDamagedError) as error:
+                except (BundleRollbackError, ConflictError, StoreDamagedError) as error:
                     log.warning("bundle_not_placed", code=error.code, detail=error.detail)
                     placed = False
                 if not placed:
                     self.drop(folder.name)
+
+    def _opener(self, note: _Note, files: Path) -> Open:
+        return plain_files(files) if note.sealed is None else unsealed(note.sealed, files, self._identity)
 
     def _place(self, model: PackedModel, files: Path, note: _Note, actor: str) -> None:
         if self._store.state(model) == "new":
@@ -150,7 +197,7 @@ class Inbox:
 
     def _show(self, note: _Note, actor: str) -> None:
         """Its web snapshots were brought in before the note was written."""
-        for snapshot_id, name, digest in self._shelf.hidden(note.digest):
+        for snapshot_id, name, digest in self._snapshots.hidden(note.digest):
             self._audit.record(
                 actor,
                 "web-snapshot-added",
@@ -160,7 +207,7 @@ class Inbox:
                 licence=note.licence,
                 bundle=note.digest,
             )
-        self._shelf.show(note.digest, actor)
+        self._snapshots.show(note.digest, actor)
 
     def _record(self, note: _Note, actor: str) -> None:
         self._audit.record(

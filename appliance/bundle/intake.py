@@ -1,22 +1,35 @@
 """The job that takes a bundle from a folder: read, copied, checked, placed. Repeating it goes on where it was."""
 
+from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from appliance import durable
+from appliance.bundle.boxes.format import PackFile
+from appliance.bundle.boxes.receiving import Receiving, told
 from appliance.bundle.inbox import Inbox
-from appliance.bundle.media import place_of
+from appliance.bundle.index import Index
+from appliance.bundle.media import Place, place_of
 from appliance.bundle.packs import Store
-from appliance.bundle.planning import Plan, Planner
-from appliance.bundle.reading import Offer, Reading
+from appliance.bundle.planning import Planner
+from appliance.bundle.reading import Offer
 from appliance.bundle.remembered import Remembered
-from appliance.bundle.staging import FILES, Staging
+from appliance.bundle.shelf import Visibility
+from appliance.bundle.staging import FILES, Source, Staging
 from appliance.bundle.update import preview
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.updates import Updates
-from appliance.bundle.web_packs import Shelf
-from appliance.errors import CancelledError, ConflictError, HakoError, StoreDamagedError
+from appliance.bundle.web_packs import PackedSnapshot, SnapshotShelf
+from appliance.errors import (
+    BundleInvalidError,
+    BundleRollbackError,
+    CancelledError,
+    ConflictError,
+    HakoError,
+    StoreDamagedError,
+)
 from appliance.jobs.queue import Job
 from appliance.jobs.worker import Report
 from appliance.storage.audit import Audit
@@ -32,13 +45,14 @@ class Intake:
         inbox: Inbox,
         planner: Planner,
         store: Store,
-        shelf: Shelf,
+        snapshots: SnapshotShelf,
         remembered: Remembered,
+        receiving: Receiving,
         audit: Audit,
         updates: Updates,
     ) -> None:
-        self._inbox, self._planner, self._store, self._shelf = inbox, planner, store, shelf
-        self._remembered, self._audit, self._updates = remembered, audit, updates
+        self._inbox, self._planner, self._store, self._snapshots = inbox, planner, store, snapshots
+        self._remembered, self._receiving, self._audit, self._updates = remembered, receiving, audit, updates
 
     def run(self, job: Job, report: Report) -> None:
         """Take the bundle in; progress in bytes.
@@ -57,18 +71,26 @@ class Intake:
                 return
             self._inbox.tidy(actor, keep=digest)
             report("reading", 0, 0)
-            with self._remembered.reading(place_of(job.payload)) as (anchor, reading):
+            place = place_of(job.payload)
+            if place.pack:
+                self._take_pack(place, digest, _visibility(job), report)
+                self._inbox.place(digest, actor)
+                return
+            with self._remembered.reading(place) as (anchor, reading):
                 offer = reading.offer(digest)
-                plan = self._planner.plan(reading.medium, offer, self._updates.mark)
+                plan = self._planner.plan(reading.medium, offer, anchor.fingerprint, self._updates.mark)
                 if plan.refusals:
                     raise plan.refusals[0]
                 if plan.release is not None:
                     self._updates.demand_resting()
-                self._copy(reading, offer, plan, report)
+                files = self._copy(self._planner.sources(reading.medium, plan.wanted), plan.wanted, digest, report)
+                for model in plan.new:
+                    self._store.check(model, files, offer.index.licence)
+                self._keep(plan.new_snapshots, digest, files, report)
             if plan.release is not None:
                 self._install(offer, plan.release, anchor.fingerprint, actor, report)
             report("placing", 0, len(plan.new) + len(plan.new_snapshots))  # the last moment to cancel it
-            self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new)
+            self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new, plan.pack_to_place, _visibility(job))
             self._inbox.place(digest, actor)
 
     def closed(self, job: Job, error: HakoError | None) -> None:
@@ -78,7 +100,7 @@ class Intake:
         digest, actor = str(job.payload["digest"]), str(job.payload["actor"])
         cancelled = isinstance(error, CancelledError)
         with durable.told_when_full(), self._inbox.held():
-            with suppress(ConflictError, StoreDamagedError):
+            with suppress(BundleRollbackError, ConflictError, StoreDamagedError):
                 if self._inbox.place(digest, actor):
                     return
             if cancelled:
@@ -94,17 +116,37 @@ class Intake:
         about = preview.about(offer.index, manifest)
         self._updates.install(release, manifest, files, actor, lambda: report("installing", 0, 1), about)
 
-    def _copy(self, reading: Reading, offer: Offer, plan: Plan, report: Report) -> None:
-        """Bring every file in and check it: digest, header. The medium is read once, and not needed afterwards."""
-        with Staging(self._inbox.folder, plan.wanted, offer.digest) as staging:
+    def _take_pack(self, place: Place, digest: str, visibility: Visibility, report: Report) -> None:
+        """A pack that a box has made: copied and checked as it is, sealed; opened only on the way to the shelf."""
+        with PackFile(place) as file:
+            if file.digest != digest:
+                raise BundleInvalidError("not on this medium")
+            received, index = self._receiving.opened(file), file.statement.index
+            plan = self._planner.plan_pack(file, index, received.pack, received.sizes)
+            if plan.refusals:
+                raise plan.refusals[0]
+            files = self._copy((file,), plan.wanted, digest, report)
+        if plan.pack_to_place:
+            self._receiving.demand_whole(received, files, lambda: report("checking", index.size, index.size))
+        report("placing", 0, 1)  # the last moment to cancel it
+        about = told(index, received.pack)
+        self._inbox.note(digest, about, received.pack.maker, (), plan.pack_to_place, visibility, received.sealed)
+
+    def _copy(self, sources: Sequence[Source], wanted: Index, digest: str, report: Report) -> Path:
+        """Bring every file in and check it. The medium is read once, and not needed afterwards."""
+        with Staging(self._inbox.folder, wanted, digest) as staging:
             staging.demand_room()
-            for step in staging.bring(self._planner.sources(reading.medium, plan.wanted)):
+            for step in staging.bring(sources):
                 report("copying", step.done, step.total)
-            files = staging.finish(lambda step: report("checking", step.done, step.total))
-            for model in plan.new:
-                self._store.check(model, files, offer.index.licence)
-            self._shelf.forget(offer.digest)  # of a run that was cut off
-            for snapshot in plan.new_snapshots:
-                folder = files / snapshot.manifest.name
-                tell = lambda done, total: report("checking", done, total)  # noqa: E731
-                self._shelf.bring(offer.digest, snapshot.digest, snapshot.manifest, folder, tell)
+            return staging.finish(lambda step: report("checking", step.done, step.total))
+
+    def _keep(self, snapshots: Sequence[PackedSnapshot], digest: str, files: Path, report: Report) -> None:
+        """Bring the web snapshots of a bundle in, out of sight; its files are all checked."""
+        self._snapshots.forget(digest)  # of a run that was cut off
+        for each in snapshots:
+            tell = lambda done, total: report("checking", done, total)  # noqa: E731
+            self._snapshots.bring(digest, each.digest, each.manifest, files / each.manifest.name, tell)
+
+
+def _visibility(job: Job) -> Visibility:
+    return "everyone" if job.payload.get("visibility") == "everyone" else "private"

@@ -1,4 +1,4 @@
-"""Bundles on sticks and in the operator's folders: listed by what `hako bundle write` leaves there, and found again."""
+"""Bundles and packs on sticks and in the operator's folders: listed by what they look like, and found again."""
 
 import contextlib
 import hashlib
@@ -18,6 +18,7 @@ from appliance.machine.folders import Visit
 _METADATA: Final = "metadata"
 _NEWEST: Final = "timestamp.json"
 """The part of TUF's metadata that is signed anew for each medium, and has no number before its name."""
+PACK_ENDING: Final = ".hakopack"
 _MOST: Final = 50
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -28,36 +29,38 @@ class Place:
 
     folder: Path
     below: tuple[str, ...] = ()
+    pack: str = ""
+    """The file in it, where it is a pack that a box has made."""
 
     @property
     def payload(self) -> dict[str, Any]:
         """For a job; `place_of` reads it."""
-        return {"folder": str(self.folder), "below": list(self.below)}
+        return {"folder": str(self.folder), "below": list(self.below), "pack": self.pack}
 
 
 @dataclass(frozen=True)
 class FoundMedium:
-    """A folder that looks like a medium; whether it is one, and whose, says only a look at its signatures."""
+    """What looks like a medium, or like a pack; whether it is one, and whose, says only a look at its signatures."""
 
     place: Place
     identity: tuple[int, ...]
-    """Of the folder and of its newest metadata: devices, inodes, time and size."""
+    """Of the folder and of its newest metadata, or of the pack: devices, inodes, time and size."""
 
     @property
     def id(self) -> str:
         """Names this very folder as it is: another stick in its place, or a newer bundle on it, has another id."""
-        parts = (str(self.place.folder), *self.place.below, *map(str, self.identity))
+        parts = (str(self.place.folder), *self.place.below, self.place.pack, *map(str, self.identity))
         return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
     @property
     def name(self) -> str:
-        """The folder's own name, as people may see it."""
-        return shown_name((self.place.folder.name, *self.place.below)[-1])
+        """The folder's own name, or the pack's, as people may see it."""
+        return shown_name(self.place.pack or (self.place.folder.name, *self.place.below)[-1])
 
     @property
     def path(self) -> str:
         """Where it is, as people may see it."""
-        return shown_place(self.place.folder, self.place.below)
+        return shown_place(self.place.folder, (*self.place.below, *filter(None, (self.place.pack,))))
 
 
 class BundleMedia:
@@ -89,11 +92,24 @@ class BundleMedia:
                 if identity is not None:
                     visit.deeper.clear()  # thousands of parts, and no medium in a medium
                     yield FoundMedium(Place(visit.root, visit.names), identity)
+                yield from _packs(visit)
 
 
 def place_of(payload: Mapping[str, Any]) -> Place:
     """What `Place.payload` wrote."""
-    return Place(Path(str(payload["folder"])), tuple(str(name) for name in payload.get("below", ())))
+    below = tuple(str(name) for name in payload.get("below", ()))
+    return Place(Path(str(payload["folder"])), below, str(payload.get("pack", "")))
+
+
+def _packs(visit: Visit) -> Generator[FoundMedium, None, None]:
+    """Files in the folder that are called like packs."""
+    for entry in visit.entries:
+        if entry.name.endswith(PACK_ENDING):
+            with contextlib.suppress(OSError):
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+                    yield FoundMedium(Place(visit.root, visit.names, entry.name), identity)
 
 
 def _identity(visit: Visit) -> tuple[int, ...] | None:

@@ -1,26 +1,27 @@
 """What taking a bundle would do to this box, or why it can't be taken. Copies nothing."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError
 
 import appliance
 from appliance import durable
-from appliance.bundle import packs, requirements, staging, web_packs
+from appliance.bundle import packs, requirements, shelf, staging, web_packs
 from appliance.bundle.index import File, Index
 from appliance.bundle.packs import PackedModel, State, Store
 from appliance.bundle.reading import Offer
 from appliance.bundle.requirements import Facts
+from appliance.bundle.shelf import Pack, PackPlan, Shelf
 from appliance.bundle.staging import Source, checked, part_path
 from appliance.bundle.trust.medium import Medium, refusal
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Places
-from appliance.bundle.web_packs import PackedSnapshot, Shelf, SnapshotState
+from appliance.bundle.web_packs import PackedSnapshot, SnapshotShelf, SnapshotState
 from appliance.config import Settings
 from appliance.errors import (
     BundleIncompleteError,
@@ -63,6 +64,14 @@ class Plan:
     """Of a bundle that is a release."""
     snapshots: tuple[tuple[PackedSnapshot, SnapshotState], ...] = ()
     """Of a bundle of web snapshots."""
+    pack: Pack | None = None
+    """Of a bundle of documents."""
+    documents: PackPlan | None = None
+
+    @property
+    def pack_to_place(self) -> Pack | None:
+        """The documents that it brings."""
+        return self.pack if self.documents is not None and self.documents.state != "there" else None
 
     @property
     def new(self) -> tuple[PackedModel, ...]:
@@ -73,6 +82,12 @@ class Plan:
     def new_snapshots(self) -> tuple[PackedSnapshot, ...]:
         """The web snapshots that it brings."""
         return tuple(snapshot for snapshot, state in self.snapshots if state == "new")
+
+
+class Parts(Source, Protocol):
+    """What can say whether it has a part; raises DownloadError where that can't be told."""
+
+    def has(self, path: str, /) -> bool: ...
 
 
 class BoxParts:
@@ -114,14 +129,14 @@ def _pieces(path: Path, offset: int, size: int) -> Iterator[bytes]:
 class Planner:
     """Knows the box."""
 
-    def __init__(self, settings: Settings, store: Store, shelf: Shelf) -> None:
-        self._settings, self._store, self._shelf = settings, store, shelf
+    def __init__(self, settings: Settings, store: Store, shelf: Shelf, snapshots: SnapshotShelf) -> None:
+        self._settings, self._store, self._shelf, self._snapshots = settings, store, shelf, snapshots
 
     def sources(self, medium: Medium, index: Index) -> Sequence[Source]:
         """Where parts come from: what the medium leaves out, the box may have."""
         return medium, BoxParts(index, self._store.files())
 
-    def plan(self, medium: Medium, offer: Offer, mark: Mark = (0, 0)) -> Plan:
+    def plan(self, medium: Medium, offer: Offer, publisher: str, mark: Mark = (0, 0)) -> Plan:
         """What taking it would do. What is wrong with the bundle or the box is one of the refusals.
 
         `mark`: the highest counter that was installed for good here, and the floor.
@@ -140,6 +155,8 @@ class Planner:
             return self._release(medium, offer, mark, refusals)
         elif index.kind == "web":
             return self._web(medium, offer, refusals)
+        elif index.kind == "knowledge":
+            return self._documents(medium, offer, publisher, refusals)
         else:
             refusals.append(BundleKindError(kind=index.kind))
         refusals += [ConflictError(name=model.id) for model, state in models if state == "other"]
@@ -168,13 +185,35 @@ class Planner:
         snapshots: tuple[tuple[PackedSnapshot, SnapshotState], ...] = ()
         try:
             found = web_packs.snapshots_of(index, lambda file: self._small(medium, index, file))
-            snapshots = tuple((each, "there" if self._shelf.has(each.digest) else "new") for each in found)
+            snapshots = tuple((each, "there" if self._snapshots.has(each.digest) else "new") for each in found)
         except HakoError as error:
             refusals.append(error)
         there = {file.path for snapshot, state in snapshots if state == "there" for file in snapshot.files}
         wanted = index.model_copy(update={"files": tuple(file for file in index.files if file.path not in there)})
         plan = self._weighed(medium, offer.digest, (), wanted, refusals, room=wanted.size)
         return replace(plan, snapshots=snapshots)
+
+    def _documents(self, medium: Medium, offer: Offer, publisher: str, refusals: list[HakoError]) -> Plan:
+        try:
+            pack = shelf.of_index(offer.index, offer.digest, publisher, self._settings.limits.upload_mb << 20)
+        except HakoError as error:
+            return self._weighed(medium, offer.digest, (), offer.index, [*refusals, error])
+        return self.plan_pack(medium, offer.index, pack, {file.path: file.size for file in offer.index.files}, refusals)
+
+    def plan_pack(
+        self, medium: Parts, index: Index, pack: Pack, sizes: Mapping[str, int], refusals: Sequence[HakoError] = ()
+    ) -> Plan:
+        """Documents for a base: a new one, or the next version of one of the same maker. `sizes`: bytes of each."""
+        found, documents = list(refusals), None
+        try:
+            documents = shelf.planned(self._shelf, pack, sizes)
+        except HakoError as error:
+            found.append(error)
+        if documents is not None and documents.state == "there":
+            index = index.model_copy(update={"files": ()})
+        room = documents.room_bytes if documents is not None else 0
+        plan = self._weighed(medium, pack.digest, (), index, found, room=room)
+        return replace(plan, pack=pack, documents=documents)
 
     def _is_another(self, index: Index, digest: str) -> bool:
         """Whether there is a release of the same number that isn't this one; a box that was restored has none yet."""
@@ -184,7 +223,7 @@ class Planner:
 
     def _weighed(
         self,
-        medium: Medium,
+        medium: Parts,
         digest: str,
         models: tuple[tuple[PackedModel, State], ...],
         wanted: Index,
@@ -201,7 +240,7 @@ class Planner:
             refusals.append(error)
         return Plan(models, wanted, to_copy, from_box, free, tuple(refusals))
 
-    def _left_out(self, medium: Medium, wanted: Index) -> int:
+    def _left_out(self, medium: Parts, wanted: Index) -> int:
         """Bytes of parts that only the box has. Raises BundleIncompleteError, BundleUnreadableError."""
         box, left_out = BoxParts(wanted, self._store.files()), 0
         for part in wanted.parts:

@@ -45,6 +45,8 @@ class Request(_Shape):
     free_bytes: int = Field(ge=0)
     cpu_flags: tuple[Text, ...] = ()
     gpu: bool = False
+    receiving_code: Text = ""
+    """Under which other boxes may seal packs for it."""
     models: tuple[HeldModel, ...] = ()
     bundles: tuple[HeldBundle, ...] = ()
 

@@ -5,21 +5,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.bundle.boxes.format import PackFile
+from appliance.bundle.boxes.identity import Identity
+from appliance.bundle.boxes.receiving import Receiving, Sender, is_of, public_of, told
+from appliance.bundle.boxes.sending import Sending
+from appliance.bundle.boxes.trusted import Boxes, TrustedBox
 from appliance.bundle.inbox import Inbox
 from appliance.bundle.index import Index
 from appliance.bundle.intake import Intake
-from appliance.bundle.media import BundleMedia, Place
+from appliance.bundle.media import PACK_ENDING, BundleMedia, Place
 from appliance.bundle.packs import Store
 from appliance.bundle.planning import INBOX, Plan, Planner
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.request import HeldBundle, HeldModel, Request
+from appliance.bundle.shelf import Shelf, Visibility
 from appliance.bundle.stale import Acceptances
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.update.updates import Updates
-from appliance.bundle.web_packs import Shelf
+from appliance.bundle.web_packs import SnapshotShelf
 from appliance.config import Settings
-from appliance.errors import BadInputError, BundleInvalidError, BusyError, ConflictError
+from appliance.errors import BadInputError, BoxUntrustedError, BundleInvalidError, BusyError, ConflictError
 from appliance.gateway.gateway import Gateway
 from appliance.inference.importing import Importer
 from appliance.jobs.queue import Job, Queue
@@ -44,7 +50,8 @@ class Found:
 class Look:
     """What lies in a folder. `issued` in seconds since the epoch: when the publisher last signed anything."""
 
-    anchor: Anchor
+    maker: str
+    """Fingerprint of the publisher's root, or of the box that made the pack."""
     issued: float
     clock_is_credible: bool
     broken_chain: int | None
@@ -52,6 +59,8 @@ class Look:
     is_stale: bool
     """Past its date, and accepted by an operator."""
     bundles: tuple[Found, ...]
+    sender: Sender | None = None
+    """The box that made it. Nothing of a pack is told before that one is trusted."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,11 @@ class Bundles:
         queue: Queue,
         gateway: Gateway,
         shelf: Shelf,
+        snapshots: SnapshotShelf,
         key: bytes,
+        identity: Identity,
     ) -> None:
-        """`shelf` keeps web snapshots; `key` seals what is learned of a publisher."""
+        """`shelf` keeps documents; `key` seals what is learned of a publisher; `identity` opens what boxes send."""
 
         def is_taken(name: str) -> bool:
             return name in gateway.aliases.all()
@@ -92,14 +103,27 @@ class Bundles:
         self._database, self._audit, self._queue = database, audit, queue
         self._remembered = Remembered(settings.trust, key, self.anchors, Acceptances(database))
         self._store = Store(settings.models, Importer(settings, is_taken), is_taken)
-        self._shelf = shelf
-        self._planner = Planner(settings, self._store, shelf)
+        self._snapshots = snapshots
+        self._planner = Planner(settings, self._store, shelf, snapshots)
         self.updates = Updates(settings, database, audit, gateway, self._remembered)
-        self._inbox = Inbox(settings.models / INBOX, self._store, shelf, database, audit)
+        self._inbox = Inbox(settings.models / INBOX, self._store, shelf, snapshots, identity, database, audit)
+        self.identity, self.boxes = identity, Boxes(database)
+        largest = settings.limits.upload_mb << 20
+        self._receiving = Receiving(identity, self.boxes, largest)
+        self.sending = Sending(identity, settings.name, largest, audit)
 
     def handler(self) -> Intake:
         """What works off the jobs of this service."""
-        return Intake(self._inbox, self._planner, self._store, self._shelf, self._remembered, self._audit, self.updates)
+        return Intake(
+            self._inbox,
+            self._planner,
+            self._store,
+            self._snapshots,
+            self._remembered,
+            self._receiving,
+            self._audit,
+            self.updates,
+        )
 
     def trust(self, root: bytes, fingerprint: str, actor: str, replaces: str = "") -> Anchor:
         """Trust this root from now on, and nobody else. Raises as `Anchors.put`."""
@@ -116,14 +140,23 @@ class Bundles:
             BundleUnreadableError, BundleSignatureError, BundleRollbackError, BundleStaleError, BundleDamagedError,
             BundleInvalidError: refused as a whole.
         """
-        with self._remembered.reading(_place(where)) as (anchor, reading):
+        place = _place(where)
+        if place.pack:
+            return self._look_at_pack(place)
+        with self._remembered.reading(place) as (anchor, reading):
             mark = self.updates.mark
             bundles = tuple(
-                Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer, mark))
+                Found(offer.digest, offer.index, self._planner.plan(reading.medium, offer, anchor.fingerprint, mark))
                 for offer in reading.offers
             )
-            credible, chain = reading.moment.clock_is_credible, reading.broken_chain
-            return Look(anchor, reading.state.issued, credible, chain, reading.is_stale, bundles)
+            return Look(
+                anchor.fingerprint,
+                reading.state.issued,
+                reading.moment.clock_is_credible,
+                reading.broken_chain,
+                reading.is_stale,
+                bundles,
+            )
 
     def accept_stale(self, where: str | Place, reason: str, actor: str) -> Look:
         """Take what is signed in this folder for a day, though it is past its date; whoever calls has asked for more
@@ -134,7 +167,7 @@ class Bundles:
             HakoError: as `look`.
         """
         place = _place(where)
-        expired = self._remembered.expired(place)
+        expired = None if place.pack else self._remembered.expired(place)  # what a box has made has no date
         if expired is not None:
             fingerprint = self.anchors.demand().fingerprint
             issued = int(expired.issued)
@@ -142,8 +175,10 @@ class Bundles:
             self._remembered.stale.put(fingerprint, expired.identity)
         return self.look(place)
 
-    def take(self, where: str | Place, digest: str, actor: str) -> Job:
+    def take(self, where: str | Place, digest: str, actor: str, visibility: Visibility = "private") -> Job:
         """Have the bundle taken whose index has this digest: the one that was looked at and confirmed.
+
+        `visibility`: who may read documents that it brings, unless it is a newer version of a base that is here.
 
         Raises:
             ConflictError: another one is being taken.
@@ -151,7 +186,10 @@ class Bundles:
             HakoError: as `look`, or the plan's first refusal.
         """
         place = _place(where)
-        found = next((found for found in self.look(place).bundles if found.digest == digest), None)
+        look = self.look(place)
+        found = next((found for found in look.bundles if found.digest == digest), None)
+        if look.sender is not None and not look.sender.trusted:
+            raise BoxUntrustedError(look.maker, box=look.sender.name)
         if found is None:
             raise BundleInvalidError("not in this folder")
         if found.plan.refusals:
@@ -167,12 +205,47 @@ class Bundles:
             "kind": found.index.kind,
             "name": found.index.name,
             "version": found.index.version,
+            "visibility": visibility,
         }
         self._queue.enqueue(Intake.KIND, payload, key=KEY)
         job = self.job()
         if job is None or job.payload["digest"] != digest:  # somebody was quicker
             raise ConflictError(name=str(job.payload["name"]) if job else found.index.name)
         return job
+
+    def trust_box(self, where: str | Place, fingerprint: str, actor: str) -> TrustedBox:
+        """Take packs of the box that made this one from now on.
+
+        Raises:
+            BadInputError: `fingerprint`, as the other operator has told it, is not that box's; or `where` is no pack.
+            BundleUnreadableError, …: as `PackFile`.
+        """
+        place = _place(where)
+        if not place.pack:
+            raise BadInputError(field="media")
+        with PackFile(place) as file:
+            if not is_of(file, anchors.plain(fingerprint)):
+                raise BadInputError(field="fingerprint")
+            name = self._receiving.sender(file).name
+            self._audit.record(actor, "box-trusted", file.fingerprint, box=name)
+            return self.boxes.put(public_of(file), name, actor)
+
+    def distrust_box(self, fingerprint: str, actor: str) -> None:
+        """Take no more packs of this box; bases that came stay. Raises NotFoundError."""
+        self.boxes.drop(fingerprint)
+        self._audit.record(actor, "box-distrusted", fingerprint)
+
+    def _look_at_pack(self, place: Place) -> Look:
+        with PackFile(place) as file:
+            sender, index = self._receiving.sender(file), file.statement.index
+            bundles: tuple[Found, ...] = ()
+            if sender.trusted:
+                received = self._receiving.opened(file)
+                plan = self._planner.plan_pack(file, index, received.pack, received.sizes)
+                bundles = (Found(file.digest, told(index, received.pack), plan),)
+            return Look(
+                sender.fingerprint, float(index.issued), True, None, is_stale=False, bundles=bundles, sender=sender
+            )
 
     def job(self) -> Job | None:
         """The bundle that is being taken, or the last one that was, with how far it is or how it ended."""
@@ -222,6 +295,7 @@ class Bundles:
             free_bytes=self._planner.free(),
             cpu_flags=tuple(sorted(facts.cpu_flags)),
             gpu=facts.gpu,
+            receiving_code=self.identity.code,
             models=tuple(models),
             bundles=tuple(taken),
         )
@@ -237,4 +311,5 @@ def _place(where: str | Place) -> Place:
         return where
     if not where.startswith("/") or "\0" in where or ".." in where.split("/") or len(where) > _PATH_CHARS:
         raise BadInputError(field="folder")
-    return Place(Path(where))
+    path = Path(where)
+    return Place(path.parent, (), path.name) if path.name.endswith(PACK_ENDING) else Place(path)

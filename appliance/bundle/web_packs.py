@@ -30,7 +30,7 @@ class PackedSnapshot:
         return sum(file.size for file in self.files)
 
 
-class Shelf(Protocol):
+class SnapshotShelf(Protocol):
     """Where a box keeps snapshots: out of sight until `show`. `bundle` is the digest of an index."""
 
     def has(self, digest: str, /) -> bool: ...

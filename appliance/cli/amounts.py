@@ -1,4 +1,4 @@
-"""Amounts as people say them: bytes, and what a model takes of the box's memory."""
+"""Amounts as people say them: bytes, durations, and what a model takes of the box's memory."""
 
 from typing import Any
 
@@ -13,6 +13,12 @@ def size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.{0 if count >= 10 * unit else 1}f} {name}"
     return f"{count / 1000:.0f} kB"
+
+
+def duration(seconds: float) -> str:
+    """Minutes or hours, as exactly as an estimate is, e.g. 5 min or 2.5 h."""
+    minutes = seconds / 60
+    return f"{max(1, round(minutes))} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def memory(estimate: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import click
 
 from appliance import clock
 from appliance.bundle import request as requests
-from appliance.bundle import web_packs
+from appliance.bundle import shelf, web_packs
 from appliance.bundle.checking import check
 from appliance.bundle.index import Index, Kind, Requires, Text
 from appliance.bundle.publish import cutting, keys
@@ -19,9 +19,10 @@ from appliance.bundle.publish.repository import ROLE_NAMES, Repository, Share
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import release as releases
-from appliance.cli import bundle_export, bundle_release, bundle_taking, bundle_web
+from appliance.cli import bundle_documents, bundle_export, bundle_release, bundle_taking, bundle_web
 from appliance.cli.amounts import size
 from appliance.cli.context import demand_private, reports_errors, say
+from appliance.config import Limits
 from appliance.errors import BadInputError, BundleInvalidError
 
 _ROOT_BYTES = 512_000
@@ -37,6 +38,7 @@ def group() -> None:
 
 _OF_THE_BOX = (
     bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.accept_stale, bundle_taking.request,
+    *bundle_documents.COMMANDS,
 )  # fmt: skip
 for _command in (bundle_release.collect, bundle_export.export_onnx, bundle_web.web, *_OF_THE_BOX):
     group.add_command(_command)
@@ -117,7 +119,10 @@ def build(
 ) -> None:  # fmt: skip
     """Cut what is in FOLDER into parts and publish it; it is then signed by each holder."""
     opened = Repository(repository, clock.now())
-    files = cutting.cut(folder, repository / "parts")
+    is_knowledge = kind == "knowledge"
+    if is_knowledge:
+        _demand_told(title_ja, title_en, source)
+    files = cutting.cut(folder, repository / "parts", programs=not is_knowledge)
     try:
         index = Index(
             format=1,
@@ -137,6 +142,8 @@ def build(
         )
     except ValueError as error:
         raise BundleInvalidError(f"index: {type(error).__name__}") from error
+    if is_knowledge:
+        shelf.demand_sizes((file.size for file in index.files), Limits().upload_mb << 20)
     if index.kind == "release":
         releases.manifest_of(index, lambda file: (folder / file.path).read_bytes())
     if index.kind == "web":
@@ -250,6 +257,13 @@ def _shares(named: tuple[str, ...], thresholds: tuple[str, ...]) -> Mapping[str,
         raise BadInputError(field="threshold" if files else "key")
     found = {role: tuple(keys.public(Path(path)) for each, path in files if each == role) for role, _ in files}
     return {role: Share(held, int(numbers.get(role, len(held) // 2 + 1))) for role, held in found.items()}
+
+
+def _demand_told(title_ja: str, title_en: str, source: str) -> None:
+    """What people are told of documents: what they are, in both languages, and where they come from."""
+    for field, said in (("title-ja", title_ja), ("title-en", title_en), ("source", source)):
+        if not said.strip():
+            raise BadInputError(field=field)
 
 
 def _pairs(words: Iterable[str], field: str) -> Iterable[tuple[str, str]]:

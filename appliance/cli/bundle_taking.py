@@ -10,15 +10,15 @@ from typing import Any
 import click
 
 from appliance import durable
-from appliance.cli.amounts import size
+from appliance.cli.amounts import duration, size
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
-from appliance.errors import BundleInvalidError, CancelledError, by_code
+from appliance.errors import BoxUntrustedError, BundleInvalidError, CancelledError, by_code
 
 _ROOT_BYTES = 512_000
 _LOOK_S = 0.3
 
-_Folder = click.Path(path_type=Path, file_okay=False)
+_Place = click.Path(path_type=Path)
 _File = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -52,17 +52,17 @@ def trust(terminal: Terminal, root: Path | None, fingerprint: str | None, replac
 
 
 @click.command()
-@click.argument("folder", type=_Folder)
+@click.argument("folder", type=_Place)
 @click.pass_obj
 @reports_errors
 def look(terminal: Terminal, folder: Path) -> None:
-    """Say what lies in FOLDER, and what taking it would do. Copies nothing."""
+    """Say what lies in FOLDER, or in a box's pack, and what taking it would do. Copies nothing."""
     with terminal.client() as client:
         _print_look(client.post("/bundles/look", {"folder": str(folder.resolve())}))
 
 
 @click.command("accept-stale")
-@click.argument("folder", type=_Folder)
+@click.argument("folder", type=_Place)
 @click.option("--reason", help="Why; it is recorded. Asked for when left out.")
 @click.option("--secret", envvar="HAKO_SECRET", help="The recovery key; asked for when left out.")
 @click.pass_obj
@@ -79,14 +79,15 @@ def accept_stale(terminal: Terminal, folder: Path, reason: str | None, secret: s
 
 
 @click.command()
-@click.argument("folder", type=_Folder, required=False)
+@click.argument("folder", type=_Place, required=False)
 @click.option("--only", help="Digest of the bundle to take; all of them when left out.")
+@click.option("--everyone", is_flag=True, help="Let everybody read new bases that come; else operators only.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.option("--cancel", is_flag=True, help="Stop taking, and remove what has come so far.")
 @click.pass_obj
 @reports_errors
-def take(terminal: Terminal, folder: Path | None, only: str | None, *, yes: bool, cancel: bool) -> None:
-    """Take the bundles in FOLDER; one that was cut off is gone on with."""
+def take(terminal: Terminal, folder: Path | None, only: str | None, *, everyone: bool, yes: bool, cancel: bool) -> None:
+    """Take the bundles in FOLDER, or a box's pack; one that was cut off is gone on with."""
     if (folder is None) is not cancel:
         raise click.UsageError("FOLDER, or --cancel")
     with terminal.client() as client:
@@ -97,6 +98,9 @@ def take(terminal: Terminal, folder: Path | None, only: str | None, *, yes: bool
         where = str(folder.resolve())
         seen = client.post("/bundles/look", {"folder": where})
         chosen = [item for item in seen["items"] if only in (None, item["digest"])]
+        sender = seen["sender"]
+        if sender is not None and not sender["trusted"]:
+            raise BoxUntrustedError(box=sender["name"])
         if not chosen:
             raise BundleInvalidError("no such bundle")
         _print_look({**seen, "items": chosen})
@@ -104,7 +108,7 @@ def take(terminal: Terminal, folder: Path | None, only: str | None, *, yes: bool
         if fit and not yes:
             click.confirm(say("cli.bundle.take_sure", count=len(fit)), abort=True)
         for item in fit:
-            _take(client, where, item)
+            _take(client, where, item, "everyone" if everyone else "private")
     if len(fit) < len(chosen):
         sys.exit(1)
 
@@ -124,9 +128,10 @@ def request(terminal: Terminal, out: Path | None) -> None:
     click.echo(say("cli.bundle.requested", name=out.name))
 
 
-def _take(client: BoxClient, folder: str, item: Mapping[str, Any]) -> None:
+def _take(client: BoxClient, folder: str, item: Mapping[str, Any], visibility: str) -> None:
     """Begin, and watch it to its end. The box goes on with it also when nobody watches."""
-    job = client.post("/bundles/taking", {"folder": folder, "digest": item["digest"]})["job"]
+    wish = {"folder": folder, "digest": item["digest"], "visibility": visibility}
+    job = client.post("/bundles/taking", wish)["job"]
     shown = sys.stdout.isatty()
     while job["state"] in ("waiting", "running"):
         if shown and job["total"]:
@@ -142,6 +147,8 @@ def _take(client: BoxClient, folder: str, item: Mapping[str, Any]) -> None:
     if job["error"]:
         raise by_code(job["error"]["code"], **job["error"]["params"])
     click.echo(say("cli.bundle.taken", name=item["name"], version=item["version"]))
+    if item["plan"]["documents"]:
+        click.echo(say("cli.bundle.taken_documents"))
 
 
 def _print_root(root: Mapping[str, Any]) -> None:
@@ -153,6 +160,10 @@ def _print_root(root: Mapping[str, Any]) -> None:
 
 
 def _print_look(seen: Mapping[str, Any]) -> None:
+    sender = seen["sender"]
+    if sender is not None:
+        known = "cli.bundle.sender" if sender["trusted"] else "cli.bundle.sender_unknown"
+        click.echo(say(known, name=sender["name"]))
     click.echo(say("cli.bundle.signed_on", day=seen["issued"][:10]))
     if not seen["clock_is_credible"]:
         click.echo(say("cli.bundle.clock"))
@@ -180,6 +191,8 @@ def _print_item(item: Mapping[str, Any]) -> None:
         click.echo(
             f"  {snapshot['id']:<28} {size(snapshot['size_bytes']):>10}  {state}  {pages}  {snapshot['starts'][0]}"
         )
+    if plan["documents"]:
+        _print_documents(plan["documents"])
     if plan["refusals"]:
         for refusal in plan["refusals"]:
             click.echo(f"  {refusal['title']}  {refusal['code']}")
@@ -188,6 +201,16 @@ def _print_item(item: Mapping[str, Any]) -> None:
     click.echo(f"  {say('cli.bundle.plan_release' if plan['restarts'] else 'cli.bundle.plan', **sizes)}")
     if plan["from_box_bytes"]:
         click.echo(f"  {say('cli.bundle.plan_thin', size=size(plan['from_box_bytes']))}")
+
+
+def _print_documents(documents: Mapping[str, Any]) -> None:
+    replaced = {"version": documents["replaces"]}
+    state = say(f"cli.bundle.documents_{documents['state']}", **replaced)
+    click.echo(f"  {say('cli.bundle.documents', count=documents['count'])}  {state}")
+    if documents["room_bytes"]:
+        click.echo(f"  {say('cli.bundle.documents_room', size=size(documents['room_bytes']))}")
+    if documents["seconds"] is not None:
+        click.echo(f"  {say('cli.bundle.documents_time', time=duration(documents['seconds']))}")
 
 
 def _text(path: Path) -> str:

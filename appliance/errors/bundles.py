@@ -1,5 +1,6 @@
 """Bundles that come by stick, and whom the box trusts."""
 
+from appliance.errors.accounts import ForbiddenError
 from appliance.errors.root import HakoError
 
 
@@ -109,3 +110,33 @@ class WarcOversizeError(HakoError):
     """More comes out of a file of a web snapshot than a box reads. Params: `name`."""
 
     code, status = "HK-BND-021", 422
+
+
+class BasePackedError(ForbiddenError):
+    """The documents of a base that came in a bundle are as its maker has signed them."""
+
+    code, status = "HK-BND-013", 403
+
+
+class PackTooLargeError(HakoError):
+    """More or larger documents than this box takes. Params: `limit`."""
+
+    code, status = "HK-BND-014", 413
+
+
+class BoxUntrustedError(HakoError):
+    """A pack of a box that nobody here has said to trust. Params: `box`."""
+
+    code, status = "HK-BND-015", 409
+
+
+class PackForAnotherError(HakoError):
+    """A pack that is encrypted for another box."""
+
+    code, status = "HK-BND-016", 409
+
+
+class PackUnreadError(HakoError):
+    """None of a bundle's documents could be read; what was there before stays."""
+
+    code, status = "HK-BND-017", 422

@@ -80,8 +80,12 @@ class Queue:
         *,
         key: str | None = None,
         owner_id: str | None = None,
+        rank: int = 0,
     ) -> str:
-        """`enqueue` inside the caller's transaction, so that a record and its job appear together."""
+        """`enqueue` inside the caller's transaction, so that a record and its job appear together.
+
+        Of the jobs that wait the lowest `rank` comes first, whatever came earlier.
+        """
         if key is not None:
             unfinished = connection.execute(
                 "select id from jobs where key = ? and state in ('waiting', 'running') and not cancel", (key,)
@@ -91,14 +95,14 @@ class Queue:
             connection.execute("delete from jobs where key = ?", (key,))
         job_id, now = clock.new_id("job"), clock.now()
         connection.execute(
-            "insert into jobs (id, kind, payload, key, owner_id, state, not_before, created_at)"
-            " values (?, ?, ?, ?, ?, 'waiting', ?, ?)",
-            (job_id, kind, json.dumps(payload), key, owner_id, now, now),
+            "insert into jobs (id, kind, payload, key, owner_id, state, not_before, created_at, rank)"
+            " values (?, ?, ?, ?, ?, 'waiting', ?, ?, ?)",
+            (job_id, kind, json.dumps(payload), key, owner_id, now, now, rank),
         )
         return job_id
 
     def claim(self, kinds: Iterable[str], lease_s: float = LEASE_S) -> Job | None:
-        """Take the oldest waiting job of these kinds, or one whose worker let its lease run out."""
+        """Take the first waiting job of these kinds, by rank and age, or one whose worker let its lease run out."""
         wanted = json.dumps(sorted(kinds))
         now = clock.now()
         due = (
@@ -111,7 +115,8 @@ class Queue:
         with self._database.write() as connection:
             row = connection.execute(
                 f"update jobs set state = 'running', lease_until = ?, attempts = attempts + 1, started_at = ?"
-                f" where id = (select id from jobs where {due} order by created_at limit 1) returning {_COLUMNS}",
+                f" where id = (select id from jobs where {due} order by rank, created_at limit 1)"
+                f" returning {_COLUMNS}",
                 (now + lease_s, now, wanted, now, now),
             ).fetchone()
         return _job(row) if row else None

@@ -1,7 +1,7 @@
 """Bases: boxes of documents, and who may read and write each."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ import apsw
 
 from appliance import clock
 from appliance.accounts.permissions import Principal
-from appliance.errors import ConflictError, ForbiddenError, KeyScopeError, NotFoundError
+from appliance.errors import BasePackedError, ConflictError, ForbiddenError, KeyScopeError, NotFoundError
 from appliance.jobs.queue import Queue
 from appliance.knowledge import index, records
 from appliance.storage.blobs import BlobStore
@@ -31,9 +31,15 @@ class Base:
     visibility: Visibility
     documents: int
     passages: int
+    packed: bool = False
+    """It came in a bundle: its documents are read-only, whoever asks."""
 
     def writable_by(self, who: Principal) -> bool:
-        """Whether this person, or program, may change the base and its documents."""
+        """Whether this person, or program, may change the base's documents."""
+        return self.manageable_by(who) and not self.packed
+
+    def manageable_by(self, who: Principal) -> bool:
+        """Whether this person, or program, may rename, share or erase the base."""
         if not who.scope.may_write:
             return False
         if self.owner_id is None:
@@ -44,11 +50,15 @@ class Base:
 _BASE = """
 select id, number, name, description, owner_id, visibility,
   (select count(*) from documents where base_id = bases.id and state = 'ready'),
-  (select coalesce(sum(passages), 0) from documents where base_id = bases.id and state = 'ready')
+  (select coalesce(sum(passages), 0) from documents where base_id = bases.id and state = 'ready'),
+  exists (select 1 from packs where base_id = bases.id)
 from bases
 """
-# A private base of the system belongs to the operators together.
-_READABLE = "(visibility = 'everyone' or owner_id = :user or (owner_id is null and :operator))"
+# A private base of the system belongs to the operators together. What comes in a bundle is nobody's before it is read.
+_READABLE = (
+    "(visibility = 'everyone' or owner_id = :user or (owner_id is null and :operator))"
+    " and id not in (select base_id from packs where state != 'ready')"
+)
 
 
 class Bases:
@@ -63,7 +73,7 @@ class Bases:
             rows: list[tuple[Any, ...]] = connection.execute(
                 f"{_BASE} where {_READABLE} order by owner_id is not null, name", _asker(who)
             ).fetchall()
-        return [base for base in (Base(*row) for row in rows) if who.may_read_base(base.id)]
+        return [base for base in map(_base, rows) if who.may_read_base(base.id)]
 
     def get(self, who: Principal, base_id: str) -> Base:
         """Raises NotFoundError."""
@@ -79,9 +89,9 @@ class Bases:
         """
         _demand_more_bases(who)
         with self._database.write() as connection:
-            if _is_taken(connection, name):
+            if is_taken(connection, name):
                 raise ConflictError(name=name)
-            return _create(connection, who, name, description, visibility)
+            return create_in(connection, who, name, description, visibility)
 
     def update(
         self,
@@ -95,12 +105,12 @@ class Bases:
         """Change what is given.
 
         Raises:
-            NotFoundError, ForbiddenError: not readable, or readable but not writable.
+            NotFoundError, ForbiddenError: not readable, or readable but not this person's to manage.
             ConflictError: there is a base of that name.
         """
         with self._database.write() as connection:
-            base = get_writable(connection, who, base_id)
-            if name is not None and _is_taken(connection, name, but=base_id):
+            base = get_manageable(connection, who, base_id)
+            if name is not None and is_taken(connection, name, but=base_id):
                 raise ConflictError(name=name)
             connection.execute(
                 "update bases set name = coalesce(?, name), description = coalesce(?, description),"
@@ -113,11 +123,11 @@ class Bases:
         """Erase the base with its documents and their originals.
 
         Raises:
-            NotFoundError, ForbiddenError: not readable, or readable but not writable.
+            NotFoundError, ForbiddenError: not readable, or readable but not this person's to manage.
         """
         with self._database.write() as connection:
-            base = get_writable(connection, who, base_id)
-            blob_ids = _erase(connection, base.id, base.number)
+            base = get_manageable(connection, who, base_id)
+            blob_ids = erase_in(connection, base.id, base.number)
         self._drop_blobs(blob_ids)
 
     def personal(self, who: Principal, name: str) -> Base:
@@ -136,9 +146,9 @@ class Bases:
                 ).get
                 if base_id is not None:
                     return _get(connection, who, base_id)
-                if not _is_taken(connection, candidate):
+                if not is_taken(connection, candidate):
                     _demand_more_bases(who)
-                    return _create(connection, who, candidate, "", "private")
+                    return create_in(connection, who, candidate, "", "private")
         raise AssertionError("unreachable")
 
     def release(self, user_id: str) -> None:
@@ -147,7 +157,7 @@ class Bases:
             private: list[tuple[Any, ...]] = connection.execute(
                 "select id, number from bases where owner_id = ? and visibility = 'private'", (user_id,)
             ).fetchall()
-            blob_ids = [blob_id for base_id, number in private for blob_id in _erase(connection, base_id, number)]
+            blob_ids = [blob_id for base_id, number in private for blob_id in erase_in(connection, base_id, number)]
             connection.execute(
                 "update bases set owner_id = null, updated_at = ? where owner_id = ?", (clock.now(), user_id)
             )
@@ -159,14 +169,28 @@ class Bases:
 
 
 def get_writable(connection: apsw.Connection, who: Principal, base_id: str) -> Base:
-    """The base, asked inside the transaction that is about to change it.
+    """The base, asked inside the transaction that is about to change its documents.
+
+    Raises:
+        NotFoundError: not there for this person.
+        ForbiddenError: readable only.
+        BasePackedError: it came in a bundle.
+    """
+    base = get_manageable(connection, who, base_id)
+    if base.packed:
+        raise BasePackedError(base_id)
+    return base
+
+
+def get_manageable(connection: apsw.Connection, who: Principal, base_id: str) -> Base:
+    """The base, asked inside the transaction that is about to change what it is called or who reads it.
 
     Raises:
         NotFoundError: not there for this person.
         ForbiddenError: readable only.
     """
     base = _get(connection, who, base_id)
-    if not base.writable_by(who):
+    if not base.manageable_by(who):
         raise ForbiddenError(base_id)
     return base
 
@@ -175,7 +199,12 @@ def _get(connection: apsw.Connection, who: Principal, base_id: str) -> Base:
     row = connection.execute(f"{_BASE} where id = :id and {_READABLE}", _asker(who) | {"id": base_id}).fetchone()
     if row is None or not who.may_read_base(base_id):
         raise NotFoundError(base_id)
-    return Base(*row)
+    return _base(row)
+
+
+def _base(row: Sequence[Any]) -> Base:
+    base = Base(*row)
+    return replace(base, packed=bool(base.packed))
 
 
 def _demand_more_bases(who: Principal) -> None:
@@ -188,11 +217,13 @@ def _asker(who: Principal) -> dict[str, Any]:
     return {"user": who.user_id, "operator": who.is_operator}
 
 
-def _is_taken(connection: apsw.Connection, name: str, but: str = "") -> bool:
+def is_taken(connection: apsw.Connection, name: str, but: str = "") -> bool:
+    """Whether there is a base of that name, seen or not."""
     return connection.execute("select 1 from bases where name = ? and id != ?", (name, but)).get is not None
 
 
-def _create(connection: apsw.Connection, who: Principal, name: str, description: str, visibility: Visibility) -> Base:
+def create_in(connection: apsw.Connection, who: Principal, name: str, description: str, visibility: Visibility) -> Base:
+    """A new base under a name that is free."""
     number = int(connection.execute("select coalesce(max(number), 0) + 1 from bases").get)
     base_id, now = clock.new_id("base"), clock.now()
     connection.execute(
@@ -204,7 +235,7 @@ def _create(connection: apsw.Connection, who: Principal, name: str, description:
     return Base(base_id, number, name, description, who.user_id, visibility, 0, 0)
 
 
-def _erase(connection: apsw.Connection, base_id: str, number: int) -> list[str]:
+def erase_in(connection: apsw.Connection, base_id: str, number: int) -> list[str]:
     """Remove the base and all its rows; returns the blobs that its documents used."""
     documents: list[tuple[Any, ...]] = connection.execute(
         "select id, blob_id from documents where base_id = ?", (base_id,)

@@ -9,10 +9,10 @@ import apsw
 
 from appliance import clock
 from appliance.accounts.permissions import Principal
-from appliance.errors import ConflictError, EmptyDocumentError, ForbiddenError, NotFoundError
+from appliance.errors import ConflictError, EmptyDocumentError, NotFoundError
 from appliance.jobs.queue import Job, Queue
 from appliance.knowledge import records
-from appliance.knowledge.bases import Bases, get_writable
+from appliance.knowledge.bases import Bases, get_manageable, get_writable
 from appliance.storage.blobs import Blob, BlobStore
 from appliance.storage.database import Database
 
@@ -143,7 +143,7 @@ class Documents:
             connection.execute(
                 "insert into documents (id, base_id, name, format, size, digest, blob_id, state, created_by,"
                 " created_at, updated_at) values (?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?, ?)",
-                (document_id, base.id, name, _ending(name), blob.size, blob.digest, blob.id, who.user_id, now, now),
+                (document_id, base.id, name, ending(name), blob.size, blob.digest, blob.id, who.user_id, now, now),
             )
             self._enqueue(connection, who, document_id)
             return self._look_up(connection, who, document_id)[0], False
@@ -152,10 +152,11 @@ class Documents:
         """Read a document again that failed or was cancelled; others stay as they are.
 
         Raises:
-            NotFoundError, ForbiddenError: not readable, or readable but not writable.
+            NotFoundError, ForbiddenError: not readable, or its base is not this person's to manage.
         """
         with self._database.write() as connection:
-            document, _blob_id = self._look_up_writable(connection, who, document_id)
+            document, _blob_id = self._look_up(connection, who, document_id)
+            get_manageable(connection, who, document.base_id)
             if document.state in ("failed", "cancelled"):
                 self._restart(connection, who, document_id)
             return self._look_up(connection, who, document_id)[0]
@@ -256,8 +257,7 @@ class Documents:
 
     def _look_up_writable(self, connection: apsw.Connection, who: Principal, document_id: str) -> tuple[Document, str]:
         document, blob_id = self._look_up(connection, who, document_id)
-        if not self._bases.get(who, document.base_id).writable_by(who):
-            raise ForbiddenError(document_id)
+        get_writable(connection, who, document.base_id)
         return document, blob_id
 
     def _restart(self, connection: apsw.Connection, who: Principal, document_id: str) -> None:
@@ -275,7 +275,7 @@ class Documents:
         )
 
 
-def _ending(name: str) -> str:
+def ending(name: str) -> str:
     """What the name says of the format, until the document has been read."""
     _stem, dot, ending = name.rpartition(".")
     return ending.lower()[:8] if dot else ""

@@ -11,7 +11,7 @@ from appliance import clock
 from appliance.errors import CancelledError, EmptyDocumentError, HakoError, NotFoundError
 from appliance.jobs.queue import Job
 from appliance.jobs.worker import Report
-from appliance.knowledge import documents, embedder, index, records, split
+from appliance.knowledge import documents, embedder, index, packed, records, split
 from appliance.knowledge.embedder import DIMENSIONS, Embedder
 from appliance.knowledge.extract.contract import Extracted, Progress
 from appliance.knowledge.records import Indexable
@@ -89,16 +89,20 @@ class Ingest:
                     job.payload["document_id"],
                 ),
             )
+            packed.settle(connection, str(job.payload["document_id"]))
 
     def _begin(self, job: Job, document_id: str) -> tuple[str, str] | None:
         """The document's name and blob; None if there is nothing to do (any more)."""
         with self._database.write() as connection:
             _demand(connection, job)
-            return connection.execute(
+            begun: tuple[str, str] | None = connection.execute(
                 "update documents set state = 'working', updated_at = ?"
                 " where id = ? and state in ('waiting', 'working') returning name, blob_id",
                 (clock.now(), document_id),
             ).fetchone()
+            if begun is not None and packed.take_over(connection, document_id):
+                return None
+            return begun
 
     def _is_gone(self, document_id: str) -> bool:
         with self._database.read() as connection:
@@ -168,6 +172,7 @@ class Ingest:
                 ),
             )
             connection.execute("update bases set updated_at = ? where id = ?", (now, base[0]))
+            packed.settle(connection, document_id)
 
 
 def _holds(connection: apsw.Connection, job: Job) -> bool:

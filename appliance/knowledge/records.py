@@ -3,13 +3,18 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
 from appliance.knowledge import index
 from appliance.knowledge.embedder import Vectors
 from appliance.knowledge.split import Prepared
+
+_COPIED: Final = {
+    "passages": "ordinal, first_sentence, last_sentence, page, heading, text, tokens, vector",
+    "sentences": 'ordinal, page, start, "end", text, vector',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,32 @@ def replace(connection: apsw.Connection, number: int, document_id: str, document
         zip(passage_ids, passage_vectors, document.terms, strict=True),
         zip(sentence_ids, sentence_vectors, strict=True),
     )
+
+
+def copy(connection: apsw.Connection, document_id: str, number: int, into: str) -> None:
+    """Write the rows of a document that was read once more, for another one of the same bytes in the base `number`."""
+    erase(connection, number, into)
+    connection.execute(
+        "insert into pages (document_id, number, text, blocks) select ?, number, text, blocks from pages"
+        " where document_id = ?",
+        (into, document_id),
+    )
+    for table, columns in _COPIED.items():
+        connection.execute(
+            f"insert into {table} (id, document_id, {columns}) select ? + ordinal, ?, {columns} from {table}"
+            " where document_id = ?",
+            (_next_id(connection, table), into, document_id),
+        )
+    title = str(connection.execute("select title from documents where id = ?", (document_id,)).get)
+    passages: list[tuple[Any, ...]] = connection.execute(
+        "select id, vector, heading, text from passages where document_id = ? order by id", (into,)
+    ).fetchall()
+    sentences: list[tuple[Any, ...]] = connection.execute(
+        "select id, vector from sentences where document_id = ? order by id", (into,)
+    ).fetchall()
+    terms = (index.terms_of(title, heading, text) for _id, _vector, heading, text in passages)
+    found = zip(passages, terms, strict=True)
+    index.add(connection, number, [(row[0], row[1], words) for row, words in found], sentences)
 
 
 def erase(connection: apsw.Connection, number: int, document_id: str) -> None:

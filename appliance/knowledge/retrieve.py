@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apsw
@@ -145,14 +145,16 @@ def _ms_since(began: float) -> float:
 def _unchanged(connection: apsw.Connection, bases: Sequence[Base]) -> list[Base]:
     """Those that are still there and as open as they were when it was decided who may read them.
 
-    The query may have waited for the model for minutes, and access is decided at retrieval.
+    The query may have waited for the model for minutes, and access is decided at retrieval. A new version of a bundle
+    has given its base another number by then.
     """
     rows: list[tuple[Any, ...]] = connection.execute(
-        "select id, owner_id, visibility from bases where id in (select value from json_each(?))",
+        "select id, owner_id, visibility, number from bases where id in (select value from json_each(?))",
         (_json(base.id for base in bases),),
     ).fetchall()
-    now = set(rows)
-    return [base for base in bases if (base.id, base.owner_id, base.visibility) in now]
+    now = {row[:3]: row[3] for row in rows}
+    asked = ((base, now.get((base.id, base.owner_id, base.visibility))) for base in bases)
+    return [replace(base, number=number) for base, number in asked if number is not None]
 
 
 def _candidate_ids(

@@ -12,8 +12,9 @@ from appliance.bundle.intake import Intake
 from appliance.config import Settings
 from appliance.errors import HakoError, KeysUnreachableError, SealedError
 from appliance.health.airgap.selftest import WorkerTest
-from appliance.jobs.worker import Worker
+from appliance.jobs.worker import Handler, Worker
 from appliance.knowledge.ingest import Ingest
+from appliance.knowledge.packs_shown import Switch
 from appliance.knowledge.sandbox.reader import DocumentReader
 from appliance.processes.notify import Notifier, Pulse
 from appliance.services import Stores, open_stores
@@ -45,6 +46,7 @@ def run(settings: Settings, notifier: Notifier) -> None:
         if given_back:
             log.info("jobs_given_back", count=given_back)
         ingest = Ingest(stores.database, stores.blobs, reader, stores.gateway)
+        switch = Switch(stores.database, stores.packed, stores.audit)
         bundles = Worker(stores.queue, {Intake.KIND: stores.bundles.handler()}, partial(pulse.beat, "bundles"))
         backups = Worker(stores.queue, {BackupJob.KIND: stores.backups.handler()}, partial(pulse.beat, "backups"))
         leaving = {WorkerTest.KIND: WorkerTest(stores.database)}
@@ -55,7 +57,8 @@ def run(settings: Settings, notifier: Notifier) -> None:
             _beside("backups", backups.run, stop),
             _beside("clock", lambda stop: _by_the_clock(stores.backups, stop, partial(pulse.beat, "clock")), stop),
         ):
-            Worker(stores.queue, {Ingest.KIND: ingest}, partial(pulse.beat, "documents")).run(stop)
+            handlers: dict[str, Handler] = {Ingest.KIND: ingest, Switch.KIND: switch}
+            Worker(stores.queue, handlers, partial(pulse.beat, "documents")).run(stop)
     finally:
         reader.close()
         _confirm(stores)

@@ -12,9 +12,10 @@ Group = Literal[
 """What people filter by."""
 Kind = Literal[
     "none", "user", "name", "key", "session", "asked", "document", "model", "alias", "preset", "bundle", "web",
-    "release", "publisher", "folder", "snapshot", "destination",
+    "pack", "box", "release", "publisher", "folder", "snapshot", "destination",
 ]  # fmt: skip
-"""What a target is. name: as somebody typed it; asked: a base, a chat or a model; folder and snapshot: of a backup."""
+"""What a target is. name: as somebody typed it; asked: a base, a chat or a model; folder and snapshot: of a backup;
+pack: documents of a bundle; box: another one."""
 Outcome = Literal["done", "failed", "stopped"]
 
 GROUPS: Final[Sequence[Group]] = get_args(Group)
@@ -73,6 +74,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "bundle-stale-accepted": Action("bundles"),
     "web-snapshot-added": Action("bundles", "web"),
     "web-snapshot-removed": Action("bundles", "web"),
+    "pack-shown": Action("bundles", "pack"),
+    "pack-failed": Action("bundles", "pack", "failed"),
+    "pack-removed": Action("bundles", "pack"),
+    "pack-exported": Action("bundles", "asked"),
+    "box-trusted": Action("bundles", "box"),
+    "box-distrusted": Action("bundles", "box"),
     "publisher-trusted": Action("bundles", "publisher"),
     "update-started": Action("bundles", "release"),
     "update-committed": Action("bundles", "release"),

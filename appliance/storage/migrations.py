@@ -226,8 +226,34 @@ create table web_addresses (
 ) strict, without rowid;
 """
 
+# Bases that came in bundles. Until all of a version has been read it lies in a base of its own, which nobody sees.
+# `state` says how far it is, `replaces` which base it will be then. `pack_marks` outlives both: an older version is
+# never taken again. `boxes` are those whose packs are taken. Of waiting jobs those of the lowest `rank` come first.
+PACKED_BASES = """
+create table packs (
+  base_id text primary key references bases on delete cascade,
+  replaces text references bases on delete set null,
+  state text not null check (state in ('coming', 'reading', 'ready', 'failed')), digest text not null unique,
+  maker text not null, maker_kind text not null check (maker_kind in ('publisher', 'box')), name text not null,
+  version text not null, issued integer not null, title_ja text not null, title_en text not null,
+  licence text not null, provenance text not null, taken_by text not null, taken_at real not null
+) strict, without rowid;
+create index packs_by_name on packs (maker, name);
+
+create table pack_marks (
+  maker text not null, name text not null, issued integer not null, digest text not null, primary key (maker, name)
+) strict, without rowid;
+
+create table boxes (
+  fingerprint text primary key, public blob not null, name text not null, set_by text not null, set_at real not null
+) strict, without rowid;
+
+alter table jobs add column rank integer not null default 0;
+"""
+
 STEPS: tuple[str, ...] = (
     FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS, BUNDLES, AUDIT_CHECKPOINTS, CHAT_PRESETS, WEB_SNAPSHOTS,
+    PACKED_BASES,
 )  # fmt: skip
 
 

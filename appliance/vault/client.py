@@ -103,7 +103,7 @@ class KeysClient:
         self._ask("seal", _QUICK_S)
 
     def derive(self, purpose: str) -> bytes:
-        """The 32-byte key for "database", "blobs", "tokens", "audit", "audit-signing", "trust" or "backup".
+        """The 32-byte key for "database", "blobs", "tokens", "audit", "audit-signing", "trust", "backup" or "packs".
 
         Raises:
             SealedError: not open.

@@ -38,20 +38,27 @@ def seal_stream(key: bytes, source: Readable, target: BinaryIO) -> int:
     The salt gives each stream its own chunk key, so one `key` may seal any number of streams although the
     nonce only counts. The last chunk, possibly empty, carries the final flag.
     """
+    size = -_HEADER_BYTES
+    for piece in sealed_pieces(key, source):
+        target.write(piece)
+        size += len(piece) - (_TAG_BYTES if size >= 0 else 0)
+    return size
+
+
+def sealed_pieces(key: bytes, source: Readable) -> Iterator[bytes]:
+    """What `seal_stream` writes, for a target that takes one piece after the other: a header, then the chunks."""
     salt = secrets.token_bytes(_SALT_BYTES)
     cipher = _chunk_cipher(key, salt)
-    target.write(_MAGIC + salt)
-    size = number = 0
+    yield _MAGIC + salt
+    number = 0
     chunk = _read_full(source, CHUNK)
     final = False
     while not final:
         following = _read_full(source, CHUNK) if len(chunk) == CHUNK else b""
         final = not following
-        target.write(cipher.encrypt(_nonce(number, final=final), chunk, _MAGIC))
-        size += len(chunk)
+        yield cipher.encrypt(_nonce(number, final=final), chunk, _MAGIC)
         chunk = following
         number += 1
-    return size
 
 
 def open_stream(key: bytes, source: Readable) -> Iterator[bytes]:

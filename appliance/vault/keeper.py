@@ -15,7 +15,8 @@ from appliance.vault.tries import Doors
 log = logs.get(__name__)
 
 _LABELS = {
-    name: f"hako/v1/{name}" for name in ("database", "blobs", "tokens", "audit", "audit-signing", "trust", "backup")
+    name: f"hako/v1/{name}"
+    for name in ("database", "blobs", "tokens", "audit", "audit-signing", "trust", "backup", "packs")
 }
 
 

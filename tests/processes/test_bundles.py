@@ -1,5 +1,6 @@
 """A bundle from the publisher's command line to the box's: trusted, looked at, taken, cut off and gone on with."""
 
+import hashlib
 import json
 import os
 import re
@@ -166,3 +167,69 @@ def test_the_worker_takes_up_after_a_kill_what_it_was_taking(
             time.sleep(0.1)
         assert (job["state"], job["error"]) == ("done", None)
         assert "survivor" in [model["id"] for model in client.get("/models")["items"]]
+
+
+class Operator:
+    """At the terminal of a served box, without a process for each command."""
+
+    def __init__(self, served: ServedBox) -> None:
+        self._folder = served.folder
+
+    def said(self, *words: str | Path, status: int = 0) -> str:
+        runner = CliRunner(env={"LC_ALL": "en_GB.UTF-8"})
+        ran = runner.invoke(main, ["--data-dir", str(self._folder), *map(str, words)])
+        assert ran.exit_code == status, ran.output
+        return ran.output
+
+    def shown(self, name: str) -> str:
+        """What is said of a pack, once it has been read."""
+        end = time.monotonic() + 60
+        while name not in (said := self.said("bundle", "packs")) or "in use" not in said.split(name)[1].splitlines()[0]:
+            assert time.monotonic() < end, said
+            time.sleep(0.2)
+        return said
+
+
+def test_documents_come_from_a_publisher_and_go_on_to_another_box(
+    served: ServedBox, publisher: Publisher, tmp_path: Path
+) -> None:
+    alice = Operator(served)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "boiler.md").write_text("# Boiler\n\nThe boiler key hangs behind the blue door.\n")
+    (tmp_path / "texts" / "broken.pdf").write_bytes(b"%PDF-1.7 and no more")
+    built = publisher.build(
+        tmp_path / "texts", "boiler", "--kind", "knowledge", "--title-ja", "ボイラー", "--source", "the caretaker"
+    )
+    stick = tmp_path / "stick"
+    digest = re.findall(r"^[0-9a-f]{64}$", built, re.MULTILINE)[0]
+    publisher.hako("write", publisher.repository, stick, "--only", digest)
+    fingerprint = hashlib.sha256(publisher.root.read_bytes()).hexdigest()
+    alice.said("bundle", "trust", publisher.root, "--fingerprint", fingerprint)
+    assert "2 documents  for a new base" in alice.said("bundle", "look", stick)
+    alice.said("bundle", "take", stick, "--yes", "--everyone")
+    said = alice.shown("ボイラー")
+    assert "1 of 2 documents read, 1 failed" in said
+    assert "× broken.pdf" in said
+    assert "HK-DOC-012" in said
+    assert "blue door" in alice.said("kb", "search", "boiler key", "--kb", "ボイラー")
+
+    # To another box: here it is the same one, which trusts itself no more than any other.
+    pack, request = tmp_path / "ward.hakopack", tmp_path / "request.json"
+    alice.said("bundle", "request", "--out", request)
+    alice.said("bundle", "export", "ボイラー", pack, "--for", "0" * 72, "--yes", status=1)
+    assert not pack.exists()
+    out = alice.said("bundle", "export", "ボイラー", pack, "--for", request, "--yes")
+    assert "1 documents of “ボイラー”" in out
+    assert pack.stat().st_mode & 0o777 == 0o600
+    assert b"blue door" not in pack.read_bytes()
+    told = alice.said("bundle", "boxes").split(":\n")[1].splitlines()[0]
+    assert "not trusted" in alice.said("bundle", "look", pack)
+    assert "HK-BND-015" in alice.said("bundle", "take", pack, "--yes", status=1)
+    alice.said("bundle", "boxes", "--trust", pack, "--fingerprint", "0" * 64, status=1)
+    alice.said("bundle", "boxes", "--trust", pack, "--fingerprint", told)
+    alice.said("bundle", "take", pack, "--yes")
+    said = alice.shown("ボイラー 2")
+    base_id = re.findall(r"base_\w+", said.split("ボイラー 2")[1])[0]
+    assert "It is erased." in alice.said("bundle", "packs", "--remove", base_id, "--yes")
+    assert "ボイラー 2" not in alice.said("bundle", "packs")
+    alice.said("bundle", "boxes", "--forget", "".join(told.split()))

@@ -17,13 +17,16 @@ OWNED = {
     "ticket",
 }  # fmt: skip
 """Parameters of paths that name something of a person's."""
-NOT_OWNED = {"user_id", "model_id", "upload_id", "name", "digest", "number", "path", "snapshot_id"}
+NOT_OWNED = {
+    "user_id", "model_id", "upload_id", "name", "digest", "number", "path", "snapshot_id", "pack_id", "export_id",
+}  # fmt: skip
 """Those that name something of the box's: operators' routes, models, help pages, files of the front end."""
 
 QUESTION = "What is the combination of the red safe?"
 MESSAGES = [{"role": "user", "content": QUESTION}]
 BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/bases/<base_id>": {"name": "mine now"},
+    "/api/v1/bases/<base_id>/export": {"receiver": "0" * 72, "dry_run": True},
     "/api/v1/bases/<base_id>/search": {"query": "red safe"},
     "/api/v1/chats/<chat_id>": {"title": "mine now"},
     "/api/v1/chats/<chat_id>/messages": {"text": "x"},

@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import appliance
 from appliance import clock
 from appliance.backup import restoring
+from appliance.bundle.boxes.identity import Identity
 from appliance.bundle.taking import Bundles
 from appliance.bundle.update import install, switch
 from appliance.bundle.update.state import BASE, RESTING, Phase
@@ -27,6 +28,7 @@ from appliance.bundle.update.updates import Updates
 from appliance.errors import HakoError, TrustDamagedError
 from appliance.gateway.gateway import Gateway
 from appliance.jobs.worker import Worker
+from appliance.knowledge.packed import PackedBases
 from appliance.knowledge.web.reading import WarcReader
 from appliance.knowledge.web.snapshots import Snapshots
 from tests.simulators.backed_box import BackedBox, quiet
@@ -110,7 +112,10 @@ class AnySequence(RuleBasedStateMachine):
         settings = self.box.settings
         box, gateway = self.box, Gateway(settings)
         snapshots = Snapshots(box.database, box.blobs, WarcReader(settings.limits))
-        self.bundles = Bundles(settings, box.database, box.audit, box.queue, gateway, snapshots, box.key("trust"))
+        packed, identity = PackedBases(box.database, box.blobs, "en"), Identity(box.key("packs"))
+        self.bundles = Bundles(
+            settings, box.database, box.audit, box.queue, gateway, packed, snapshots, box.key("trust"), identity
+        )
         handler, backups = self.bundles.handler(), self.box.backups.handler()
         self.worker = Worker(self.box.queue, {handler.KIND: handler, backups.KIND: backups})
         self.box.queue.recover()

@@ -20,6 +20,8 @@ from appliance.inference.engines import scripted
 from appliance.inference.supervisor import Supervisor
 from appliance.jobs.worker import Worker
 from appliance.knowledge.ingest import Ingest
+from appliance.knowledge.packed import PackedBases
+from appliance.knowledge.packs_shown import Switch
 from appliance.knowledge.sandbox.reader import DocumentReader
 from appliance.services import Services
 from appliance.vault.client import VaultStatus
@@ -102,8 +104,16 @@ class TestBox:
         ingest = Ingest(self.services.database, self.services.blobs, self._reader, self.services.gateway)
         bundles = self.services.bundles.handler()
         backups = self.services.backups.handler()
+        packed = PackedBases(self.services.database, self.services.blobs, "en")
+        switch = Switch(self.services.database, packed, self.services.audit)
         leaving = WorkerTest(self.services.database)
-        handlers = {Ingest.KIND: ingest, bundles.KIND: bundles, backups.KIND: backups, leaving.KIND: leaving}
+        handlers = {
+            Ingest.KIND: ingest,
+            Switch.KIND: switch,
+            bundles.KIND: bundles,
+            backups.KIND: backups,
+            leaving.KIND: leaving,
+        }
         worker = Worker(self.services.queue, handlers)
         self._worker = threading.Thread(target=worker.run, args=(self._stop, 0.02), daemon=True)
         self._worker.start()

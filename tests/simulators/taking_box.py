@@ -3,12 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+from appliance.bundle.boxes.identity import Identity
 from appliance.bundle.taking import Bundles
 from appliance.config import Settings
 from appliance.gateway.gateway import Gateway
 from appliance.inference.catalog import Catalog
 from appliance.jobs.queue import Job, Queue
 from appliance.jobs.worker import Worker
+from appliance.knowledge.bases import Bases
+from appliance.knowledge.documents import Documents
+from appliance.knowledge.ingest import DocumentReader, Ingest
+from appliance.knowledge.packed import PackedBases
+from appliance.knowledge.packs_shown import Packs, Switch
 from appliance.knowledge.web.reading import WarcReader
 from appliance.knowledge.web.snapshots import Snapshots
 from appliance.storage.audit import Audit
@@ -16,6 +22,8 @@ from appliance.storage.blobs import BlobStore
 from appliance.storage.checkpoints import Witness
 from appliance.storage.database import Database
 from appliance.vault.digests import derive
+from tests.simulators.embedder import WordingEmbedder
+from tests.simulators.library import MarkdownReader
 from tests.simulators.sticks import Sticks
 
 MASTER = bytes(range(32))
@@ -26,19 +34,24 @@ class TakingBox:
 
     __test__ = False
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, master: bytes = MASTER, **settings: Any) -> None:
         self.settings = Settings.model_validate({"data_dir": folder, **settings})
         folder.mkdir(parents=True, exist_ok=True)
-        self.database = Database(self.settings.database, derive(MASTER, "database"))
+        self.database = Database(self.settings.database, derive(master, "database"))
         self.database.migrate()
-        witness = Witness(self.settings.audit_checkpoints, derive(MASTER, "audit-signing"))
-        self.audit = Audit(self.database, derive(MASTER, "audit"), witness)
+        witness = Witness(self.settings.audit_checkpoints, derive(master, "audit-signing"))
+        self.audit = Audit(self.database, derive(master, "audit"), witness)
         self.queue = Queue(self.database)
         gateway = Gateway(self.settings)
-        self.blobs = BlobStore(self.settings.blobs_dir, self.database, derive(MASTER, "blobs"))
+        self.blobs = BlobStore(self.settings.blobs_dir, self.database, derive(master, "blobs"))
         self.snapshots = Snapshots(self.database, self.blobs, WarcReader(self.settings.limits))
+        self.packed = PackedBases(self.database, self.blobs, "en")
+        self.packs = Packs(self.database, self.packed, self.audit)
+        self.bases = Bases(self.database, self.blobs)
+        self.documents = Documents(self.database, self.blobs, self.queue, self.bases)
+        identity, trust = Identity(derive(master, "packs")), derive(master, "trust")
         self.bundles = Bundles(
-            self.settings, self.database, self.audit, self.queue, gateway, self.snapshots, derive(MASTER, "trust")
+            self.settings, self.database, self.audit, self.queue, gateway, self.packed, self.snapshots, trust, identity
         )
         handler = self.bundles.handler()
         self.worker = Worker(self.queue, {handler.KIND: handler})
@@ -55,6 +68,15 @@ class TakingBox:
         job = self.bundles.job()
         assert job is not None
         return job
+
+    def read(self, reader: DocumentReader | None = None) -> int:
+        """Read the documents that wait, from Markdown unless there is another reader; how many jobs it took."""
+        ingest = Ingest(self.database, self.blobs, reader or MarkdownReader(), WordingEmbedder())
+        switch = Switch(self.database, self.packed, self.audit)
+        worker, done = Worker(self.queue, {Ingest.KIND: ingest, Switch.KIND: switch}), 0
+        while worker.step():
+            done += 1
+        return done
 
     @property
     def models(self) -> list[str]:

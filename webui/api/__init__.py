@@ -8,6 +8,7 @@ from webui.api import (
     audit,
     backups,
     bases,
+    boxes,
     bundles,
     chats,
     destinations,
@@ -25,6 +26,7 @@ from webui.api import (
     model_uploads,
     models,
     openapi,
+    packs,
     presets,
     runs,
     search,
@@ -44,9 +46,9 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        airgap, ask, audit, backups, bases, bundles, chats, destinations, documents, help_pages, keys, me, me_export,
-        model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings, model_uploads,
-        models, openapi, presets, runs, search, setup, state, update, uploads, users, vault, web,
+        airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, help_pages, keys, me,
+        me_export, model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings,
+        model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads, users, vault, web,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

@@ -21,6 +21,14 @@ NOBODY: Final = {BOX: "box", "anonymous": "anonymous", "schedule": "schedule", "
 """Actors that are nobody's account, and what they are called in the locales."""
 _IDS: Final[Mapping[str, str]] = {"base": "base", "original": "model", "model": "model"}
 """Details that hold an id, and of what."""
+_NAMED_BY: Final[Mapping[str, str]] = {
+    "bundle": "bundle",
+    "release": "version",
+    "web": "name",
+    "pack": "pack",
+    "box": "box",
+}
+"""Details that say what a target was called then."""
 
 
 class Names:
@@ -65,7 +73,7 @@ class Names:
             return None
         action = ACTIONS.get(entry.action)
         kind = _kind(action.target if action else "none", entry.target)
-        said = entry.detail.get({"bundle": "bundle", "release": "version", "web": "name"}.get(kind, ""))
+        said = entry.detail.get(_NAMED_BY.get(kind, ""))
         name, state = self._look_up(kind, entry.target) if said is None else (str(said), "plain")
         return {"kind": kind, "name": name, "state": state}
 

@@ -42,6 +42,8 @@ def describe(base: Base, who: Principal) -> dict[str, Any]:
         "documents": base.documents,
         "passages": base.passages,
         "writable": base.writable_by(who),
+        "manageable": base.manageable_by(who),
+        "packed": base.packed,
     }
 
 

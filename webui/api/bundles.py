@@ -1,5 +1,6 @@
 """`/bundles`: whom the box trusts, what lies in a folder, taking a bundle from it, what this box needs."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import flask
@@ -10,6 +11,7 @@ from appliance.accounts.permissions import Permission
 from appliance.bundle.media import Place
 from appliance.bundle.planning import Plan
 from appliance.bundle.request import Request
+from appliance.bundle.shelf import Visibility
 from appliance.bundle.taking import Found, Look, Taken
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Described
@@ -54,9 +56,10 @@ class Where(shapes.Shape):
 
 
 class Take(Where):
-    """The bundle that was looked at, by the digest of its index."""
+    """The bundle that was looked at, by the digest of its index; and who may read documents that it brings."""
 
     digest: Digest
+    visibility: Visibility = "private"
     password: Password = ""
 
 
@@ -96,7 +99,10 @@ def list_media(call: Call) -> dict[str, Any]:
     """The sticks and folders that look as if bundles lay on them, as they are now."""
     found = call.services.bundles.media.found()
     return {
-        "items": [{"id": medium.id, "name": medium.name, "folder": medium.path} for medium in found],
+        "items": [
+            {"id": medium.id, "name": medium.name, "folder": medium.path, "pack": bool(medium.place.pack)}
+            for medium in found
+        ],
         "folders": [str(folder) for folder in call.services.settings.storage.media],
     }
 
@@ -104,17 +110,17 @@ def list_media(call: Call) -> dict[str, Any]:
 @routing.route(api, "POST", "/bundles/look", permission=Permission.BUNDLES_TAKE, body=Where)
 def look(call: Call, where: Where) -> dict[str, Any]:
     """What lies there, and what taking it would do. Copies nothing."""
-    _demand_terminal(call, where)
+    demand_terminal(call, where)
     with routing.place(call):
-        return _look(call, call.services.bundles.look(_place(call, where)))
+        return _look(call, call.services.bundles.look(place_of(call, where)))
 
 
 @routing.route(api, "POST", "/bundles/stale", permission=Permission.BUNDLES_TAKE, body=Stale)
 def accept_stale(call: Call, wish: Stale) -> dict[str, Any]:
     """Take what is signed there for a day, though it is past its date: with the recovery key and a reason."""
-    _demand_terminal(call, wish)
+    demand_terminal(call, wish)
     with routing.place(call):
-        place = _place(call, wish)
+        place = place_of(call, wish)
         call.services.keys.check_recovery(wish.recovery_key.get_secret_value(), connection.asker(flask.request.environ))
         return _look(call, call.services.bundles.accept_stale(place, wish.reason, call.who.name))
 
@@ -122,10 +128,11 @@ def accept_stale(call: Call, wish: Stale) -> dict[str, Any]:
 @routing.route(api, "POST", "/bundles/taking", permission=Permission.BUNDLES_TAKE, body=Take, status=202)
 def take(call: Call, wish: Take) -> dict[str, Any]:
     """Begin to take a bundle, or go on with it."""
-    _demand_terminal(call, wish)
+    demand_terminal(call, wish)
     reauth.demand(call, wish.password)
     with routing.place(call):
-        return {"job": _job(call, call.services.bundles.take(_place(call, wish), wish.digest, call.who.name))}
+        place, who = place_of(call, wish), call.who.name
+        return {"job": _job(call, call.services.bundles.take(place, wish.digest, who, wish.visibility))}
 
 
 @routing.route(api, "GET", "/bundles/taking", permission=Permission.BUNDLES_TAKE)
@@ -147,13 +154,14 @@ def request(call: Call) -> Request:
     return call.services.bundles.request()
 
 
-def _demand_terminal(call: Call, where: Where) -> None:
+def demand_terminal(call: Call, where: Where) -> None:
+    """Raises ForbiddenError: a browser names a path of the machine."""
     if where.folder is not None and call.who.via != "socket":
         raise ForbiddenError("a path of this machine is for who works on it")
 
 
-def _place(call: Call, where: Where) -> str | Place:
-    """Raises BundleUnreadableError: the medium is gone, or another one is in its place."""
+def place_of(call: Call, where: Where) -> str | Place:
+    """What a wish names. Raises BundleUnreadableError: the medium is gone, or another one is in its place."""
     if where.folder is not None:
         return where.folder
     return call.services.bundles.media.get(where.media or "").place
@@ -188,7 +196,8 @@ def _taken(taken: Taken) -> dict[str, Any]:
 
 def _look(call: Call, seen: Look) -> dict[str, Any]:
     return {
-        "publisher": seen.anchor.fingerprint,
+        "publisher": seen.maker,
+        "sender": seen.sender and asdict(seen.sender),
         "issued": iso(seen.issued),
         "clock_is_credible": seen.clock_is_credible,
         "broken_chain": seen.broken_chain,
@@ -223,6 +232,7 @@ def _plan(call: Call, plan: Plan) -> dict[str, Any]:
     return {
         "models": models,
         "snapshots": [_snapshot(packed, state) for packed, state in plan.snapshots],
+        "documents": plan.documents and asdict(plan.documents),
         "to_copy_bytes": plan.to_copy,
         "from_box_bytes": plan.from_box,
         "free_bytes": plan.free,

@@ -17,14 +17,18 @@ from appliance.errors import BundleInvalidError
 _CHUNK = 4 << 20
 
 
-def cut(folder: Path, parts: Path) -> tuple[File, ...]:
+def cut(folder: Path, parts: Path, *, programs: bool = True) -> tuple[File, ...]:
     """Every file below `folder` as an index lists it; its parts are written below `parts`, once each.
+
+    `programs`: whether a file that may be run here is marked so; on a stick's file system every file may.
 
     Raises:
         BundleInvalidError: a link, a device, or nothing at all.
         DiskFullError: no room for the parts.
     """
     files = tuple(_cut_one(path, path.relative_to(folder).as_posix(), parts) for path in _walk(folder))
+    if not programs:
+        files = tuple(file.model_copy(update={"mode": "file"}) for file in files)
     if not files:
         raise BundleInvalidError("no files")
     return files

@@ -57,7 +57,7 @@ def test_a_look_says_what_it_is_who_signed_it_and_what_would_happen(
     box: TakingBox, stick: Path, digest: str, sticks: Sticks
 ) -> None:
     look = box.bundles.look(str(stick))
-    assert (look.anchor.fingerprint, look.clock_is_credible, look.broken_chain) == (sticks.fingerprint, True, None)
+    assert (look.maker, look.clock_is_credible, look.broken_chain) == (sticks.fingerprint, True, None)
     assert look.issued == int(sticks.publisher.now)
     (found,) = look.bundles
     assert (found.digest, found.index.name, found.index.licence) == (digest, "starter-pack", "CC0-1.0")
@@ -306,10 +306,10 @@ def test_a_box_that_is_what_a_bundle_asks_for_takes_it(
 
 
 def test_another_kind_is_refused_by_name(box: TakingBox, sticks: Sticks, content: Path, tmp_path: Path) -> None:
-    sticks.add(content, "docs", kind="knowledge", role="content")
+    sticks.add(content, "tools", kind="apps", role="content")
     box.trust(sticks)
     (refused,) = refusals(box, sticks.write(tmp_path / "stick"))
-    assert (type(refused), refused.params) == (BundleKindError, {"kind": "knowledge"})
+    assert (type(refused), refused.params) == (BundleKindError, {"kind": "apps"})
 
 
 def test_a_name_that_is_taken_here_is_not_written_over(box: TakingBox, stick: Path, tmp_path: Path) -> None:

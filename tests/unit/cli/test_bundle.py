@@ -42,7 +42,7 @@ def publisher(tmp_path: Path) -> Publisher:
 def built(publisher: Publisher, version: str) -> str:
     output = publisher.done(
         "build", publisher.folder / "repo", publisher.folder / "content", "--kind", "knowledge", "--name", "notes",
-        "--version", version, "--licence", "CC0-1.0", "--title-ja", "メモ", "--title-en", "Notes",
+        "--version", version, "--licence", "CC0-1.0", "--title-ja", "メモ", "--title-en", "Notes", "--source", "a test",
     )  # fmt: skip
     return re.findall(r"^[0-9a-f]{64}$", output, re.MULTILINE)[0]
 

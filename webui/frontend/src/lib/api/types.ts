@@ -241,7 +241,12 @@ export type Base = {
   system: boolean
   documents: number
   passages: number
+  /** its documents may be changed by the reader */
   writable: boolean
+  /** its name and its readers may be */
+  manageable: boolean
+  /** it came in a bundle */
+  packed: boolean
 }
 export type DocumentState = 'waiting' | 'working' | 'ready' | 'failed' | 'cancelled'
 export type DocumentStage = 'reading' | 'splitting' | 'embedding' | 'indexing'
