@@ -89,7 +89,11 @@ def test_a_schema_that_is_none_is_refused_by_its_own_name(client: ollama.Client)
 
 def test_log_probabilities_come_back(client: ollama.Client) -> None:
     answer = client.chat(
-        CHAT, [{"role": "user", "content": "Say hi"}], options={"num_predict": 4}, logprobs=True, top_logprobs=2
+        CHAT,
+        [{"role": "user", "content": "Say hi"}],
+        options={"num_predict": 4, "temperature": 0},
+        logprobs=True,
+        top_logprobs=2,
     )
     assert len(answer.logprobs) == 4
     assert all(len(token.top_logprobs) == 2 and token.logprob <= 0 for token in answer.logprobs)

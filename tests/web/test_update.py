@@ -76,7 +76,9 @@ def test_the_plan_tells_in_the_readers_language_what_is_in_the_way(
 ) -> None:
     notes = {"ja": "表の読み取りを改善しました。", "en": "Tables are read better."}
     places.note_about(RELEASE.name, {"title": {"en": "Hako 0.9"}, "notes": notes, "size": 1234, "issued": 1.0})
+    chat = alice.post("/chats", json={}).get_json()["id"]
     plan = alice.get("/update/plan").get_json()
+    alice.delete(f"/chats/{chat}")
     (places.folder(RELEASE.name) / "about.json").unlink()
     assert (plan["before"]["counter"], plan["after"]["digest"]) == (1, RELEASE.digest)
     assert (plan["title"], plan["notes"], plan["size_bytes"]) == ({"ja": "", "en": "Hako 0.9"}, notes, 1234)

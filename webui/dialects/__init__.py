@@ -104,5 +104,6 @@ def spoken_below(listener: Listener = "main") -> Mapping[str, frozenset[Dialect]
         "/api": frozenset({"ollama"}),
         "/api/v0": frozenset({"lmstudio"}),
         "/api/v1": frozenset({"lmstudio" if listener == "lmstudio" else "hako"}),
+        "/print": frozenset({"hako"}),
         **{prefix + path: frozenset({"rerank"}) for prefix in ("", "/v1", "/v2") for path in rerank.PATHS},
     }
