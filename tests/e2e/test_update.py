@@ -32,7 +32,7 @@ def stick(sticks: Sticks, media: Path, tmp_path: Path) -> Path:
     sticks.add(tmp_path / "content", "pack", notes=NOTES)
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "note.md").write_text("# Hako\n")
-    sticks.add(tmp_path / "texts", "texts", role="content", kind="web")
+    sticks.add(tmp_path / "texts", "texts", role="content", kind="apps")
     return sticks.write(media / "HAKO-2026")
 
 
