@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, StorageState, sync_playwright
 
+from appliance import clock
 from tests.e2e.browser import Visitor, add_person, launch
 from tests.e2e.changing import Publisher, published
 from tests.e2e.prepared import MODELS, lay, own_models
 from tests.simulators.served import ServedBox
+from tests.simulators.sticks import Sticks
 from webui import locales
 from webui.locales import Language
 
@@ -66,6 +68,22 @@ def language(request: pytest.FixtureRequest) -> Language:
     """Each journey is made in both languages."""
     chosen: Language = request.param
     return chosen
+
+
+@pytest.fixture
+def erin(browser: Browser, box: ServedBox, language: Language) -> Iterator[Visitor]:
+    """An operator of `box`, signed in."""
+    add_person(box, "erin", "Erin", language)
+    with Visitor(browser, box, language) as visitor:
+        visitor.sign_in("erin")
+        visitor.see(visitor.page.locator("#main"))
+        yield visitor
+
+
+@pytest.fixture
+def sticks(tmp_path: Path) -> Sticks:
+    """A publisher who writes sticks for `box`."""
+    return Sticks(tmp_path / "publisher", clock.now())
 
 
 @pytest.fixture(scope="session")

@@ -1,27 +1,19 @@
 """Documents come from a stick as a base for reading only, and a base leaves for another box, both by browser."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from appliance import clock
 from appliance.bundle.boxes.identity import Identity
 from tests.e2e.axe import examine
-from tests.e2e.browser import Visitor, add_person
+from tests.e2e.browser import Visitor
 from tests.simulators.served import PASSWORD, ServedBox
 from tests.simulators.sticks import Sticks
-from webui.locales import Language
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
 TEXT = "# Boiler\n\nThe boiler is bled on the first Monday of a month.\n"
-
-
-@pytest.fixture
-def sticks(tmp_path: Path) -> Sticks:
-    return Sticks(tmp_path / "publisher", clock.now())
 
 
 @pytest.fixture
@@ -30,15 +22,6 @@ def stick(sticks: Sticks, media: Path, tmp_path: Path) -> Path:
     (tmp_path / "texts" / "boiler.md").write_text(TEXT)
     sticks.add(tmp_path / "texts", "manuals", role="content", kind="knowledge")
     return sticks.write(media / "HAKO-2026")
-
-
-@pytest.fixture
-def erin(browser: Browser, box: ServedBox, language: Language) -> Iterator[Visitor]:
-    add_person(box, "erin", "Erin", language)
-    with Visitor(browser, box, language) as visitor:
-        visitor.sign_in("erin")
-        visitor.see(visitor.page.locator("#main"))
-        yield visitor
 
 
 def test_documents_come_as_a_base_and_go_to_another_box(

@@ -1,28 +1,21 @@
 """A bundle is taken from a stick by browser: whom to trust, what is on it, taking it; refused, pulled out, stopped."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from appliance import clock
 from tests.e2e.axe import examine
-from tests.e2e.browser import Visitor, add_person
+from tests.e2e.browser import Visitor
 from tests.simulators.publisher import DAY
 from tests.simulators.served import PASSWORD, ServedBox
 from tests.simulators.sticks import Sticks, packed
-from webui.locales import Language
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
 NOTES = {"ja": "短い日本語の説明です。", "en": "A short note in English."}
 TITLE = {"ja": "小さい", "en": "Tiny"}  # as `Sticks` says it
-
-
-@pytest.fixture
-def sticks(tmp_path: Path) -> Sticks:
-    return Sticks(tmp_path / "publisher", clock.now())
 
 
 @pytest.fixture
@@ -34,15 +27,6 @@ def stick(sticks: Sticks, media: Path, tmp_path: Path) -> Path:
     (tmp_path / "texts" / "note.md").write_text("# Hako\n")
     sticks.add(tmp_path / "texts", "texts", role="content", kind="apps")
     return sticks.write(media / "HAKO-2026")
-
-
-@pytest.fixture
-def erin(browser: Browser, box: ServedBox, language: Language) -> Iterator[Visitor]:
-    add_person(box, "erin", "Erin", language)
-    with Visitor(browser, box, language) as visitor:
-        visitor.sign_in("erin")
-        visitor.see(visitor.page.locator("#main"))
-        yield visitor
 
 
 def trusted(box: ServedBox, sticks: Sticks) -> None:
