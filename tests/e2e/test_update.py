@@ -181,8 +181,8 @@ def test_signatures_past_their_date_and_a_clock_that_is_behind_are_told(
 ) -> None:
     trusted(box, sticks)
     erin.expects(409)
-    sticks.publisher.now = clock.now() - 40 * DAY
-    sticks.write(stick, days=10)
+    sticks.publisher.now = clock.now() - 3 * DAY
+    sticks.write(stick, days=1)
     erin.go("/operate/update", "h3")
     erin.button("update.open_of", name=stick.name).click()
     erin.see("HK-BND-004")
