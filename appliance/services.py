@@ -1,5 +1,6 @@
 """Composition root: every service of a process, built once from the settings and the vault's keys."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,16 +8,18 @@ from appliance.accounts.api_keys import ApiKeys
 from appliance.accounts.sessions import Sessions
 from appliance.accounts.throttle import Throttle
 from appliance.accounts.users import Users
+from appliance.accounts.wall_links import WallLinks
 from appliance.apps.answering import Answering
 from appliance.apps.chats import Chats
 from appliance.apps.conversations import Conversations
 from appliance.apps.presets import Presets
 from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
-from appliance.backup.backups import Backups
+from appliance.backup.backups import BY_CLOCK, Backups
 from appliance.bundle.taking import Bundles
 from appliance.bundle.update.state import Places
 from appliance.config import Settings
+from appliance.errors import BackupFolderError
 from appliance.gateway.credentials import Credentials
 from appliance.gateway.destinations import Destinations
 from appliance.gateway.figures import Benchmark
@@ -24,6 +27,9 @@ from appliance.gateway.gateway import Gateway
 from appliance.gateway.remote import Remote
 from appliance.gateway.store import ModelStore
 from appliance.health.airgap.airgap import AirGap
+from appliance.health import seen
+from appliance.health.box.parts import BackupState, Parts, Plain
+from appliance.health.health import HealthKeeper
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
@@ -53,6 +59,7 @@ class Stores:
     bundles: Bundles
     snapshots: Snapshots
     backups: Backups
+    health: HealthKeeper
 
 
 def open_stores(settings: Settings, keys: KeysClient) -> Stores:
@@ -75,7 +82,30 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     snapshots = Snapshots(database, blobs, WarcReader(settings.limits))
     bundles = Bundles(settings, database, audit, queue, gateway, snapshots, keys.derive("trust"))
     backups = Backups(settings, database, audit, queue, keys.derive)
-    return Stores(database, blobs, queue, gateway, audit, bundles, snapshots, backups)
+    parts = Parts(
+        plain=Plain(settings, keys.status, os.getppid()),
+        database=database,
+        audit=audit,
+        queue=queue,
+        gateway=gateway,
+        backups=lambda: _backup_state(backups),
+        back_up=lambda: _back_up(backups),
+        machine=lambda: seen.read(settings.health_file),
+    )
+    return Stores(database, blobs, queue, gateway, audit, bundles, snapshots, backups, HealthKeeper(parts))
+
+
+def _backup_state(backups: Backups) -> BackupState:
+    plan = backups.schedule()
+    every_s = plan.every_s if plan.is_on else 0.0
+    return BackupState(backups.state(), backups.made_at(), every_s, str(plan.folder or ""))
+
+
+def _back_up(backups: Backups) -> None:
+    plan = backups.schedule()
+    if plan.folder is None:
+        raise BackupFolderError("no schedule", name="")
+    backups.start("create", str(plan.folder), BY_CLOCK, keep=plan.keep)
 
 
 @dataclass(frozen=True)
@@ -90,6 +120,7 @@ class Services:
     users: Users
     sessions: Sessions
     api_keys: ApiKeys
+    wall_links: WallLinks
     throttle: Throttle
     queue: Queue
     gateway: Gateway
@@ -110,6 +141,7 @@ class Services:
     snapshots: Snapshots
     backups: Backups
     airgap: AirGap
+    health: HealthKeeper
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -150,6 +182,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         users=Users(database),
         sessions=Sessions(database, tokens),
         api_keys=ApiKeys(database, tokens),
+        wall_links=WallLinks(database, tokens),
         throttle=Throttle(database),
         queue=stores.queue,
         gateway=stores.gateway,
@@ -170,4 +203,5 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         snapshots=stores.snapshots,
         backups=stores.backups,
         airgap=AirGap(settings, database, stores.queue, stores.audit, stores.gateway, stores.bundles.updates),
+        health=stores.health,
     )

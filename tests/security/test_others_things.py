@@ -17,7 +17,7 @@ OWNED = {
     "ticket",
 }  # fmt: skip
 """Parameters of paths that name something of a person's."""
-NOT_OWNED = {"user_id", "model_id", "upload_id", "name", "digest", "number", "path", "snapshot_id"}
+NOT_OWNED = {"user_id", "model_id", "upload_id", "name", "digest", "number", "path", "snapshot_id", "link_id"}
 """Those that name something of the box's: operators' routes, models, help pages, files of the front end."""
 
 QUESTION = "What is the combination of the red safe?"
