@@ -68,6 +68,6 @@ BOX: Final[Sequence[OpenCheck]] = (
 PLAIN: Final[Sequence[PlainCheck]] = (EnginesCheck(), EgressCheck(), KeysCheck(), SecretsCheck())
 
 
-def order() -> list[str]:
+def order(settings: Settings) -> list[str]:
     """The names of all, machine first."""
-    return [each.name for each in (*machine(Settings()), *BOX, *PLAIN)]
+    return [*(each.name for each in machine(settings)), *(each.name for each in BOX), *(each.name for each in PLAIN)]
