@@ -142,6 +142,7 @@ class Accounts(_Section):
     worker: Account = ""
     inference: Account = ""
     egress: Account = ""
+    health: Account = ""
 
     @property
     def are_separate(self) -> bool:
@@ -151,7 +152,8 @@ class Accounts(_Section):
     @model_validator(mode="after")
     def _check(self) -> "Accounts":
         named = [name for name in self.model_dump().values() if name]
-        if named and (len(set(named)) < len(type(self).model_fields) or "root" in named):
+        wanted = len(type(self).model_fields) - (not self.health)  # a box that was set up before there was one
+        if named and (len(set(named)) < wanted or "root" in named):
             raise ValueError("accounts: none, or one for each process, none of them root's")
         return self
 
@@ -277,6 +279,16 @@ class Settings(_Section):
     @property
     def admin_socket(self) -> Path:
         return self._sockets("web") / "admin.sock"
+
+    @property
+    def health_file(self) -> Path:
+        """What the health process has seen of the machine."""
+        return self._sockets("health") / "health.json"
+
+    @property
+    def health_socket(self) -> Path:
+        """Who connects to it wants the machine looked at now."""
+        return self._sockets("health") / "health.sock"
 
     @property
     def helper_socket(self) -> Path:

@@ -1,5 +1,6 @@
 """Composition root: every service of a process, built once from the settings and the vault's keys."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,24 +8,29 @@ from appliance.accounts.api_keys import ApiKeys
 from appliance.accounts.sessions import Sessions
 from appliance.accounts.throttle import Throttle
 from appliance.accounts.users import Users
+from appliance.accounts.wall_links import WallLinks
 from appliance.apps.answering import Answering
 from appliance.apps.chats import Chats
 from appliance.apps.conversations import Conversations
 from appliance.apps.presets import Presets
 from appliance.apps.responses import Responses
 from appliance.apps.runs import Runs
-from appliance.backup.backups import Backups
+from appliance.backup.backups import BY_CLOCK, Backups
 from appliance.bundle.boxes.identity import Identity
 from appliance.bundle.taking import Bundles
 from appliance.bundle.update.state import Places
 from appliance.config import Settings
+from appliance.errors import BackupFolderError
 from appliance.gateway.credentials import Credentials
 from appliance.gateway.destinations import Destinations
 from appliance.gateway.figures import Benchmark
 from appliance.gateway.gateway import Gateway
 from appliance.gateway.remote import Remote
 from appliance.gateway.store import ModelStore
+from appliance.health import seen
 from appliance.health.airgap.airgap import AirGap
+from appliance.health.box.parts import BackupState, Parts, Plain
+from appliance.health.health import HealthKeeper
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
@@ -57,6 +63,7 @@ class Stores:
     bundles: Bundles
     snapshots: Snapshots
     backups: Backups
+    health: HealthKeeper
 
 
 def open_stores(settings: Settings, keys: KeysClient) -> Stores:
@@ -81,7 +88,31 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
     snapshots = Snapshots(database, blobs, WarcReader(settings.limits))
     bundles = Bundles(settings, database, audit, queue, gateway, packed, snapshots, keys.derive("trust"), identity)
     backups = Backups(settings, database, audit, queue, keys.derive)
-    return Stores(database, blobs, queue, gateway, audit, packed, bundles, snapshots, backups)
+    parts = Parts(
+        plain=Plain(settings, keys.status, os.getppid()),
+        database=database,
+        audit=audit,
+        queue=queue,
+        gateway=gateway,
+        backups=lambda: _backup_state(backups),
+        back_up=lambda: _back_up(backups),
+        machine=lambda: seen.read(settings.health_file),
+    )
+    health = HealthKeeper(parts)
+    return Stores(database, blobs, queue, gateway, audit, packed, bundles, snapshots, backups, health)
+
+
+def _backup_state(backups: Backups) -> BackupState:
+    plan = backups.schedule()
+    every_s = plan.every_s if plan.is_on else 0.0
+    return BackupState(backups.state(), backups.made_at(), every_s, str(plan.folder or ""))
+
+
+def _back_up(backups: Backups) -> None:
+    plan = backups.schedule()
+    if plan.folder is None:
+        raise BackupFolderError("no schedule", name="")
+    backups.start("create", str(plan.folder), BY_CLOCK, keep=plan.keep)
 
 
 @dataclass(frozen=True)
@@ -96,6 +127,7 @@ class Services:
     users: Users
     sessions: Sessions
     api_keys: ApiKeys
+    wall_links: WallLinks
     throttle: Throttle
     queue: Queue
     gateway: Gateway
@@ -117,6 +149,7 @@ class Services:
     snapshots: Snapshots
     backups: Backups
     airgap: AirGap
+    health: HealthKeeper
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -157,6 +190,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         users=Users(database),
         sessions=Sessions(database, tokens),
         api_keys=ApiKeys(database, tokens),
+        wall_links=WallLinks(database, tokens),
         throttle=Throttle(database),
         queue=stores.queue,
         gateway=stores.gateway,
@@ -178,4 +212,5 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         snapshots=stores.snapshots,
         backups=stores.backups,
         airgap=AirGap(settings, database, stores.queue, stores.audit, stores.gateway, stores.bundles.updates),
+        health=stores.health,
     )

@@ -16,7 +16,7 @@ from webui.box import Box
 
 log = logs.get(__name__)
 
-SEALED_PREFIXES = ("/static/", "/unlock", "/api/v1/state", "/api/v1/unlock")
+SEALED_PREFIXES = ("/static/", "/unlock", "/wall", "/api/v1/state", "/api/v1/unlock")
 
 
 def create_app(box: Box, static: assets.Assets | None = None, listener: Listener = "main") -> Flask:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 from appliance.bundle.update import state as releases
-from appliance.clock import monotonic
+from appliance.clock import monotonic, now
 from appliance.config import Settings
 from appliance.errors import BadInputError, SealedError
 from appliance.machine.gap import GapWatch
@@ -38,6 +38,8 @@ class Box:
         """For uploads and other large bodies; what is left of the threads is for requests that take no time."""
         self.tickets = Tickets()
         self._build = build
+        self.began_at = now()
+        """When this process began, in seconds since the epoch."""
         self.stopping = threading.Event()
         """Set once the process is to end: streams end with it."""
         self._services: Services | None = None

@@ -17,7 +17,7 @@ from appliance.errors import ForbiddenError, NotSignedInError, UpdateTrialError
 from appliance.gateway.gateway import Gateway
 from appliance.services import Services
 from appliance.storage import audit_origin
-from webui import connection, key_limits, security, session, shapes
+from webui import connection, key_limits, security, session, shapes, wall_link
 from webui.box import Box
 from webui.locales import Language
 from webui.sse import Place
@@ -165,6 +165,8 @@ def declaration_of(view: Callable[..., Any]) -> Declaration | None:
 def _authorised(permission: Permission) -> Call:
     services = box().services()
     visitor = session.current(services)
+    if permission is Permission.WALL_SEE:
+        visitor = wall_link.instead_of(services, request, visitor)
     if visitor is None:
         raise NotSignedInError
     if visitor.principal.via == "key":

@@ -1,7 +1,7 @@
 """What a request may look like: the base of all bodies and queries, and the checked types they are made of."""
 
 import unicodedata
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, get_origin
 
 from flask import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -75,8 +75,10 @@ def read_body(incoming: Request, shape: type[S]) -> S:
 
 
 def read_query(incoming: Request, shape: type[S]) -> S:
-    """The query string of a request as `shape`; a repeated name counts once, by its first value."""
-    return read_values(incoming.args.to_dict(), shape)
+    """The query string of a request as `shape`; a repeated name counts once, by its first value, unless it's a list."""
+    several = {name for name, field in shape.model_fields.items() if get_origin(field.annotation) is list}
+    listed = {name: incoming.args.getlist(name) for name in several & incoming.args.keys()}
+    return read_values({**incoming.args.to_dict(), **listed}, shape)
 
 
 def read_values(values: dict[str, Any], shape: type[S]) -> S:

@@ -10,7 +10,7 @@ from appliance.errors import ForbiddenError, KeyScopeError
 
 __all__ = ["Permission", "Principal", "Role", "Via"]
 
-Via = Literal["session", "key", "socket"]
+Via = Literal["session", "key", "socket", "wall"]
 
 
 class Permission(StrEnum):
@@ -29,6 +29,7 @@ class Permission(StrEnum):
     BOX_MANAGE = "box-manage"
     BUNDLES_TAKE = "bundles-take"
     AUDIT_READ = "audit-read"
+    WALL_SEE = "wall-see"
 
 
 _OF_ROLE: Final[dict[Role, frozenset[Permission]]] = {
@@ -57,7 +58,7 @@ _OF_KEY_RIGHTS: Final[dict[ModelRights, frozenset[Permission]]] = {
 
 @dataclass(frozen=True)
 class Principal:
-    """Who acts. `user_id` is None for the operator on the admin socket, who is nobody's account."""
+    """Who acts. `user_id` is None for the admin socket's operator and for a wall display: nobody's accounts."""
 
     user_id: str | None
     name: str
@@ -88,6 +89,11 @@ class Principal:
     def system_operator(cls) -> Self:
         """The owner of the box's own account, or root, on the admin socket."""
         return cls(None, "operator", "operator", "socket", frozenset(Permission))
+
+    @classmethod
+    def of_wall(cls, link_id: str) -> Self:
+        """A display that was opened by a wall link: it sees how the box is, and nothing else."""
+        return cls(None, link_id, "member", "wall", frozenset({Permission.WALL_SEE}))
 
     def may_use_model(self, model_id: str) -> bool:
         """Whether requests of this one may name the model; by its id, not an alias."""

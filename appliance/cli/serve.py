@@ -25,7 +25,7 @@ from appliance.processes.supervise import Supervisor, names
 from appliance.vault.client import KeysClient
 from webui import locales
 
-_START_S = {"keys": 20.0, "inference": 60.0, "worker": 30.0, "web": 30.0}
+_START_S = {"keys": 20.0, "inference": 60.0, "worker": 30.0, "health": 30.0, "web": 30.0}
 _SAMPLES_S = 300.0
 
 

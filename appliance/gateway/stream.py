@@ -6,6 +6,7 @@ from typing import Any
 
 from appliance.closing import Closing
 from appliance.errors import ModelFailedError
+from appliance.gateway.pace import PACE
 from appliance.gateway.waited import Waited
 from appliance.inference.refusals import from_engine
 from appliance.inference.transport import ChildConnection
@@ -26,7 +27,9 @@ class RawStream(Closing):
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises CancelledError when stopped or cut, ModelFailedError when the engine died."""
-        return self._connection.chunks(self._stopped)
+        for chunk in self._connection.chunks(self._stopped):
+            PACE.note(chunk)
+            yield chunk
 
     def cut(self) -> None:
         """End the answer now, from any thread: the engine stops computing."""

@@ -8,6 +8,7 @@ State = Literal["ok", "unknown", "warning", "error"]
 """`unknown`: it couldn't be looked at. A sensor that is not there is not well."""
 
 Param = str | int | float
+Params = Mapping[str, Param]
 WORST_LAST: Final[tuple[State, ...]] = ("ok", "unknown", "warning", "error")
 
 

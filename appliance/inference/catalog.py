@@ -61,6 +61,17 @@ class Catalog:
                 log.warning("manifest_damaged", model=folder.name, detail=error.detail)
         return found
 
+    def damaged(self) -> list[str]:
+        """The ids of those whose manifest can't be read, sorted."""
+        found: list[str] = []
+        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if self.has(folder.name):
+                try:
+                    manifest.read(folder)
+                except ModelDamagedError:
+                    found.append(folder.name)
+        return found
+
 
 def _is_id(name: str) -> bool:
     return bool(_ID.fullmatch(name)) and not name.endswith(UNFINISHED)

@@ -129,6 +129,15 @@ class Queue:
             ).fetchall()
         return {str(kind): int(str(count)) for kind, count in rows}
 
+    def waiting(self) -> tuple[int, float | None]:
+        """How many jobs nobody has begun, and since when the oldest of them waits (seconds since the epoch)."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "select count(*), min(created_at) from jobs where state = 'waiting' and not cancel"
+            ).fetchall()
+        count, oldest = rows[0]
+        return int(str(count)), None if oldest is None else float(str(oldest))
+
     def report(self, job: Job, stage: str, done: int, total: int, lease_s: float = LEASE_S) -> None:
         """Store progress and renew the lease.
 

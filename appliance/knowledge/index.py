@@ -44,6 +44,35 @@ def drop(connection: apsw.Connection, number: int) -> None:
     connection.execute("delete from sentence_vectors where base_number = ?", (number,))
 
 
+def missing(connection: apsw.Connection, number: int, base_id: str) -> int:
+    """How many passages of the base no search can find, since the index lacks them."""
+    found = connection.execute(
+        "select count(*) from passages join documents on documents.id = passages.document_id where base_id = ?"
+        f" and passages.id not in (select passage_id from {_lengths(number)})",
+        (base_id,),
+    ).get
+    return int(found)
+
+
+def rebuild(connection: apsw.Connection, number: int, base_id: str) -> int:
+    """Make the index of a base again from its passages and sentences; returns the number of passages."""
+    rows: list[tuple[Any, ...]] = connection.execute(
+        "select passages.id, passages.vector, title, heading, passages.text from passages"
+        " join documents on documents.id = passages.document_id where base_id = ?",
+        (base_id,),
+    ).fetchall()
+    sentences: list[tuple[Any, ...]] = connection.execute(
+        "select sentences.id, sentences.vector from sentences"
+        " join documents on documents.id = sentences.document_id where base_id = ?",
+        (base_id,),
+    ).fetchall()
+    drop(connection, number)
+    create(connection, number)
+    passages = ((row[0], row[1], terms_of(row[2], row[3], row[4])) for row in rows)
+    add(connection, number, passages, [(row[0], row[1]) for row in sentences])
+    return len(rows)
+
+
 def terms_of(title: str, heading: str, text: str) -> list[str]:
     """The terms under which a passage can be found."""
     return tokens.index_tokens(f"{title}\n{heading}\n{text}")

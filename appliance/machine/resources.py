@@ -28,6 +28,11 @@ def has_gpu(devices: Path = Path("/dev")) -> bool:
     return any(devices.glob("nvidia[0-9]*"))
 
 
+def cpu_used() -> float:
+    """The share of all cores' time that was used since this process asked last, 0–1; since its start at first."""
+    return round(float(psutil.cpu_percent(interval=None)) / 100, 3)
+
+
 def rss(pid: int) -> int:
     """Resident bytes of one process; 0 when it is gone."""
     try:

@@ -12,7 +12,7 @@ from appliance import config, logs, modes
 from appliance.errors import HakoError
 from appliance.processes.notify import Notifier
 
-NAMES = ("keys", "inference", "worker", "web", "egress", "helper")
+NAMES = ("keys", "inference", "worker", "web", "health", "egress", "helper")
 _PR_SET_PDEATHSIG = 1
 
 

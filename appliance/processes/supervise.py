@@ -174,4 +174,4 @@ def _kill_group(leader: int) -> None:
 
 def names() -> Sequence[str]:
     """Start order: keys first, since the others ask it for theirs."""
-    return ("keys", "inference", "worker", "web")
+    return ("keys", "inference", "worker", "health", "web")

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -30,6 +31,7 @@ _GRACE_S = 3
 _HEADER_BYTES = 8190
 _ANSWER_S = 20.0
 """Within which this process must answer itself."""
+_PACE_S = 60.0
 _WORDS = re.compile(r"[%:='\"{(]")
 """Where gunicorn's own words end: behind come addresses and headers that a client sent, with searches and keys in."""
 
@@ -102,12 +104,23 @@ class _Server(BaseApplication):  # type: ignore[misc]
             box.services()
         except HakoError as error:
             log.info("starts_sealed", code=error.code)
+        threading.Thread(target=_note_pace, args=(box,), name="pace", daemon=True).start()
         return listeners.application(box)
 
     def begin_stop(self) -> None:
         """The worker was told to end: streams close, and what is being written is stored."""
         if self._box is not None:
             self._box.stop()
+
+
+def _note_pace(box: Box) -> None:
+    """Keep how fast answers were written, by the minute: only this process passes them on."""
+    while not box.stopping.wait(_PACE_S):
+        try:
+            if box.is_open:
+                box.services().health.note_pace()
+        except HakoError as error:  # e.g. a full disk
+            log.warning("pace_not_kept", code=error.code)
 
 
 def _answers(settings: Settings) -> bool:

@@ -251,9 +251,32 @@ create table boxes (
 alter table jobs add column rank integer not null default 0;
 """
 
+# The last look of each check as JSON; its findings, which remember since when and what an operator has put off; and
+# measures by the minute, thinned to hours.
+HEALTH = """
+create table health_looks (name text primary key, look text not null, at real not null) strict, without rowid;
+create table health_findings (
+  key text primary key, name text not null, state text not null check (state in ('warning', 'error')),
+  since real not null, snoozed_until real
+) strict, without rowid;
+create table health_minutes (
+  name text not null, at integer not null, value real not null, primary key (name, at)
+) strict, without rowid;
+create table health_hours (
+  name text not null, at integer not null, value real not null, primary key (name, at)
+) strict, without rowid;
+"""
+
+# Links that open a wall display.
+WALL_LINKS = """
+create table wall_links (
+  id text primary key, name text not null, token_hash blob not null unique, created_at real not null, seen_at real
+) strict;
+"""
+
 STEPS: tuple[str, ...] = (
     FOUNDATION, KEY_SCOPES, RESPONSES, PRESETS, BUNDLES, AUDIT_CHECKPOINTS, CHAT_PRESETS, WEB_SNAPSHOTS,
-    PACKED_BASES,
+    PACKED_BASES, HEALTH, WALL_LINKS,
 )  # fmt: skip
 
 

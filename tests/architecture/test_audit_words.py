@@ -9,6 +9,7 @@ from appliance.apps.answering import Mode
 from appliance.backup.backups import Action as BackupWork
 from appliance.bundle.index import Kind as BundleKind
 from appliance.config import REPOSITORY
+from appliance.health.fixes import FIXES
 from appliance.storage import audit_actions, audit_check, audit_origin
 from appliance.storage.audit_actions import ACTIONS
 from tests.architecture import audit_calls
@@ -23,6 +24,7 @@ VALUES = {
     "mode": get_args(Mode),
     "kind": get_args(BundleKind),
     "what": get_args(BackupWork),
+    "fix": tuple(FIXES),
     "via": get_args(audit_origin.Way),
     "fields": tuple(Change.model_fields),
     "chained": ("0", "1"),

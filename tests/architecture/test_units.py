@@ -15,7 +15,7 @@ from tests.simulators.units import UNITS, read
 
 EXPOSURE = {
     "keys": 10, "web": 10, "worker": 10, "inference": 10, "egress": 15, "helper": 30,
-    "update-resume": 15, "update-watch": 20, "health": 15, "backup": 15,
+    "update-resume": 15, "update-watch": 20, "health": 25, "backup": 15,
     "firewall": 17, "egress-rules": 17, "airgap": 31,
 }  # fmt: skip
 """In tenths, as `systemd-analyze security` counts."""
@@ -81,7 +81,7 @@ def test_a_process_has_a_unit_an_account_and_a_watchdog_of_its_own(name: str) ->
         "-I", "-m", "appliance.bundle.update.units", "start", "/var/lib/hako", name,
     ]  # fmt: skip
     assert (unit["Type"], "WatchdogSec" in unit) == ("notify", name != "egress")
-    assert ("PrivateNetwork" in unit) is (name != "egress")
+    assert ("PrivateNetwork" in unit) is (name not in ("egress", "health"))
     assert unit["MemoryMax"]
 
 
@@ -89,9 +89,10 @@ def test_only_egress_may_have_an_address_of_another_machine() -> None:
     open_ones = [
         path.name for path in UNITS.glob("*.service") if "AF_INET" in read(path.name).get("RestrictAddressFamilies", "")
     ]
-    assert sorted(open_ones) == ["hako-airgap.service", "hako-egress.service", "hako-update-watch.service"]
-    watch = read("hako-update-watch.service")
-    assert (watch["IPAddressDeny"], watch["IPAddressAllow"]) == ("any", "localhost")
+    loopback = ["hako-health.service", "hako-update-watch.service"]
+    assert sorted(open_ones) == ["hako-airgap.service", "hako-egress.service", *loopback]
+    for name in loopback:
+        assert (read(name)["IPAddressDeny"], read(name)["IPAddressAllow"]) == ("any", "localhost")
     assert "[Install]" not in (UNITS / "hako-egress.service").read_text("utf-8")
 
 
@@ -99,7 +100,7 @@ def test_the_settings_that_go_with_them_name_their_accounts_and_folders(tmp_path
     shutil.copy(UNITS / "hako.toml", tmp_path)
     settings = config.load(data_dir=tmp_path)
     assert {name: f"hako-{name}" for name in settings.accounts.model_dump()} == settings.accounts.model_dump()
-    for name in ("keys", "web", "inference", "egress"):
+    for name in ("keys", "web", "inference", "egress", "health"):
         assert read(f"hako-{name}.service")["RuntimeDirectory"] == f"hako/{name}"
     assert str(settings.keys_socket.parent) == "/run/hako/keys"
     assert str(settings.helper_socket) == read("hako-helper.socket")["ListenStream"]

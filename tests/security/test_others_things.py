@@ -19,6 +19,7 @@ OWNED = {
 """Parameters of paths that name something of a person's."""
 NOT_OWNED = {
     "user_id", "model_id", "upload_id", "name", "digest", "number", "path", "snapshot_id", "pack_id", "export_id",
+    "link_id",
 }  # fmt: skip
 """Those that name something of the box's: operators' routes, models, help pages, files of the front end."""
 

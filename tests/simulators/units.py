@@ -29,7 +29,14 @@ from appliance.inference.engines import scripted
 UNITS: Final = REPOSITORY / "systemd"
 PASSPHRASE: Final = "correct horse battery"
 PASSWORD: Final = "correct-horse-battery-staple"
-_STAND_INS: Final = {"keys": "daemon", "web": "bin", "worker": "sys", "inference": "games", "egress": "man"}
+_STAND_INS: Final = {
+    "keys": "daemon",
+    "web": "bin",
+    "worker": "sys",
+    "inference": "games",
+    "egress": "man",
+    "health": "lp",
+}
 _GROUPS: Final = {"hako": 64101, "hako-models": 64102}
 _WITH_SOCKETS: Final = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); "

@@ -30,7 +30,7 @@ def test_public_are_only_the_pages_that_must_be(box: TestBox) -> None:
     public = {path for _method, path, permission in rules(box) if isinstance(permission, routing.Public)}
     assert public == {
         "/", "/doc_0000000000", "/setup", "/sign-in", "/sign-out", "/unlock", "/static/doc_0000000000",
-        "/api/v1/state", "/api/v1/unlock",
+        "/api/v1/state", "/api/v1/unlock", "/wall", "/wall/open",
     }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_a_wrong_key_opens_nothing_by_either_header(box: TestBox, bob: Person, h
 def test_members_get_no_operators_routes(box: TestBox, mallory: Person) -> None:
     operating = {
         Permission.MODELS_MANAGE, Permission.MODELS_ALIAS, Permission.USERS_MANAGE, Permission.BOX_MANAGE,
-        Permission.AUDIT_READ,
+        Permission.AUDIT_READ, Permission.WALL_SEE,
     }  # fmt: skip
     tried = 0
     for method, path, permission in rules(box):

@@ -13,6 +13,7 @@ from webui.api import (
     chats,
     destinations,
     documents,
+    health,
     help_pages,
     keys,
     me,
@@ -36,6 +37,7 @@ from webui.api import (
     uploads,
     users,
     vault,
+    wall,
     web,
 )
 
@@ -46,9 +48,10 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, help_pages, keys, me,
-        me_export, model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings,
-        model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads, users, vault, web,
+        airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, health, help_pages, keys,
+        me, me_export, model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings,
+        model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads, users, vault,
+        wall, web,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

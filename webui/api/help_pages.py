@@ -16,8 +16,8 @@ api = Blueprint("help", __name__)
 
 FOLDER: Final = Path(__file__).parent.parent / "help"
 ORDER: Final = (
-    "start", "chat", "documents", "playground", "people", "security", "airgap", "install", "operate", "bundles", "web",
-    "backup", "cli", "api", "fields", "developers", "errors",
+    "start", "chat", "documents", "playground", "people", "security", "airgap", "install", "operate", "status",
+    "health", "bundles", "web", "backup", "cli", "api", "fields", "developers", "errors",
 )  # fmt: skip
 """As somebody new reads them; a page that isn't named here comes after these."""
 _NAME: Final = re.compile(r"[a-z0-9-]{1,60}")

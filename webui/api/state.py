@@ -4,10 +4,12 @@ from typing import Any
 
 from flask import Blueprint
 
+from appliance import clock
 from appliance.accounts.permissions import Principal
 from appliance.clock import iso
 from appliance.errors import HakoError
 from appliance.gateway.destinations import Destinations
+from appliance.health.health import is_snoozed
 from webui import routing, session
 from webui.box import Box
 
@@ -17,7 +19,8 @@ api = Blueprint("state", __name__)
 def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
     """What anybody may see; for who is signed in the destinations, and whether the recovery key was written down.
 
-    Operators see as well whether the last look at the audit log found it whole, and whether backups are made.
+    Operators see as well whether the last look at the audit log found it whole, whether backups are made, and how the
+    box is.
     """
     gap = box.gap.look()
     named = Destinations(box.settings.destinations).all().values()
@@ -38,6 +41,7 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
         state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
         if who.is_operator and box.is_open:
             state["backup"] = _backup(box)
+            state["health"] = _health(box)
     return state
 
 
@@ -46,6 +50,12 @@ def _backup(box: Box) -> dict[str, Any]:
     backups = box.services().backups
     made = backups.made_at()
     return {"state": backups.state(), "made_at": iso(made) if made is not None else None}
+
+
+def _health(box: Box) -> dict[str, Any]:
+    """What was found last, and how many findings nobody has put off: for a line on every page."""
+    health, at = box.services().health.now(), clock.now()
+    return {"state": health.state, "findings": sum(not is_snoozed(found, at) for found in health.findings)}
 
 
 def _sent(box: Box) -> int:

@@ -31,7 +31,7 @@ export default defineConfig({
     // data: URLs for fonts would break the content security policy
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: ['src/main.ts', 'src/pages/server.ts', 'src/pages/print.ts'] },
+    rollupOptions: { input: ['src/main.ts', 'src/pages/server.ts', 'src/pages/print.ts', 'src/pages/wall.ts'] },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 })

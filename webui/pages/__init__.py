@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from appliance.errors import HakoError
 from webui.assets import Assets
 from webui.box import Box
-from webui.pages import printed, setup, shell, sign_in, unlock
+from webui.pages import printed, setup, shell, sign_in, unlock, wall
 from webui.pages.frame import Frame
 
 
@@ -15,7 +15,7 @@ def blueprints(box: Box, assets: Assets) -> list[Blueprint]:
     """All pages; the shell last, since it takes every address that is left."""
     frame = Frame(box, assets)
     before = [setup.blueprint(frame), sign_in.blueprint(frame), unlock.blueprint(frame), printed.blueprint(frame)]
-    return [*before, shell.blueprint(frame)]
+    return [*before, wall.blueprint(frame), shell.blueprint(frame)]
 
 
 def error_page(box: Box, assets: Assets) -> Callable[[HakoError, int], Response]:

@@ -12,7 +12,7 @@ MEMBER = User("usr_b", "bob", "Bob", "member", "ja", "system", 0.0, disabled=Fal
 OF_KEYS = {Permission.CHAT, Permission.CONVERSATIONS, Permission.BASES_READ, Permission.BASES_WRITE}
 MANAGING = {
     Permission.MODELS_MANAGE, Permission.USERS_MANAGE, Permission.BOX_MANAGE, Permission.BUNDLES_TAKE,
-    Permission.AUDIT_READ, Permission.MODELS_ALIAS, Permission.MODELS_REMOVE,
+    Permission.AUDIT_READ, Permission.MODELS_ALIAS, Permission.MODELS_REMOVE, Permission.WALL_SEE,
 }  # fmt: skip
 
 
@@ -27,6 +27,12 @@ def test_a_member_manages_nothing_but_their_own() -> None:
     assert not who.permissions & MANAGING
     assert who.permissions == frozenset(Permission) - MANAGING
     assert not who.is_operator
+
+
+def test_a_display_on_the_wall_may_see_the_wall() -> None:
+    who = Principal.of_wall("wall_1")
+    assert who.permissions == {Permission.WALL_SEE}
+    assert (who.user_id, who.is_operator) == (None, False)
 
 
 @pytest.mark.parametrize("user", [OPERATOR, MEMBER])

@@ -6,7 +6,7 @@ const dist = new URL('../../static/dist/', import.meta.url)
 const modules = new URL('../node_modules/', import.meta.url)
 const INITIAL_KB = 90
 const CHUNK_KB = 120
-const SHIPPED = ['@fontsource-variable/ibm-plex-sans', '@fontsource/ibm-plex-mono', '@lucide/svelte', 'dompurify', 'marked', 'svelte']
+const SHIPPED = ['@fontsource-variable/ibm-plex-sans', '@fontsource/ibm-plex-mono', '@lucide/svelte', 'dompurify', 'marked', 'svelte', 'uplot']
 
 const manifest = JSON.parse(await readFile(new URL('.vite/manifest.json', dist), 'utf8'))
 const packed = new Map()

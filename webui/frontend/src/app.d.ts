@@ -22,3 +22,7 @@ declare module '*.json?room=web' {
   const sentences: Record<string, string>
   export default sentences
 }
+declare module '*.json?room=status' {
+  const sentences: Record<string, string>
+  export default sentences
+}

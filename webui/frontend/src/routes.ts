@@ -4,7 +4,7 @@ import { learn } from './lib/i18n.svelte'
 import type { Room } from './lib/locale-keys'
 import type { Page, Route } from './lib/router.svelte'
 
-const rooms = import.meta.glob<Page>('./features/{docs,web,playground,me,operate,audit,help}/*Page.svelte', { import: 'default' })
+const rooms = import.meta.glob<Page>('./features/{docs,web,playground,me,operate,status,audit,help}/*Page.svelte', { import: 'default' })
 
 function lazy(name: string): () => Promise<Page> {
   return rooms[`./features/${name}.svelte`] ?? (() => Promise.reject(new Error(`no page ${name}`)))
@@ -29,7 +29,7 @@ export const routes: Route[] = [
   { pattern: '/docs/{base}/{doc}', page: lazy('docs/DocumentPage') },
   { pattern: '/playground', page: late('play', 'playground/PlaygroundPage') },
   { pattern: '/me', page: late('me', 'me/MePage') },
-  { pattern: '/operate', page: late('operate', 'operate/ModelsPage') },
+  { pattern: '/operate', page: late('status', 'status/StatusPage') },
   { pattern: '/operate/models', page: late('operate', 'operate/ModelsPage') },
   { pattern: '/operate/models/import', page: late('operate', 'operate/ModelImportPage') },
   { pattern: '/operate/models/{id}', page: late('operate', 'operate/ModelPage') },

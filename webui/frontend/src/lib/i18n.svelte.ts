@@ -19,6 +19,7 @@ const rooms: Record<Room, Load> = {
   operate: { ja: () => import('../../../locales/ja.json?room=operate'), en: () => import('../../../locales/en.json?room=operate') },
   audit: { ja: () => import('../../../locales/ja.json?room=audit'), en: () => import('../../../locales/en.json?room=audit') },
   web: { ja: () => import('../../../locales/ja.json?room=web'), en: () => import('../../../locales/en.json?room=web') },
+  status: { ja: () => import('../../../locales/ja.json?room=status'), en: () => import('../../../locales/en.json?room=status') },
 }
 const learned = new Set<Room>()
 

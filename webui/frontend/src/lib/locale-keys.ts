@@ -15,6 +15,7 @@ export const LATE_ROOMS = {
   operate: ['operate.', 'model.', 'update.', 'release.', 'backup.'],
   audit: ['audit.', 'airgap.'],
   web: ['web.'],
+  status: ['health.', 'status.'],
 } as const
 
 export type Room = keyof typeof LATE_ROOMS

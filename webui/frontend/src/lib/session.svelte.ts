@@ -33,6 +33,14 @@ export const session = {
   get vault(): 'open' | 'sealed' | 'unknown' {
     return !state || now - lookedAt > STALE_MS ? 'unknown' : state.vault.state
   },
+  /** How the box is, as operators are told. */
+  get health() {
+    return state?.health ?? null
+  },
+  /** Look now, after something was changed that the frame shows. */
+  renew(): void {
+    void look()
+  },
   get checkedAt(): string | null {
     return state?.gap.checked_at ?? null
   },

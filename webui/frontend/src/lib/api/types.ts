@@ -24,6 +24,8 @@ export type BoxState = {
   gap: { state: 'closed' | 'open' | 'unknown'; sent: number; checked_at: string | null; destinations?: Destination[] }
   vault: { state: 'open' | 'sealed' }
   recovery_confirmed: boolean
+  /** for operators: how the box is, and how many findings nobody has put off */
+  health?: { state: 'ok' | 'unknown' | 'warning' | 'error'; findings: number }
 }
 
 export type Model = {
