@@ -48,10 +48,19 @@ for _command in (bundle_release.collect, bundle_export.export_onnx, bundle_web.w
 @click.argument("name")
 @click.option("--into", type=_Folder, default=Path(), help="Folder for the two files; here when left out.")
 @click.option("--passphrase-file", type=_File, help="File of mode 600 with the passphrase; asked for when left out.")
+@click.option("--token", is_flag=True, help="The key is in a hardware token; PYKCS11LIB names its driver.")
+@click.option("--token-label", help="Which token, where several are plugged in.")
+@click.option("--token-key", type=click.IntRange(0, 255), default=2, show_default=True, help="Its key's number.")
 @reports_errors
-def keygen(name: str, into: Path, passphrase_file: Path | None) -> None:
+def keygen(
+    name: str, into: Path, passphrase_file: Path | None, token: bool, token_label: str | None, token_key: int
+) -> None:
     """Make a signing key: NAME.key.json for its holder, NAME.pub.json for everybody."""
-    made = keys.generate(into, name, _passphrase(passphrase_file, new=True))
+    if token or token_label:
+        pin = _passphrase(passphrase_file, new=False, of="pin")
+        made = keys.from_token(into, name, token_label, token_key, pin)
+    else:
+        made = keys.generate(into, name, _passphrase(passphrase_file, new=True))
     click.echo(say("cli.bundle.key_made", keyid=made.keyid))
 
 
@@ -87,7 +96,8 @@ def rotate(repository: Path, named: tuple[str, ...], thresholds: tuple[str, ...]
 def sign(repository: Path, key: Path, passphrase_file: Path | None) -> None:
     """Sign with one holder's key, wherever it counts, and say what is still missing."""
     opened = Repository(repository, clock.now())
-    signed = opened.sign(keys.opened(key, _passphrase(passphrase_file, new=False)))
+    of = "pin" if keys.is_in_token(key) else "passphrase"
+    signed = opened.sign(keys.opened(key, _passphrase(passphrase_file, new=False, of=of)))
     click.echo(say("cli.bundle.signed", roles=", ".join(signed) or "-"))
     _show_standing(opened)
 
@@ -274,9 +284,9 @@ def _pairs(words: Iterable[str], field: str) -> Iterable[tuple[str, str]]:
         yield role, value
 
 
-def _passphrase(path: Path | None, *, new: bool) -> str:
+def _passphrase(path: Path | None, *, new: bool, of: str = "passphrase") -> str:
     if path is None:
-        return str(click.prompt(say("cli.bundle.passphrase"), hide_input=True, confirmation_prompt=new))
+        return str(click.prompt(say(f"cli.bundle.{of}"), hide_input=True, confirmation_prompt=new))
     with suppress(OSError):  # reading it says why
         demand_private(path)
     return _read(path, 2000).decode("utf-8", "replace").rstrip("\n")

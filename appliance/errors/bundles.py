@@ -140,3 +140,9 @@ class PackUnreadError(HakoError):
     """None of a bundle's documents could be read; what was there before stays."""
 
     code, status = "HK-BND-017", 422
+
+
+class TokenUnusableError(HakoError):
+    """A hardware token can't sign. Params: `why`: driver, extra, token, key or locked; see the manual."""
+
+    code, status = "HK-BND-024", 409

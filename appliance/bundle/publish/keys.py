@@ -1,4 +1,4 @@
-"""Key files of a publisher: one with the sealed secret for its holder, one with the public half for everybody."""
+"""Key files of a publisher: one for its holder, with the sealed secret or the name of a token; one for everybody."""
 
 import hashlib
 import json
@@ -7,7 +7,8 @@ from typing import Any
 
 from securesystemslib.signer import Key, Signature, Signer
 
-from appliance import durable
+from appliance import durable, modes
+from appliance.bundle.publish import tokens
 from appliance.errors import BundleInvalidError
 from appliance.vault.signing import SigningKey, open_sealed
 
@@ -44,30 +45,78 @@ def generate(folder: Path, name: str, passphrase: str) -> Key:
         BundleInvalidError: a key of that name is there; it is never overwritten.
         WeakPasswordError: the passphrase is too short.
     """
-    secret, public = folder / (name + SECRET), folder / (name + PUBLIC)
-    if secret.exists() or public.exists():
-        raise BundleInvalidError("a key of that name is there")
+    _demand_new(folder, name)
     key = SigningKey.new()
-    sealed = key.sealed(passphrase)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    durable.replace(secret, sealed.encode() + b"\n")
-    tuf_key = _tuf_key(key.public)
-    durable.replace(public, json.dumps({"keyid": tuf_key.keyid, **tuf_key.to_dict()}, indent=1).encode() + b"\n")
+    return _written(folder, name, key.sealed(passphrase), _tuf_key(key.public))
+
+
+def from_token(folder: Path, name: str, label: str | None, number: int, pin: str) -> Key:
+    """The same two files for a key that is in a hardware token and stays there; see `tokens.found`.
+
+    Raises:
+        BundleInvalidError: a key of that name is there.
+        TokenUnusableError, WrongPassphraseError: the token doesn't tell its key.
+    """
+    _demand_new(folder, name)
+    uri, key = tokens.found(label, number, pin)
+    return _written(folder, name, json.dumps({"token": uri, "keyid": key.keyid, **key.to_dict()}), key)
+
+
+def opened(path: Path, passphrase: str) -> Signer:
+    """The holder's key; `passphrase` is the PIN where it is in a token.
+
+    Raises:
+        WrongPassphraseError, VaultDamagedError, BundleInvalidError.
+    """
+    content = _text(path)
+    token = _in_token(content)
+    if token is None:
+        return Holder(open_sealed(content, passphrase))
+    uri, key = token
+    return tokens.TokenHolder(uri, key, passphrase)
+
+
+def is_in_token(path: Path) -> bool:
+    """Whether the holder is to be asked for a PIN. Raises BundleInvalidError."""
+    return _in_token(_text(path)) is not None
+
+
+def _in_token(content: str) -> tuple[str, Key] | None:
+    try:
+        said = json.loads(content)
+    except (ValueError, RecursionError):
+        return None  # what is no key file at all is told by those who open it
+    if not isinstance(said, dict) or not tokens.is_uri(said.get("token")):
+        return None
+    return str(said.pop("token")), _key(said)
+
+
+def _demand_new(folder: Path, name: str) -> None:
+    if (folder / (name + SECRET)).exists() or (folder / (name + PUBLIC)).exists():
+        raise BundleInvalidError("a key of that name is there")
+
+
+def _written(folder: Path, name: str, secret: str, key: Key) -> Key:
+    folder.mkdir(mode=modes.folder(), parents=True, exist_ok=True)
+    durable.replace(folder / (name + SECRET), secret.encode() + b"\n")
+    public = folder / (name + PUBLIC)
+    durable.replace(public, json.dumps({"keyid": key.keyid, **key.to_dict()}, indent=1).encode() + b"\n")
     public.chmod(0o644)
-    return tuf_key
-
-
-def opened(path: Path, passphrase: str) -> Holder:
-    """The holder's key. Raises WrongPassphraseError, VaultDamagedError, BundleInvalidError."""
-    return Holder(open_sealed(_text(path), passphrase))
+    return key
 
 
 def public(path: Path) -> Key:
     """A public key file, of any kind of key that TUF knows. Raises BundleInvalidError."""
     try:
-        said = json.loads(_text(path))
+        return _key(json.loads(_text(path)))
+    except (ValueError, RecursionError) as error:
+        raise BundleInvalidError("no public key") from error
+
+
+def _key(said: Any) -> Key:
+    try:
         return Key.from_dict(said.pop("keyid"), said)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleInvalidError("no public key") from error
 
 

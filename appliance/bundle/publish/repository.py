@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from securesystemslib.signer import Key, Signer
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import RepositoryError, UnsignedMetadataError
 from tuf.api.metadata import (
     TOP_LEVEL_ROLE_NAMES,
     DelegatedRole,
@@ -31,7 +31,7 @@ from appliance import durable
 from appliance.bundle import index as indexes
 from appliance.bundle.index import ROLES, Index
 from appliance.bundle.trust.statement import ISSUED
-from appliance.errors import BundleInvalidError, BundleSignatureError, ConflictError
+from appliance.errors import BundleInvalidError, BundleSignatureError, ConflictError, HakoError
 
 DELEGATED: Final = tuple(dict.fromkeys(ROLES.values()))
 ROLE_NAMES: Final = ("root", "targets", *DELEGATED, "snapshot", "timestamp")
@@ -155,14 +155,21 @@ class Repository:
     # -- signing
 
     def sign(self, signer: Signer) -> list[str]:
-        """Add this holder's signature wherever it counts and is missing; the roles that got it."""
+        """Add this holder's signature wherever it counts and is missing; the roles that got it.
+
+        Raises:
+            HakoError: what the signer raises; signatures that were added before stay.
+        """
         signed = []
         for role in ROLE_NAMES:
             if signer.public_key.keyid not in self._keyids(role):
                 continue
             metadata = self._metadata(role)
             if signer.public_key.keyid not in metadata.signatures:
-                metadata.sign(signer, append=True)
+                try:
+                    metadata.sign(signer, append=True)
+                except UnsignedMetadataError as error:
+                    raise (error.__cause__ if isinstance(error.__cause__, HakoError) else error) from None
                 self._store(role, metadata)
                 signed.append(role)
         return signed
