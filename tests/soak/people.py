@@ -28,6 +28,8 @@ WORDS: Final = {
     ),
 }
 _KEPT_CHATS: Final = 6
+_ANSWER_TOKENS: Final = 160
+"""What a person waits for; the starter model ends its answers late."""
 _DOCUMENT_S: Final = 180.0
 _ALL: Final = sys.maxsize
 _WORDS_HEARD: Final = 4
@@ -40,6 +42,8 @@ class Chatter:
     def __init__(self, place: Place, name: str, language: str) -> None:
         self._me = Visitor(place, name, language)
         self._me.sign_in()
+        preset = {"name": "short", "sampling": {"max_tokens": _ANSWER_TOKENS}}
+        self._preset = self._me.post("presets", "/api/v1/presets", preset)["id"]
         self._chats: deque[str] = deque()
         self._round = 0
 
@@ -47,7 +51,7 @@ class Chatter:
         """One chat of two questions; every fourth is hung up on, every fifth is stopped."""
         me, self._round = self._me, self._round + 1
         bases = [me.place.sample_base] if self._round % 3 else []
-        chat = me.post("chats", "/api/v1/chats", {"base_ids": bases})["id"]
+        chat = me.post("chats", "/api/v1/chats", {"base_ids": bases, "preset_id": self._preset})["id"]
         self._chats.append(chat)
         answer = self._ask(chat, None, stays=self._round % 4 != 0, stops=self._round % 5 == 0)
         me.rest(2)

@@ -96,9 +96,9 @@ class Visitor:
                 if not seen:
                     self.record.took(f"first token {what}", time.monotonic() - began)
                 seen += 1
-                if seen >= most:
+                if seen >= most or self.place.over.is_set():
                     break
-        self.record.count(what if seen < most else f"{what}, cut off")
+        self.record.count(f"{what}, cut off" if seen >= most or self.place.over.is_set() else what)
         return seen
 
     def rest(self, seconds: float) -> None:
