@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle tuf-conformance egress-test native models ui wheel image boot-test lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle soak tuf-conformance egress-test native models ui wheel image boot-test lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,11 @@ conformance: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/conformance.stamp
 lifecycle: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Updates with real releases, broken ones, and cuts at random moments (minutes)
 	$(PY) -m pytest tests/lifecycle
 	$(PY) -m pytest -m slow --ignore tests/lifecycle tests
+
+MINUTES ?= 60
+
+soak: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## Mixed load for an hour: no error, no growth, a quick console (make soak MINUTES=60)
+	$(PY) -m tests.soak --minutes $(MINUTES)
 
 egress-test: $(BUILD)/dev.stamp $(BUILD)/ui.stamp ## Packets that leave the box, counted in networks of the test's own, with the firewall and without
 	@export PATH="$$PATH:/usr/sbin:/sbin"; for tool in nft ip unshare nsenter; do command -v $$tool >/dev/null \

@@ -34,12 +34,12 @@ def software(running: Release, where: Sequence[str] | None = None, *, check: boo
     changed: list[str] = []
     unread = False
     for distribution in found:
-        record = distribution.read_text("RECORD")
-        name = (distribution.metadata["Name"] or "").lower()
+        record, headers = distribution.read_text("RECORD"), distribution.metadata  # which is parsed each time
+        name = (headers["Name"] or "").lower()
         if not name or name in packages:
             continue
         digest = hashlib.sha256((record or "").encode()).hexdigest() if record else ""
-        packages[name] = Package(name=name[:100], version=str(distribution.version)[:100], listed=digest)
+        packages[name] = Package(name=name[:100], version=str(headers["Version"])[:100], listed=digest)
         if not record or len(record) > _LONGEST_RECORD:
             unread = True
             continue

@@ -332,3 +332,27 @@ def test_kill_9_while_writing_loses_nothing_acknowledged(tmp_path: Path, acknowl
         seconds = connection.execute("select count(*) from settings where name like 'b%'").get
     assert firsts == seconds >= last + 1
     database.close()
+
+
+def test_what_many_threads_remember_of_the_file_stays_small(database: Database) -> None:
+    """Each has a connection with a cache of its own, and the web process has dozens of threads."""
+    threads, mebi = 8, 1 << 20
+    for number in range(16):
+        put(database, str(number), "x" * mebi)
+    before, read, enough = apsw.memory_used(), threading.Barrier(threads + 1), threading.Event()
+
+    def remember() -> None:
+        with database.read() as connection:
+            connection.execute("select sum(length(value)) from settings where value like '%y'").fetchall()
+        read.wait(60)
+        enough.wait(60)
+
+    readers = [threading.Thread(target=remember) for _ in range(threads)]
+    for reader in readers:
+        reader.start()
+    read.wait(60)
+    used = apsw.memory_used() - before
+    enough.set()
+    for reader in readers:
+        reader.join()
+    assert mebi < used < threads * 6 * mebi
