@@ -21,7 +21,7 @@ ANSWER: Final = "cabinet 12"
 _GROUP: Final = re.compile(r"<li>([0-9A-Z]{4,6})</li>")
 _ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
 _DONE: Final = 'class="done-list"'
-_PATIENCE_S: Final = 300.0
+_PATIENCE_S: Final = 1200.0
 
 
 class Visitor:
