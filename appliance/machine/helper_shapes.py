@@ -10,12 +10,15 @@ import appliance
 from appliance.errors import HelperRefusedError
 
 _YEAR_2100: Final = 4_102_444_800
+LONGEST_ROOT: Final = 24_000
+"""Characters of a root that fit into one message with room to spare; one of five keys has about 4,000."""
 
 Partition = Annotated[str, StringConstraints(pattern=r"^sd[a-z]{1,2}([1-9][0-9]?)?$")]
 """As the kernel names it below /dev."""
 Interface = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{1,14}$")]
 Zone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]{1,40}(/[A-Za-z0-9_+-]{1,40}){0,2}$")]
-Folder = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._ -]{0,100}$")]
+Folder = Annotated[str, StringConstraints(pattern=r"^[^/\x00.][^/\x00]{0,254}$")]
+"""One folder's name, as people give them to their sticks; never a hidden one, nor the one above."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -88,24 +91,37 @@ class Unmount(_Shape):
 class Install(_Shape):
     """Install a release from a stick, after the helper has verified it by the root that the machine trusts.
 
-    `below`: folders on the stick that lead to the bundle. `digest`: of its index, which the operator confirmed.
+    `media`: one of the folders below which sticks appear, as root's settings name them. `below`: the way on from there
+    to the bundle. `digest`: of its index, which the operator confirmed. `stale`: an operator takes it past its date.
     """
 
     verb: Literal["install"]
-    partition: Partition
-    below: tuple[Folder, ...] = Field((), max_length=3)
+    media: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    below: tuple[Folder, ...] = Field((), max_length=4)
+    digest: Digest
+    stale: bool = False
+
+
+class Switch(_Shape):
+    """Let the box change to a release that the helper has installed; `digest` as for `Install`."""
+
+    verb: Literal["switch"]
     digest: Digest
 
 
-class Restart(_Shape):
-    """Have the box restarted into a release that the helper has installed; `digest` as for `Install`."""
+class Trust(_Shape):
+    """Trust this publisher from now on, where the machine trusts none yet. `root`: its root metadata, as text."""
 
-    verb: Literal["restart"]
-    digest: Digest
+    verb: Literal["trust"]
+    root: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ROOT)]
 
 
-Request = Reboot | PowerOff | SetZone | SetClock | SetNetwork | Mount | Unmount | Install | Restart
-VERBS: Final = ("reboot", "power-off", "set-zone", "set-clock", "set-network", "mount", "unmount", "install", "restart")
+Request = Reboot | PowerOff | SetZone | SetClock | SetNetwork | Mount | Unmount | Install | Switch | Trust
+VERBS: Final = (
+    "reboot", "power-off", "set-zone", "set-clock", "set-network", "mount", "unmount", "install", "switch", "trust",
+)  # fmt: skip
+WORKERS: Final = frozenset({"install"})
+"""What the worker may ask for, which takes bundles; everything else is web's."""
 _ADAPTER: Final[TypeAdapter[Request]] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 
 
