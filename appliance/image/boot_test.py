@@ -23,7 +23,9 @@ _FOLDER: Final = Path(".build/image/boot-test")
 _KEY: Final = r"recovery key of this machine's disk: ([a-z-]{71})\s"
 
 
-class _Times:
+class Times:
+    """Says how long each step takes."""
+
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
 
@@ -56,7 +58,7 @@ def main(image: Path, parts: set[str], say: Callable[[str], None], *, cores: int
         BootTestError: the image hasn't done what it should; the console's last words are the detail.
         ImageStepError: the emulator isn't installed.
     """
-    times, wanted = _Times(say), parts or set(PARTS)
+    times, wanted = Times(say), parts or set(PARTS)
     base = _FOLDER.absolute() / time.strftime("%H%M%S")
     size, taken = image.stat().st_size / 1e6, disk.taken(image) / 1e6
     load = os.getloadavg()[0]
@@ -73,26 +75,10 @@ def main(image: Path, parts: set[str], say: Callable[[str], None], *, cores: int
     return 0
 
 
-def first_hour(machine: Machine, times: _Times) -> None:
+def first_hour(machine: Machine, times: Times) -> None:
     """A machine without a TPM: passphrase, vault, set-up over the network, a document, a cited answer, a restart."""
-    times.power()
     with machine, times.step("all of it"):
-        machine.expect("New passphrase for this machine's disk", _BOOT_S)
-        times.reached("the question for a passphrase")
-        machine.send(PASSPHRASE)
-        machine.expect("The same passphrase again", _BOOT_S)
-        machine.send(PASSPHRASE)
-        machine.expect(_KEY, _BOOT_S)
-        times.reached("the console")
-        visitor = Visitor(machine.port)
-        visitor.wait(_BOOT_S)
-        times.reached("the first page over TLS")
-        machine.expect(r"state +new", _BOOT_S)
-        with times.step("vault"):
-            link = _vault(machine)
-        with times.step("set-up over the network"):
-            visitor.set_up(link)
-            visitor.sign_in()
+        visitor = set_up(machine, times)
         with times.step("a document"):
             base = visitor.bring(_BOOT_S)
         with times.step("a question and its cited answer"):
@@ -104,7 +90,39 @@ def first_hour(machine: Machine, times: _Times) -> None:
         time.sleep(_SETTLE_S)
 
 
-def look_inside(machine: Machine, times: _Times) -> None:
+def set_up(machine: Machine, times: Times) -> Visitor:
+    """A machine that is being switched on for the first time gets its owner, who is signed in. Raises BootTestError."""
+    times.power()
+    machine.expect("New passphrase for this machine's disk", _BOOT_S)
+    times.reached("the question for a passphrase")
+    machine.send(PASSPHRASE)
+    machine.expect("The same passphrase again", _BOOT_S)
+    machine.send(PASSPHRASE)
+    machine.expect(_KEY, _BOOT_S)
+    times.reached("the console")
+    visitor = Visitor(machine.port)
+    visitor.wait(_BOOT_S)
+    times.reached("the first page over TLS")
+    machine.expect(r"state +new", _BOOT_S)
+    with times.step("vault"):
+        link = _vault(machine)
+    with times.step("set-up over the network"):
+        visitor.set_up(link)
+        visitor.sign_in()
+    return visitor
+
+
+def switch_on(machine: Machine) -> Visitor:
+    """Once more, until the pages answer: a disk without a TPM asks for its passphrase. Raises BootTestError."""
+    machine.start()
+    machine.expect("[Pp]lease enter", _BOOT_S)
+    machine.send(PASSPHRASE)
+    visitor = Visitor(machine.port)
+    visitor.wait(_BOOT_S)
+    return visitor
+
+
+def look_inside(machine: Machine, times: Times) -> None:
     """The same disk once more, with a shell that no image has: what can't be seen from outside is as it should be."""
     machine.stage = inspector.stage(machine.image, machine.folder / "stage")
     times.power()
@@ -157,7 +175,7 @@ def _vault(machine: Machine) -> str:
     return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]{43})\s", _BOOT_S).group(1)
 
 
-def verity(machine: Machine, times: _Times) -> None:
+def verity(machine: Machine, times: Times) -> None:
     """One changed byte of the first slot's system: it is refused, and the second one starts by itself."""
     root = next(each for each in layout.plan(*sizes(machine.image)) if each.name == layout.root("a"))
     emulator.flip(machine.disk, root.start * MIB + _inodes(machine.image, root.start * MIB))
@@ -194,7 +212,7 @@ def _inodes(image: Path, at: int) -> int:
         return int.from_bytes(source.read(8), "little")
 
 
-def tpm(machine: Machine, base: Path, times: _Times) -> None:
+def tpm(machine: Machine, base: Path, times: Times) -> None:
     """With a TPM nobody is asked; with another one, or none, the disk stays closed until the recovery key is typed."""
     with machine, times.step("with a TPM: power to the first page"):
         key = machine.expect(_KEY, _BOOT_S).group(1)

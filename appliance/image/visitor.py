@@ -97,6 +97,12 @@ class Visitor:
             raise BootTestError(str(answer)[:2000], step="answer")
         return dict(answer)
 
+    def asks(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the API answers below /api/v1. Raises BootTestError: an error; httpx2.HTTPError: nothing."""
+        response = self._http.request(method, f"/api/v1{path}", json=body)
+        self._page(response)
+        return dict(response.json()) if response.content else {}
+
     @staticmethod
     def _page(response: httpx2.Response) -> str:
         if response.status_code >= 400:
