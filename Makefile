@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle soak tuf-conformance egress-test native models ui wheel image boot-test lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle soak tuf-conformance egress-test native models ui wheel image boot-test boot-kills lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -118,6 +118,9 @@ image: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The whole m
 
 boot-test: $(BUILD)/dev.stamp ## Start that image in an emulator and use it as its first owner does (half an hour)
 	$(PY) -m appliance.image boot-test $(IMAGE)/hako-$(PROFILE).img $(foreach part,$(PARTS),--part $(part))
+
+boot-kills: $(BUILD)/dev.stamp ## Cut that machine's power ten times while its release changes (an hour and more)
+	$(PY) -m tests.lifecycle.boot_kills $(IMAGE)/hako-$(PROFILE).img
 
 lock: ## Compile the hash-pinned requirements again
 	$(PYTHON) -m venv $(BUILD)/lock && $(BUILD)/lock/bin/pip install --quiet uv

@@ -230,6 +230,11 @@ class Settings(_Section):
         return self.models_dir or self.data_dir / "models"
 
     @property
+    def golden(self) -> Path:
+        """A folder for each model, with what it once answered here; models that are only read have it elsewhere."""
+        return self.data_dir / "golden" if self.accounts.are_separate else self.models
+
+    @property
     def releases(self) -> Path:
         """Releases of the box that came in bundles; `bundle.update.state` finds it by itself."""
         return self.releases_dir or self.data_dir / "releases"

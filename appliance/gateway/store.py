@@ -157,7 +157,7 @@ class ModelStore:
             ModelDamagedError: a file is not what it was when it came; then its answers can't be right.
         """
         self.verify(model)
-        return golden.renew(self._catalog.folder(model))
+        return golden.renew(self._settings.golden / model)
 
     def remove(self, model: str) -> None:
         """Unload it and erase its files, aliases and settings; also one whose manifest is damaged.
@@ -176,6 +176,7 @@ class ModelStore:
             leaving = folder.with_name(model + REMOVING)
             shutil.rmtree(leaving, ignore_errors=True)
             folder.rename(leaving)
+            golden.renew(self._settings.golden / model)
             self._unload(model)  # who asked for it in between
             self._gateway.aliases.drop(model)
             self._gateway.load_settings.forget(model)

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         if wish.what == "build":
             return _build(wish)
         if wish.what == "boot-test":
-            return boot_test.main(wish.image, set(wish.part), _say)
+            return boot_test.main(wish.image, set(wish.part), _say, cores=wish.cores, memory_mib=wish.memory)
         return flash.main(wish.image, wish.disk, agreed=wish.yes, say=_say)
     except HakoError as error:
         params = " ".join(f"{name}={value}" for name, value in error.params.items())
@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     trying = commands.add_parser("boot-test", help="start an image in an emulator and use it as a person does")
     trying.add_argument("image", type=Path)
     trying.add_argument("--part", action="append", choices=boot_test.PARTS, default=[], help="all when left out")
+    trying.add_argument("--cores", type=int, default=2, help="emulated ones; on a busy computer one is quicker")
+    trying.add_argument("--memory", type=int, default=3072, help="MiB")
     writing = commands.add_parser("flash", help="write an image to a whole disk or stick; as root")
     writing.add_argument("image", type=Path)
     writing.add_argument("disk", type=Path)

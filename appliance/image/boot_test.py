@@ -1,5 +1,6 @@
 """Starts an image in an emulator and does with it what its first owner does; then what must not hurt it."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import BootTestError
-from appliance.image import emulator, layout
+from appliance.image import disk, emulator, inside, inspector, layout
 from appliance.image.emulator import Machine, Tpm
+from appliance.image.inspector import Inspector
 from appliance.image.layout import MIB
 from appliance.image.visitor import Visitor
 
-PARTS: Final = ("first-hour", "verity", "tpm")
+PARTS: Final = ("first-hour", "inside", "verity", "tpm")
 PASSPHRASE: Final = "lanterns along the canal"  # noqa: S105 - of machines that live for minutes
 _BOOT_S: Final = 1500.0
 _SETTLE_S: Final = 5.0
@@ -21,64 +23,144 @@ _FOLDER: Final = Path(".build/image/boot-test")
 _KEY: Final = r"recovery key of this machine's disk: ([a-z-]{71})\s"
 
 
-class _Times:
+class Times:
+    """Says how long each step takes."""
+
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
 
+        self._power = time.monotonic()
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
+        """Say how long it took, once it is done."""
         began = time.monotonic()
         yield
-        self._say(f"{name}: {time.monotonic() - began:.0f} s")
+        self.say(f"{name}: {time.monotonic() - began:.0f} s")
+
+    def power(self) -> None:
+        """The machine is being switched on now."""
+        self._power = time.monotonic()
+
+    def reached(self, what: str) -> None:
+        """Say how long it took from switching on."""
+        self.say(f"power to {what}: {time.monotonic() - self._power:.0f} s")
+
+    def say(self, line: str) -> None:
+        """At once, for a machine is slow and somebody waits."""
+        self._say(f"{time.strftime('%H:%M:%S')} {line}")
 
 
-def main(image: Path, parts: set[str], say: Callable[[str], None]) -> int:
+def main(image: Path, parts: set[str], say: Callable[[str], None], *, cores: int = 2, memory_mib: int = 3072) -> int:
     """0 if all asked parts went well; all of them when none is named.
 
     Raises:
         BootTestError: the image hasn't done what it should; the console's last words are the detail.
         ImageStepError: the emulator isn't installed.
     """
-    times, wanted = _Times(say), parts or set(PARTS)
+    times, wanted = Times(say), parts or set(PARTS)
     base = _FOLDER.absolute() / time.strftime("%H%M%S")
-    say(f"{image.name}: {image.stat().st_size / 1e6:.0f} MB; two emulated cores, no KVM; files in {base}")
-    if wanted & {"first-hour", "verity"}:
-        machine = Machine(image, base / "plain")
+    size, taken = image.stat().st_size / 1e6, disk.taken(image) / 1e6
+    load = os.getloadavg()[0]
+    say(f"{image.name}: {size:.0f} MB, of which {taken:.0f} MB are taken; no KVM; load {load:.1f}; in {base}")
+    if wanted - {"tpm"}:
+        machine = Machine(image, base / "plain", cores=cores, memory_mib=memory_mib)
         first_hour(machine, times)
+        if "inside" in wanted:
+            look_inside(machine, times)
         if "verity" in wanted:
             verity(machine, times)
     if "tpm" in wanted:
-        tpm(image, base, times)
+        tpm(Machine(image, base / "tpm", Tpm(base / "tpm-one"), cores=cores, memory_mib=memory_mib), base, times)
     return 0
 
 
-def first_hour(machine: Machine, times: _Times) -> None:
+def first_hour(machine: Machine, times: Times) -> None:
     """A machine without a TPM: passphrase, vault, set-up over the network, a document, a cited answer, a restart."""
     with machine, times.step("all of it"):
-        with times.step("power to the question for a passphrase"):
-            machine.expect("New passphrase for this machine's disk", _BOOT_S)
-        machine.send(PASSPHRASE)
-        machine.expect("The same passphrase again", _BOOT_S)
-        machine.send(PASSPHRASE)
-        with times.step("passphrase to the console"):
-            machine.expect(_KEY, _BOOT_S)
-        visitor = Visitor(machine.port)
-        with times.step("console to the first page"):
-            visitor.wait(_BOOT_S)
-        machine.expect(r"state +new", _BOOT_S)
-        with times.step("vault"):
-            link = _vault(machine)
-        with times.step("set-up over the network"):
-            visitor.set_up(link)
-            visitor.sign_in()
+        visitor = set_up(machine, times)
         with times.step("a document"):
             base = visitor.bring(_BOOT_S)
         with times.step("a question and its cited answer"):
             visitor.ask(base)
+        times.reached("the first cited answer")
         with times.step("slot read, and copied to the other one"):
             machine.expect(r"slot +a: sound, and (copied|so was)", _BOOT_S)
         visitor.close()
         time.sleep(_SETTLE_S)
+
+
+def set_up(machine: Machine, times: Times) -> Visitor:
+    """A machine that is being switched on for the first time gets its owner, who is signed in. Raises BootTestError."""
+    times.power()
+    machine.expect("New passphrase for this machine's disk", _BOOT_S)
+    times.reached("the question for a passphrase")
+    machine.send(PASSPHRASE)
+    machine.expect("The same passphrase again", _BOOT_S)
+    machine.send(PASSPHRASE)
+    machine.expect(_KEY, _BOOT_S)
+    times.reached("the console")
+    visitor = Visitor(machine.port)
+    visitor.wait(_BOOT_S)
+    times.reached("the first page over TLS")
+    machine.expect(r"state +new", _BOOT_S)
+    with times.step("vault"):
+        link = _vault(machine)
+    with times.step("set-up over the network"):
+        visitor.set_up(link)
+        visitor.sign_in()
+    return visitor
+
+
+def switch_on(machine: Machine) -> Visitor:
+    """Once more, until the pages answer: a disk without a TPM asks for its passphrase. Raises BootTestError."""
+    machine.start()
+    machine.expect("[Pp]lease enter", _BOOT_S)
+    machine.send(PASSPHRASE)
+    visitor = Visitor(machine.port)
+    visitor.wait(_BOOT_S)
+    return visitor
+
+
+def look_inside(machine: Machine, times: Times) -> None:
+    """The same disk once more, with a shell that no image has: what can't be seen from outside is as it should be."""
+    machine.stage = inspector.stage(machine.image, machine.folder / "stage")
+    times.power()
+    with machine:
+        machine.expect("[Pp]lease enter", _BOOT_S)
+        machine.send(PASSPHRASE)
+        machine.expect(r"state +closed", _BOOT_S)
+        times.reached("the pages of a machine that is set up")
+        shell = machine.inspector()
+        with times.step("open, and everything is started"):
+            _open(machine)
+            inside.rest(shell)
+        for sentence in seen(shell):
+            times.say(sentence)
+        time.sleep(_SETTLE_S)
+    machine.stage = None
+
+
+def seen(shell: Inspector) -> Iterator[str]:
+    """Each look in a sentence, once it is done. Raises BootTestError."""
+    inside.disk(shell)
+    yield "the system is checked block by block and can't be written to; the data lies encrypted"
+    yield f"{inside.kernel(shell)} settings of the kernel are as they should be, and what may not be loaded isn't"
+    inside.usb(shell)
+    yield "sticks are looked at before they are let in"
+    inside.ports(shell)
+    yield f"nothing but 443 listens; the firewall's counters: {inside.firewall(shell)}"
+    yield inside.airgap(shell)
+    inside.rest(shell)
+    yield "no unit has failed"
+
+
+def _open(machine: Machine) -> None:
+    """The vault, by the console's menu."""
+    machine.send("2")
+    machine.expect("[Pp]assphrase", _BOOT_S)
+    machine.send(PASSPHRASE)
+    machine.expect(r"state +open", _BOOT_S)
 
 
 def _vault(machine: Machine) -> str:
@@ -93,7 +175,7 @@ def _vault(machine: Machine) -> str:
     return machine.expect(r"set-up link: https://[^/\s]+(/setup\?token=[\w-]{43})\s", _BOOT_S).group(1)
 
 
-def verity(machine: Machine, times: _Times) -> None:
+def verity(machine: Machine, times: Times) -> None:
     """One changed byte of the first slot's system: it is refused, and the second one starts by itself."""
     root = next(each for each in layout.plan(*sizes(machine.image)) if each.name == layout.root("a"))
     emulator.flip(machine.disk, root.start * MIB + _inodes(machine.image, root.start * MIB))
@@ -130,9 +212,8 @@ def _inodes(image: Path, at: int) -> int:
         return int.from_bytes(source.read(8), "little")
 
 
-def tpm(image: Path, base: Path, times: _Times) -> None:
+def tpm(machine: Machine, base: Path, times: Times) -> None:
     """With a TPM nobody is asked; with another one, or none, the disk stays closed until the recovery key is typed."""
-    machine = Machine(image, base / "tpm", Tpm(base / "tpm-one"))
     with machine, times.step("with a TPM: power to the first page"):
         key = machine.expect(_KEY, _BOOT_S).group(1)
         Visitor(machine.port).wait(_BOOT_S)

@@ -1,29 +1,26 @@
 """A machine in qemu: an image on a disk of its own, one port of loopback that leads to 443, and its serial console."""
 
-import contextlib
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from appliance.errors import BootTestError, ImageStepError
+from appliance.errors import ImageStepError
 from appliance.image import tools
+from appliance.image.inspector import Inspector, Stage
+from appliance.image.serial import Serial
 
 NEEDED: Final = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils"}
 FIRMWARE: Final = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 VARIABLES: Final = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 DISK_GB: Final = 12
-_LOOK_S: Final = 0.2
 _BEFORE_TYPING_S: Final = 2.0
-_TERMINAL: Final = re.compile(r"\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|[=>c78])|\r")
 
 
 class Tpm:
@@ -64,100 +61,98 @@ class Tpm:
 class Machine:
     """Its disk stays from one start to the next; `kill` is a power cut."""
 
-    def __init__(self, image: Path, folder: Path, tpm: Tpm | None = None, memory_mib: int = 3072) -> None:
+    def __init__(
+        self, image: Path, folder: Path, tpm: Tpm | None = None, *, cores: int = 2, memory_mib: int = 3072
+    ) -> None:
         if missing := tools.missing(NEEDED):
             raise ImageStepError("on Debian: apt-get install " + " ".join(missing), step="emulator")
-        self.image, self.folder, self.tpm, self.memory_mib = image, folder, tpm, memory_mib
+        self.image, self.folder, self.tpm = image, folder, tpm
+        self.cores, self.memory_mib = cores, memory_mib
         self.disk = folder / "disk.qcow2"
         self.port = 0
-        self.text = ""
-        """All that the serial console has said since the last start."""
-        self._seen = 0
+        self.stage: Stage | None = None
+        """Started instead of what the disk's loader finds, with a shell at `inspector`."""
+        self.sticks: list[Path] = []
+        """Plugged in by USB before the start: raw images."""
         self._process: subprocess.Popen[bytes] | None = None
-        self._serial: socket.socket | None = None
+        self._console: Serial | None = None
+        self._shell: Serial | None = None
         if not self.disk.exists():
             folder.mkdir(parents=True, exist_ok=True)
             behind = ("-b", image.absolute(), "-F", "raw")
             tools.run("disk", ["qemu-img", "create", "-q", "-f", "qcow2", *behind, self.disk, f"{DISK_GB}G"])
             shutil.copyfile(VARIABLES, folder / "variables.fd")
 
+    @property
+    def console(self) -> Serial:
+        """Of the machine as it runs now."""
+        assert self._console is not None
+        return self._console
+
+    @property
+    def text(self) -> str:
+        """All that the console has said since the last start."""
+        return self.console.text
+
+    def inspector(self) -> Inspector:
+        """Of a machine that was started with a `stage`."""
+        assert self._shell is not None
+        return Inspector(self._shell)
+
     def start(self) -> None:
         """Switch it on. Nothing in it can reach anything; one port of loopback reaches its pages."""
-        self.port, self.text, self._seen = _free_port(), "", 0
-        serial = self.folder / "serial.sock"
-        serial.unlink(missing_ok=True)
+        self.port = _free_port()
+        console, shell = self.folder / "serial.sock", self.folder / "shell.sock"
+        for path in (console, shell):
+            path.unlink(missing_ok=True)
         if self.tpm is not None:
             self.tpm.start()
-        self._process = subprocess.Popen(
-            ["nice", "-n", "19", "qemu-system-x86_64", *self._words(serial)], stdin=subprocess.DEVNULL
-        )
-        until = time.monotonic() + 30
-        while self._serial is None:
-            fresh = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                fresh.connect(os.fspath(serial))
-                self._serial = fresh
-                threading.Thread(target=self._listen, args=(fresh,), daemon=True).start()
-            except OSError:
-                fresh.close()
-                if time.monotonic() > until or self._process.poll() is not None:
-                    raise BootTestError("no serial console", step="start") from None
-                time.sleep(0.2)
+        self._process = subprocess.Popen(["qemu-system-x86_64", *self._words(console, shell)], stdin=subprocess.DEVNULL)
+        self._console = Serial(console, self._is_alive)
+        if self.stage is not None:
+            self._shell = Serial(shell, self._is_alive)
 
-    def _words(self, serial: Path) -> Sequence[str]:
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _words(self, console: Path, shell: Path) -> Sequence[str]:
         words = [
-            "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", str(self.memory_mib), "-display", "none",
-            "-monitor", "none", "-nodefaults", "-no-user-config", "-device", "virtio-rng-pci",
+            "-machine", "q35,accel=tcg", "-cpu", "max", "-smp", str(self.cores), "-m", str(self.memory_mib),
+            "-display", "none", "-monitor", "none", "-nodefaults", "-no-user-config", "-device", "virtio-rng-pci",
             "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
             "-drive", f"if=pflash,format=raw,file={self.folder / 'variables.fd'}",
             "-drive", f"if=none,id=disk,format=qcow2,cache=writeback,file={self.disk}",
             "-device", "virtio-blk-pci,drive=disk,bootindex=1",
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:443",
-            "-device", "virtio-net-pci,netdev=net",
-            "-chardev", f"socket,id=serial,path={serial},server=on,wait=off,logfile={self.folder / 'serial.log'}",
+            "-device", "virtio-net-pci,netdev=net", "-device", "qemu-xhci,id=usb",
+            "-chardev", f"socket,id=serial,path={console},server=on,wait=off,logfile={self.folder / 'serial.log'}",
             "-serial", "chardev:serial",
         ]  # fmt: skip
         if self.tpm is not None:
             words += ["-chardev", f"socket,id=tpm,path={self.tpm.socket}", "-tpmdev", "emulator,id=tpm0,chardev=tpm",
                       "-device", "tpm-crb,tpmdev=tpm0"]  # fmt: skip
+        for number, stick in enumerate(self.sticks):
+            words += ["-drive", f"if=none,id=stick{number},format=raw,file={stick}",
+                      "-device", f"usb-storage,bus=usb.0,drive=stick{number},removable=on"]  # fmt: skip
+        if self.stage is not None:
+            words += ["-chardev", f"socket,id=shell,path={shell},server=on,wait=off", "-serial", "chardev:shell",
+                      *self.stage.words()]  # fmt: skip
         return words
 
     def expect(self, pattern: str, within_s: float) -> re.Match[str]:
-        """Wait until the console says so, behind what was found before.
-
-        Raises:
-            BootTestError: it has not, or the machine has ended; the last of what it said is the detail.
-        """
-        until = time.monotonic() + within_s
-        wanted = re.compile(pattern)
-        while True:
-            found = wanted.search(self.text, self._seen)
-            if found:
-                self._seen = found.end()
-                return found
-            if time.monotonic() > until or self._process is None or self._process.poll() is not None:
-                raise BootTestError(self.text[-3000:], step=f"console: {pattern}")
-            time.sleep(_LOOK_S)
-
-    def _listen(self, serial: socket.socket) -> None:
-        """All the time: a console that nobody reads stands still after a few hundred letters."""
-        with contextlib.suppress(OSError):
-            while said := serial.recv(65536):
-                self.text += _TERMINAL.sub("", said.decode("utf-8", "replace"))
+        """Of the console, as `Serial.expect`."""
+        return self.console.expect(pattern, within_s)
 
     def send(self, line: str) -> None:
         """Type a line, a moment after the question: it takes a while until nothing is shown of what is typed."""
-        assert self._serial is not None
         time.sleep(_BEFORE_TYPING_S)
-        self._serial.sendall(line.encode() + b"\r")
+        self.console.send(line)
 
     def kill(self) -> None:
         """As when the plug is pulled."""
-        if self._serial is not None:
-            with contextlib.suppress(OSError):
-                self._serial.shutdown(socket.SHUT_RDWR)
-            self._serial.close()
-            self._serial = None
+        for serial in (self._console, self._shell):
+            if serial is not None:
+                serial.close()
         if self._process is not None:
             if self._process.poll() is None:
                 self._process.send_signal(signal.SIGKILL)

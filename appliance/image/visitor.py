@@ -21,7 +21,7 @@ ANSWER: Final = "cabinet 12"
 _GROUP: Final = re.compile(r"<li>([0-9A-Z]{4,6})</li>")
 _ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
 _DONE: Final = 'class="done-list"'
-_PATIENCE_S: Final = 300.0
+_PATIENCE_S: Final = 1200.0
 
 
 class Visitor:
@@ -96,6 +96,12 @@ class Visitor:
         if ANSWER not in answer["text"] or not any("storeroom" in each for each in cited):
             raise BootTestError(str(answer)[:2000], step="answer")
         return dict(answer)
+
+    def asks(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the API answers below /api/v1. Raises BootTestError: an error; httpx2.HTTPError: nothing."""
+        response = self._http.request(method, f"/api/v1{path}", json=body)
+        self._page(response)
+        return dict(response.json()) if response.content else {}
 
     @staticmethod
     def _page(response: httpx2.Response) -> str:

@@ -1,6 +1,6 @@
 """The golden check: a model that doesn't answer as it once did here is not served.
 
-What it answered is kept in `golden.json` beside its files, for each engine build, kind of CPU and provider, because
+What it answered is kept in `golden.json` (`Settings.golden`), for each engine build, kind of CPU and provider, because
 these change the last digits. Where one of them or the files are new, there is nothing to compare with to the digit:
 then the last record counts for gross changes, and so does `reference.json`, which comes with the starter models and
 holds what an engine of another make answers.
@@ -86,8 +86,8 @@ class _Reference(_Part):
     perplexity: float | None = None
 
 
-def check(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> None:
-    """Put the fixed questions to a child that is ready and compare; the first time, record.
+def check(manifest: Manifest, spec: EngineSpec, loaded: Loaded, kept: Path) -> None:
+    """Put the fixed questions to a child that is ready and compare; the first time, record in the folder `kept`.
 
     Raises:
         ModelChangedError: other answers than before, or such as no sound model gives.
@@ -96,7 +96,7 @@ def check(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> None:
     began = clock.monotonic()
     folder = Path(spec.folder)
     under = surroundings(manifest, spec, loaded)
-    known = _read(folder, manifest)
+    known = _read(kept, manifest)
     same = next((record for record in known if record.under == under), None)
     with ChildConnection(Path(spec.socket), spec.api_key, manifest.name) as connection:
         result = golden_questions.ask(connection, manifest, thoroughly=same is None)
@@ -109,14 +109,14 @@ def check(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> None:
         else:
             _demand_likeness(connection, manifest, folder, under, result, known)
     if same is None:
-        _write(folder, manifest, (*known, Record(under=under, result=result)))
+        _write(folder, kept, manifest, (*known, Record(under=under, result=result)))
     seconds = round(clock.monotonic() - began, 2)
     log.info("golden_ok", model=manifest.id, how="recorded" if same is None else "same", seconds=seconds)
 
 
-def renew(folder: Path) -> bool:
+def renew(kept: Path) -> bool:
     """Forget what was recorded, so that the next load records anew; whether there was anything."""
-    path = folder / FILE_NAME
+    path = kept / FILE_NAME
     there = path.exists()
     path.unlink(missing_ok=True)
     return there
@@ -180,8 +180,8 @@ def _unlike(connection: ChildConnection, reference: _Reference, result: Result) 
     return ""
 
 
-def _read(folder: Path, manifest: Manifest) -> _Known:
-    content = _content(folder / FILE_NAME, manifest)
+def _read(kept: Path, manifest: Manifest) -> _Known:
+    content = _content(kept / FILE_NAME, manifest)
     try:
         return _Records.model_validate_json(content).records if content else ()
     except ValidationError as error:  # of a later release, or damaged
@@ -209,9 +209,11 @@ def _content(path: Path, manifest: Manifest) -> bytes:
         return b""
 
 
-def _write(folder: Path, manifest: Manifest, records: _Known) -> None:
+def _write(folder: Path, kept: Path, manifest: Manifest, records: _Known) -> None:
     content = _Records(records=records[-_MOST_RECORDS:]).model_dump_json().encode() + b"\n"
     try:
-        durable.replace(folder / FILE_NAME, content)
+        if kept != folder:  # a model's own folder that is gone stays gone
+            durable.folder(kept)
+        durable.replace(kept / FILE_NAME, content)
     except (OSError, DiskFullError) as error:  # e.g. a store that is only read; the next load records again
         log.warning("golden_not_recorded", model=manifest.id, kind=type(error).__name__)

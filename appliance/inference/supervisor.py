@@ -152,7 +152,7 @@ class Supervisor:
             raise ModelFailedError("the box is stopping", name=manifest.name)
         loaded = child.wait_ready()
         Path(child.spec.socket).chmod(modes.file())
-        golden.check(manifest, child.spec, loaded)
+        golden.check(manifest, child.spec, loaded, self._settings.golden / manifest.id)
         self._kv_slots.restore(manifest, child.spec)
 
     def _own(self, manifest: Manifest, spec: EngineSpec) -> EngineSpec:

@@ -102,6 +102,7 @@ def test_the_settings_that_go_with_them_name_their_accounts_and_folders(tmp_path
     assert {name: f"hako-{name}" for name in settings.accounts.model_dump()} == settings.accounts.model_dump()
     for name in ("keys", "web", "inference", "egress", "health"):
         assert read(f"hako-{name}.service")["RuntimeDirectory"] == f"hako/{name}"
+    assert read("hako-inference.service")["BindPaths"] == f"-/var/lib/hako/{settings.golden.relative_to(tmp_path)}"
     assert str(settings.keys_socket.parent) == "/run/hako/keys"
     assert str(settings.helper_socket) == read("hako-helper.socket")["ListenStream"]
     assert read("hako-web.socket")["ListenStream"] == str(settings.web.port)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from appliance.config import REPOSITORY
@@ -55,15 +55,18 @@ def migrating(steps: int) -> Changes:
     return {"appliance/storage/migrations.py": (end, more + end)}
 
 
-def everything_else(folder: Path) -> Path:
-    """The lock of all that a release needs beside its own wheel: one wheel that leads to what is installed here.
+def everything_else(folder: Path, there: Sequence[str] = ()) -> Path:
+    """The lock of all that a release needs beside its own wheel: one wheel that leads to what is installed there.
+
+    `there`: folders of packages; those of this machine when left out.
 
     So releases are installed as they are anywhere, by pip, offline, with hashes, but without half a gigabyte.
     """
     name = "hako_packages_of_the_test-1.0"
     path = folder / f"{name}-py3-none-any.whl"
+    here = [path for path in sys.path if "-packages" in path]
     inside = {
-        "hako_packages_of_the_test.pth": "".join(f"{path}\n" for path in sys.path if "-packages" in path),
+        "hako_packages_of_the_test.pth": "".join(f"{path}\n" for path in there or here),
         f"{name}.dist-info/METADATA": "Metadata-Version: 2.1\nName: hako-packages-of-the-test\nVersion: 1.0\n",
         f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }

@@ -22,7 +22,8 @@ from appliance.image.box.disk import RECOVERY
 DATA: Final = Path("/var/lib/hako")
 ADMIN: Final = Path("/run/hako/web/admin.sock")
 HAKO: Final = "/usr/sbin/hako"
-_LOOK_S: Final = 5.0
+_LOOK_S: Final = 15.0
+"""Each look costs a slow machine a second of its time; who types sees how things are at once."""
 _ANSWER_S: Final = 60.0
 _MENU: Final = (
     "[1] set this box up   [2] open it   [3] set-up link   [4] another operator   [5] restart   [6] switch off"

@@ -21,15 +21,15 @@ BUILT = REPOSITORY / ".build" / "models"
 OTHER_BUILD = "another 1.0"
 KINDS = ("chat", "embedding", "reranker")
 
-Load = Callable[[Path], None]
+Load = Callable[..., None]
 
 
 @pytest.fixture
 def load() -> Iterator[Load]:
-    """`load(folder)`: start the model in a child, check it, end it, as the supervisor does."""
+    """`load(folder, kept)`: start the model in a child, check it, end it, as the supervisor does."""
     with tempfile.TemporaryDirectory(prefix="hako-") as sockets:
 
-        def loaded(folder: Path) -> None:
+        def loaded(folder: Path, kept: Path | None = None) -> None:
             found = manifest.read(folder)
             spec = EngineSpec(
                 model=found.id, kind=found.kind, engine=found.engine, folder=str(folder), entry=found.entry,
@@ -38,7 +38,7 @@ def load() -> Iterator[Load]:
             )  # fmt: skip
             child = Child(spec, lambda _child: None)
             try:
-                golden.check(found, child.spec, child.wait_ready())
+                golden.check(found, child.spec, child.wait_ready(), kept or folder)
             finally:
                 child.stop()
 
@@ -75,6 +75,19 @@ def test_the_first_load_records_and_the_next_ones_pass(tmp_path: Path, load: Loa
     assert [record["result"]["kind"] for record in records(folder)] == [kind]
     load(folder)
     assert (folder / golden.FILE_NAME).read_bytes() == content
+
+
+def test_models_that_are_only_read_have_their_answers_elsewhere(tmp_path: Path, load: Load) -> None:
+    folder, kept = scripted.install(tmp_path, "model", "chat"), tmp_path / "golden" / "model"
+    load(folder, kept)
+    content = (kept / golden.FILE_NAME).read_bytes()
+    load(folder, kept)
+    assert (kept / golden.FILE_NAME).read_bytes() == content
+    drift(folder)
+    with pytest.raises(ModelChangedError):
+        load(folder, kept)
+    assert not (folder / golden.FILE_NAME).exists()
+    assert golden.renew(kept)
 
 
 @pytest.mark.parametrize("kind", KINDS)

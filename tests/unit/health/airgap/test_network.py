@@ -51,6 +51,18 @@ def test_another_port_that_waits_for_other_machines_is_told(tmp_path: Path) -> N
     assert (seen.state, seen.about) == ("warning", ("listens-more",))
 
 
+@pytest.mark.parametrize(("process", "state"), [("systemd-network", "ok"), ("dnsmasq", "warning")])
+def test_where_the_machine_waits_for_its_own_address_is_no_port_for_others(
+    tmp_path: Path, process: str, state: str
+) -> None:
+    root = machine(tmp_path, SERVED)
+    (root / "proc" / "net" / "udp").write_text(HEAD + line("0901A8C0:0044", "00000000:0000", "07", 16))
+    (root / "proc" / "7" / "fd").mkdir(parents=True)
+    (root / "proc" / "7" / "fd" / "3").symlink_to("socket:[16]")
+    (root / "proc" / "7" / "comm").write_text(f"{process}\n")
+    assert network.sockets(root, frozenset({443})).state == state
+
+
 @pytest.mark.parametrize(("tcp", "why"), [("garbage\n", "unreadable"), (None, "no-file")])
 def test_tables_that_cannot_be_read_are_not_called_empty(tmp_path: Path, tcp: str | None, why: str) -> None:
     root = machine(tmp_path)
