@@ -24,12 +24,19 @@ class HelperServer:
         self._listening, self._helper, self._uid, self._patience_s = listening, helper, uid, patience_s
 
     def serve(self, idle_s: float) -> None:
-        """Until nobody has asked for so long, or the socket is closed; systemd starts the helper with the next one."""
+        """Until nobody has asked for so long and no network is on trial, or the socket is closed.
+
+        Systemd starts the helper with the next connection.
+        """
         self._listening.settimeout(idle_s)
         while True:
             try:
                 connection, _ = self._listening.accept()
-            except OSError:  # also the timeout
+            except TimeoutError:
+                if self._helper.machine.network.is_on_trial:
+                    continue
+                return
+            except OSError:
                 return
             with connection, contextlib.suppress(OSError):  # who has gone or is too slow gets no answer
                 self._serve(connection)

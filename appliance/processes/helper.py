@@ -1,6 +1,8 @@
 """The helper process: root, started by a request of the web process, gone when nobody asks."""
 
 import os
+import signal
+import sys
 from typing import Final
 
 from appliance import modes
@@ -30,6 +32,12 @@ def run(settings: Settings, notifier: Notifier) -> None:
     modes.open_to_all()  # what root installs is run by every account; what it keeps lies in a folder of its own
     os.umask(modes.umask())
     releases = RootsReleases(Places(settings.releases, settings.data_dir))
-    server = HelperServer(given[0], Helper(releases), peers.uid_of(settings.accounts.web))
+    helper = Helper(releases)
+    server = HelperServer(given[0], helper, peers.uid_of(settings.accounts.web))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what is on trial is taken back
+    helper.machine.network.begin()
     notifier.ready()
-    server.serve(_IDLE_S)
+    try:
+        server.serve(_IDLE_S)
+    finally:
+        helper.machine.network.close()
