@@ -165,6 +165,18 @@ class CertificateNameError(HakoError):
     code, status = "HK-BOX-033", 422
 
 
+class SetupCodeError(HakoError):
+    """Not the set-up code on the box's screen. Params: `tries_left`."""
+
+    code, status = "HK-BOX-034", 403
+
+
+class WrongBoxNameError(HakoError):
+    """What was typed is not the name of this machine, and nothing was erased. Params: `name`."""
+
+    code, status = "HK-BOX-035", 422
+
+
 class UnitsError(HakoError):
     """The processes of this box have accounts of their own, which only systemd can start them as."""
 

@@ -15,6 +15,7 @@ from webui.api import (
     documents,
     help_pages,
     keys,
+    machine,
     me,
     me_export,
     model_adapters,
@@ -46,8 +47,8 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, help_pages, keys, me,
-        me_export, model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings,
+        airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, help_pages, keys, machine,
+        me, me_export, model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings,
         model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads, users, vault, web,
     )  # fmt: skip
     for part in parts:

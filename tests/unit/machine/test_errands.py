@@ -3,7 +3,6 @@
 import json
 import subprocess
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,163 +19,102 @@ from appliance.errors import (
 )
 from appliance.machine import cards, kept
 from appliance.machine import helper_shapes as shapes
-from appliance.machine.bus import Bus
-from appliance.machine.errands import BROUGHT, MachineErrands
-from appliance.machine.helper import Helper
-from appliance.machine.network import Network
+from appliance.machine.errands import BROUGHT
 from tests.simulators.certificates import AT, certificate, new_key, pem_of
+from tests.simulators.machine import Machine
 from tests.simulators.waiting import eventually
 
-STATIC = {"interface": "eth0", "dhcp": False, "address": "10.0.0.7/24", "gateway": "10.0.0.1", "dns": ["10.0.0.2"]}
-FALLBACK = "[Match]\nName=e*\n\n[Network]\nDHCP=yes\nMulticastDNS=yes\n"
+STATIC = {"interface": "eth0", "dhcp": False, "address": "192.0.2.7/24", "gateway": "192.0.2.1", "dns": ["192.0.2.2"]}
 
 
-class Machine:
-    """A folder that stands for the machine; systemd's services answer from it, and what they are told is noted."""
-
-    def __init__(self, root: Path, trial_s: float = 60) -> None:
-        self.root = root
-        self.ran: list[list[str]] = []
-        self.failing: Exception | None = None
-        self.ntp = False
-        for name in ("usr/share/zoneinfo/Asia", "etc/systemd/network", "run/systemd/network", "etc/hako/tls"):
-            (root / name).mkdir(parents=True)
-        (root / "usr/share/zoneinfo/Asia/Tokyo").write_bytes(b"TZif")
-        (root / "etc/systemd/network/80-hako.network").write_text(FALLBACK)
-        network = Network(root, Bus(self._ask), lambda: None, trial_s)
-        errands = MachineErrands(root, self._ask, network, (AT + timedelta(days=1)).timestamp)
-        self.helper = Helper(None, root, lambda _words: None, machine=errands)  # type: ignore[arg-type]
-
-    def ask(self, **message: Any) -> dict[str, Any]:
-        return self.helper.act(shapes.parsed(message))
-
-    def file(self) -> Path:
-        """By which networkd goes: the first by name."""
-        found = [path for each in ("etc", "run") for path in (self.root / each / "systemd/network").glob("*.network")]
-        return min(found, key=lambda path: path.name)
-
-    def _ask(self, words: Sequence[str]) -> str:
-        if words[0] != "busctl":
-            self.ran.append(list(words))
-            if self.failing:
-                raise self.failing
-            return ""
-        if words[-1] == "Reload":
-            self.ran.append(["reload"])
-            if self.failing:
-                raise self.failing
-            return ""
-        if words[-1] == "Describe":
-            return json.dumps({"type": "s", "data": [json.dumps({"Interfaces": self._links()})]})
-        values = {"StaticHostname": "hako", "Hostname": "hako", "Timezone": "Etc/UTC", "NTP": self.ntp}
-        return "\n".join(json.dumps({"data": values.get(name, False)}) for name in words[6:])
-
-    def _links(self) -> list[dict[str, Any]]:
-        said = self.file().read_text()
-        address = next(
-            (line.split("=")[1] for line in said.splitlines() if line.startswith("Address=")), "10.0.0.50/24"
-        )
-        octets, length = address.split("/")
-        wide = {
-            "Family": 2,
-            "Address": [int(each) for each in octets.split(".")],
-            "PrefixLength": int(length),
-            "Scope": 0,
-        }
-        near = {"Family": 10, "Address": [0xFE, 0x80, *[0] * 13, 1], "PrefixLength": 64, "Scope": 253}
-        card = {"Type": "ether", "HardwareAddress": [2, 0, 0, 0, 0, 1], "FlagsString": "up,running,lower-up"}
-        return [
-            {"Name": "lo", "Type": "loopback"},
-            {"Name": "br0", "Type": "ether", "Kind": "bridge"},
-            {"Name": "eth0", **card, "NetworkFile": f"/{self.file().relative_to(self.root)}", "Addresses": [wide, near],
-             "Routes": [{"DestinationPrefixLength": 0, "Gateway": [10, 0, 0, 1]}],
-             "DNS": [{"Address": [10, 0, 0, 2]}]},
-        ]  # fmt: skip
+def asked(machine: Machine, **message: Any) -> dict[str, Any]:
+    return machine.helper.act(shapes.parsed(message))
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+    return Machine(tmp_path, now=(AT + timedelta(days=1)).timestamp)
 
 
 def test_the_machine_is_told_as_systemd_knows_it(machine: Machine) -> None:
-    said = machine.ask(verb="machine")
+    said = asked(machine, verb="machine")
     assert said["cards"] == [
-        {"name": "eth0", "hardware": "02:00:00:00:00:01", "cable": True, "addresses": ("10.0.0.50/24",),
-         "gateway": "10.0.0.1", "dns": ("10.0.0.2",), "dhcp": True, "mdns": True}
+        {"name": "eth0", "hardware": "02:00:00:00:00:01", "cable": True, "addresses": ("192.0.2.50/24",),
+         "gateway": "192.0.2.1", "dns": ("192.0.2.2",), "dhcp": True, "mdns": True}
     ]  # fmt: skip
     assert (said["name"], said["zone"], said["ntp"], said["trial"]) == ("hako", "Etc/UTC", False, None)
 
 
 def test_a_network_is_on_trial_where_the_next_start_does_not_see_it(machine: Machine) -> None:
-    assert machine.ask(verb="set-network", **STATIC) == {"trial_s": 60}
+    assert asked(machine, verb="set-network", **STATIC) == {"trial_s": 60}
     file = machine.root / "run/systemd/network/05-hako-eth0.network"
     assert machine.file() == file
     lines = file.read_text("ascii").splitlines()
     assert lines[1:5] == ["[Match]", "Name=eth0", "", "[Network]"]
     assert lines[5:] == [
-        "LLMNR=no", "MulticastDNS=yes", "LinkLocalAddressing=ipv6", "DHCP=no", "IPv6AcceptRA=no", "Address=10.0.0.7/24",
-        "Gateway=10.0.0.1", "DNS=10.0.0.2",
+        "LLMNR=no", "MulticastDNS=yes", "LinkLocalAddressing=ipv6", "DHCP=no", "IPv6AcceptRA=no",
+        "Address=192.0.2.7/24",
+        "Gateway=192.0.2.1", "DNS=192.0.2.2",
     ]  # fmt: skip
     assert (file.stat().st_mode & 0o777, machine.ran) == (0o644, [["reload"]])
-    trial = machine.ask(verb="machine")["trial"]
-    assert (trial["interface"], trial["address"], 50 < trial["left_s"] <= 60) == ("eth0", "10.0.0.7", True)
+    trial = asked(machine, verb="machine")["trial"]
+    assert (trial["interface"], trial["address"], 50 < trial["left_s"] <= 60) == ("eth0", "192.0.2.7", True)
     assert [path.name for path in (machine.root / "etc/systemd/network").iterdir()] == ["80-hako.network"]
     with pytest.raises(NetworkTrialError):
-        machine.ask(verb="set-network", interface="eth0", dhcp=True)
+        asked(machine, verb="set-network", interface="eth0", dhcp=True)
 
 
 def test_it_is_kept_by_who_comes_in_by_it_and_by_nobody_else(machine: Machine) -> None:
-    machine.ask(verb="set-network", **STATIC)
-    for elsewhere in ("10.0.0.50", "127.0.0.1", "fe80::1"):
+    asked(machine, verb="set-network", **STATIC)
+    for elsewhere in ("192.0.2.50", "127.0.0.1", "fe80::1"):
         with pytest.raises(NotArrivedError):
-            machine.ask(verb="keep-network", arrived=elsewhere)
-    machine.ask(verb="keep-network", arrived="10.0.0.7")
+            asked(machine, verb="keep-network", arrived=elsewhere)
+    asked(machine, verb="keep-network", arrived="192.0.2.7")
     assert machine.file() == machine.root / "etc/systemd/network/10-hako-eth0.network"
-    assert machine.ask(verb="machine")["trial"] is None
+    assert asked(machine, verb="machine")["trial"] is None
     with pytest.raises(NetworkTrialError):
-        machine.ask(verb="keep-network", arrived="10.0.0.7")
-    assert machine.ask(verb="machine")["cards"][0]["dhcp"] is False
+        asked(machine, verb="keep-network", arrived="192.0.2.7")
+    assert asked(machine, verb="machine")["cards"][0]["dhcp"] is False
 
 
 def test_it_is_taken_back_when_nobody_comes(tmp_path: Path) -> None:
     machine = Machine(tmp_path, trial_s=0.2)
-    machine.ask(verb="set-network", **STATIC)
-    assert machine.helper.machine.network.is_on_trial
-    eventually(lambda: not machine.helper.machine.network.is_on_trial)
+    asked(machine, verb="set-network", **STATIC)
+    assert machine.network.is_on_trial
+    eventually(lambda: not machine.network.is_on_trial)
     assert machine.file().name == "80-hako.network"
     assert machine.ran == [["reload"], ["reload"]]
-    machine.ask(verb="set-network", interface="eth0", dhcp=True, mdns=False)
-    machine.ask(verb="keep-network", arrived="10.0.0.50")
+    asked(machine, verb="set-network", interface="eth0", dhcp=True, mdns=False)
+    asked(machine, verb="keep-network", arrived="192.0.2.50")
     time.sleep(0.3)  # its time has run out, too, but it was kept
     assert machine.file().read_text().count("MulticastDNS=no") == 1
 
 
 def test_it_is_taken_back_when_asked_when_the_helper_ends_and_when_one_was_killed(machine: Machine) -> None:
-    machine.ask(verb="set-network", **STATIC)
-    machine.ask(verb="drop-network")
+    asked(machine, verb="set-network", **STATIC)
+    asked(machine, verb="drop-network")
     assert machine.file().name == "80-hako.network"
     with pytest.raises(NetworkTrialError):
-        machine.ask(verb="drop-network")
-    machine.ask(verb="set-network", **STATIC)
-    machine.helper.machine.network.close()
+        asked(machine, verb="drop-network")
+    asked(machine, verb="set-network", **STATIC)
+    machine.network.close()
     assert machine.file().name == "80-hako.network"
     (machine.root / "run/systemd/network/05-hako-eth0.network").write_text("[Network]\n")
-    machine.helper.machine.network.begin()
+    machine.network.begin()
     assert machine.file().name == "80-hako.network"
 
 
 def test_a_network_that_systemd_does_not_take_leaves_nothing(machine: Machine) -> None:
     machine.failing = subprocess.CalledProcessError(1, "busctl", stderr=b"no")
     with pytest.raises(HelperFailedError):
-        machine.ask(verb="set-network", **STATIC)
+        asked(machine, verb="set-network", **STATIC)
     assert machine.file().name == "80-hako.network"
-    assert not machine.helper.machine.network.is_on_trial
+    assert not machine.network.is_on_trial
 
 
 def test_the_name_and_the_zone_are_kept_for_the_next_start(machine: Machine) -> None:
-    machine.ask(verb="set-name", name="ward-3")
-    machine.ask(verb="set-zone", zone="Asia/Tokyo")
+    asked(machine, verb="set-name", name="ward-3")
+    asked(machine, verb="set-zone", zone="Asia/Tokyo")
     assert kept.read(machine.root) == kept.Kept("ward-3", "Asia/Tokyo")
     renewed = ["systemctl", "--no-block", "try-restart", "hako-certificate.service"]
     assert machine.ran == [
@@ -188,7 +126,7 @@ def test_the_name_and_the_zone_are_kept_for_the_next_start(machine: Machine) -> 
 @pytest.mark.parametrize("ntp", [False, True])
 def test_the_clock_is_set_also_where_nothing_else_could_set_it(machine: Machine, ntp: bool) -> None:
     machine.ntp = ntp
-    machine.ask(verb="set-clock", at=1_800_000_000)
+    asked(machine, verb="set-clock", at=1_800_000_000)
     off = [["timedatectl", "set-ntp", "false"]] if ntp else []
     assert machine.ran == [*off, ["timedatectl", "set-time", "2027-01-15 08:00:00 UTC"]]
 
@@ -196,18 +134,18 @@ def test_the_clock_is_set_also_where_nothing_else_could_set_it(machine: Machine,
 def test_a_certificate_lies_with_its_key_in_one_private_file(machine: Machine) -> None:
     key = new_key()
     chain = certificate(key, "hako.local")
-    machine.ask(verb="set-certificate", certificate=chain, key=pem_of(key))
+    asked(machine, verb="set-certificate", certificate=chain, key=pem_of(key))
     file = machine.root / BROUGHT
     assert (file.read_text(), file.stat().st_mode & 0o777) == (chain + pem_of(key), 0o400)
     with pytest.raises(CertificateNameError):
-        machine.ask(verb="set-certificate", certificate=certificate(key, "10.9.9.9"), key=pem_of(key))
-    assert (file.read_text(), machine.ask(verb="machine")["brought_certificate"]) == (chain + pem_of(key), True)
-    machine.ask(verb="drop-certificate")
+        asked(machine, verb="set-certificate", certificate=certificate(key, "10.9.9.9"), key=pem_of(key))
+    assert (file.read_text(), asked(machine, verb="machine")["brought_certificate"]) == (chain + pem_of(key), True)
+    asked(machine, verb="drop-certificate")
     assert not file.exists()
 
 
 def test_erasing_is_a_unit_of_its_own(machine: Machine) -> None:
-    machine.ask(verb="erase")
+    asked(machine, verb="erase")
     assert machine.ran == [["systemctl", "--no-block", "start", "hako-erase.service"]]
 
 
@@ -234,12 +172,12 @@ def test_erasing_is_a_unit_of_its_own(machine: Machine) -> None:
         ({"verb": "set-network", "interface": "eth0", "dhcp": False}, "shape"),
         ({"verb": "set-network", "interface": "eth0\n[Network]", "dhcp": True}, "shape"),
         ({"verb": "set-network", "interface": "../eth0", "dhcp": True}, "shape"),
-        ({"verb": "set-network", "interface": "eth0", "dhcp": True, "address": "10.0.0.7/24"}, "shape"),
-        ({"verb": "set-network", **STATIC, "address": "10.0.0.7/24\nDNS=1.1.1.1"}, "shape"),
+        ({"verb": "set-network", "interface": "eth0", "dhcp": True, "address": "192.0.2.7/24"}, "shape"),
+        ({"verb": "set-network", **STATIC, "address": "192.0.2.7/24\nDNS=1.1.1.1"}, "shape"),
         ({"verb": "set-network", **STATIC, "gateway": "10.1.0.1"}, "shape"),
         ({"verb": "set-network", **STATIC, "address": "0.0.0.0/0"}, "shape"),
         ({"verb": "set-network", **STATIC, "address": "127.0.0.1/8", "gateway": None}, "shape"),
-        ({"verb": "set-network", **STATIC, "dns": ["10.0.0.2"] * 4}, "shape"),
+        ({"verb": "set-network", **STATIC, "dns": ["192.0.2.2"] * 4}, "shape"),
         ({"verb": "keep-network"}, "shape"),
         ({"verb": "keep-network", "arrived": "somewhere"}, "shape"),
         ({"verb": "set-certificate", "certificate": "x" * 20_001, "key": ""}, "shape"),
@@ -250,7 +188,7 @@ def test_what_the_machine_has_not_or_is_out_of_shape_is_refused(
     machine: Machine, message: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(HelperRefusedError) as seen:
-        machine.ask(**message)
+        asked(machine, **message)
     assert (seen.value.params, machine.ran) == ({"reason": reason}, [])
 
 
