@@ -9,6 +9,7 @@ from appliance.clock import monotonic, now
 from appliance.config import Settings
 from appliance.errors import BadInputError, SealedError
 from appliance.machine.gap import GapWatch
+from appliance.machine.own import OwnMachine
 from appliance.services import Services
 from appliance.vault.client import KeysClient
 from webui.sse import Places
@@ -37,6 +38,7 @@ class Box:
         self.readers = Places(max(1, spare * 3 // 4), per_person=_READERS_OF_A_PERSON)
         """For uploads and other large bodies; what is left of the threads is for requests that take no time."""
         self.tickets = Tickets()
+        self.machine = OwnMachine(settings.data_dir, settings.helper_socket, settings.web.tls_certificate)
         self._build = build
         self.began_at = now()
         """When this process began, in seconds since the epoch."""

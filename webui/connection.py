@@ -59,6 +59,15 @@ def port(environ: Mapping[str, Any]) -> int | None:
     return int(connection.getsockname()[1])
 
 
+def arrived(environ: Mapping[str, Any]) -> str:
+    """The address of this machine at which the request came in, as the kernel knows it; empty where it has none."""
+    connection = _socket_of(environ)
+    if connection is None or connection.family == socket.AF_UNIX:
+        return ""
+    found = ip_address(str(connection.getsockname()[0]).partition("%")[0])
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
 def ends_with(environ: MutableMapping[str, Any], ended: Callable[[], bool]) -> None:
     """What else than the client's leaving ends a long answer to this request."""
     environ[_ENDED] = ended

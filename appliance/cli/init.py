@@ -13,6 +13,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.config import Settings
 from appliance.errors import ConflictError, PrivateFileError, SealedError
+from appliance.machine import erasing
 from appliance.processes.supervise import Supervisor
 from appliance.vault.client import KeysClient
 
@@ -27,6 +28,8 @@ _LOOK_S: Final = 0.1
 def init(terminal: Terminal, passphrase: str | None) -> None:
     """Make the data folder and a new vault, and print the recovery key once."""
     settings = terminal.settings()
+    if erasing.is_wished(settings.data_dir) and not settings.accounts.are_separate:  # it was cut off
+        erasing.erase(settings.data_dir)
     if settings.vault_file.exists():
         raise ConflictError(name=str(settings.vault_file))
     if passphrase is None:

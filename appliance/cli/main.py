@@ -14,6 +14,7 @@ from appliance.cli import (
     chat,
     destinations,
     doctor,
+    erase,
     init,
     kb,
     models,
@@ -64,5 +65,6 @@ for command in (
     audit.group,
     airgap.group,
     doctor.doctor,
+    erase.erase,
 ):
     main.add_command(command)

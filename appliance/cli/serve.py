@@ -20,6 +20,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
 from appliance.errors import AlreadyRunningError, NotInitialisedError, PortTakenError, UnitsError
+from appliance.machine import erasing
 from appliance.processes import egress
 from appliance.processes.supervise import Supervisor, names
 from appliance.vault.client import KeysClient
@@ -47,7 +48,10 @@ def serve(terminal: Terminal, *, development: bool, no_question: bool) -> None:
 def _run(data_dir: Path, began: float, *, development: bool, question: bool) -> bool:
     """Until somebody ends it, or another release is to follow; whether it was somebody."""
     settings = _settings(data_dir, development=development)
-    with _only_one(settings):
+    with only_one(settings):
+        if erasing.is_wished(settings.data_dir):  # it was cut off
+            erasing.erase(settings.data_dir)
+            init.prepare(settings)
         _check_ports(settings)
         log_file = settings.data_dir / "log" / "hako.log"
         logs.configure("serve", "WARNING")
@@ -102,8 +106,8 @@ def _settings(data_dir: Path, *, development: bool) -> Settings:
 
 
 @contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """Two boxes on one data folder would fight over its sockets."""
+def only_one(settings: Settings) -> Iterator[None]:
+    """Two boxes on one data folder would fight over its sockets. Raises AlreadyRunningError."""
     with (settings.run_dir / "serve.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -129,6 +129,54 @@ class HelperFailedError(HakoError):
     code, status = "HK-BOX-025", 502
 
 
+class NetworkTrialError(HakoError):
+    """A change of the network is on trial already; or none is that could be kept or taken back."""
+
+    code, status = "HK-BOX-028", 409
+
+
+class NotArrivedError(HakoError):
+    """To keep a network on trial the request has to come in by it."""
+
+    code, status = "HK-BOX-029", 409
+
+
+class CertificateUnreadableError(HakoError):
+    """Not PEM, an encrypted key, or a kind of key that browsers refuse. Params: `part`, certificate or key."""
+
+    code, status = "HK-BOX-030", 422
+
+
+class CertificateKeyError(HakoError):
+    """The key is another certificate's."""
+
+    code, status = "HK-BOX-031", 422
+
+
+class CertificateTimeError(HakoError):
+    """Not valid yet, or not any more. Params: `since`, `until`, days."""
+
+    code, status = "HK-BOX-032", 422
+
+
+class CertificateNameError(HakoError):
+    """For none of the names and addresses of this machine. Params: `names`, for which it is."""
+
+    code, status = "HK-BOX-033", 422
+
+
+class SetupCodeError(HakoError):
+    """Not the set-up code on the box's screen. Params: `tries_left`."""
+
+    code, status = "HK-BOX-034", 403
+
+
+class WrongBoxNameError(HakoError):
+    """What was typed is not the name of this machine, and nothing was erased. Params: `name`."""
+
+    code, status = "HK-BOX-035", 422
+
+
 class UnitsError(HakoError):
     """The processes of this box have accounts of their own, which only systemd can start them as."""
 

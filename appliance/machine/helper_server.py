@@ -38,7 +38,10 @@ class HelperServer:
         self._places = threading.Semaphore(_MOST)
 
     def serve(self, idle_s: float) -> None:
-        """Until nobody has asked for so long, or the socket is closed; systemd starts the helper with the next one."""
+        """Until nobody has asked for so long and no network is on trial, or the socket is closed.
+
+        Systemd starts the helper with the next connection.
+        """
         self._listening.settimeout(idle_s)
         threads: list[threading.Thread] = []
         while True:
@@ -47,7 +50,7 @@ class HelperServer:
                 connection, _ = self._listening.accept()
             except TimeoutError:
                 self._places.release()
-                if any(thread.is_alive() for thread in threads):
+                if any(thread.is_alive() for thread in threads) or self._helper.machine.network.is_on_trial:
                     continue
                 return
             except OSError:

@@ -1,6 +1,8 @@
 """The helper process: root, started by a request of web or worker, gone when nobody asks."""
 
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +36,12 @@ def run(settings: Settings, notifier: Notifier) -> None:
     memory = Path(os.environ.get("STATE_DIRECTORY", MEMORY))
     releases = RootsReleases(Places(settings.releases, settings.data_dir), settings.storage.media, memory=memory)
     web, worker = peers.uid_of(settings.accounts.web), peers.uid_of(settings.accounts.worker)
-    server = HelperServer(given[0], Helper(releases), {worker: WORKERS, web: VERBS})
+    helper = Helper(releases)
+    server = HelperServer(given[0], helper, {worker: WORKERS, web: VERBS})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that what is on trial is taken back
+    helper.machine.network.begin()
     notifier.ready()
-    server.serve(_IDLE_S)
+    try:
+        server.serve(_IDLE_S)
+    finally:
+        helper.machine.network.close()

@@ -16,7 +16,7 @@ from tests.simulators.units import UNITS, read
 EXPOSURE = {
     "keys": 10, "web": 10, "worker": 10, "inference": 10, "egress": 15, "helper": 30,
     "update-resume": 15, "update-watch": 20, "health": 25, "backup": 15,
-    "firewall": 17, "egress-rules": 17, "airgap": 31,
+    "firewall": 17, "egress-rules": 17, "airgap": 31, "erase": 20,
 }  # fmt: skip
 """In tenths, as `systemd-analyze security` counts."""
 PYTHON = "/opt/hako/base/bin/python"

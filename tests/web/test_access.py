@@ -30,6 +30,7 @@ def test_public_are_only_the_pages_that_must_be(box: TestBox) -> None:
     public = {path for _method, path, permission in rules(box) if isinstance(permission, routing.Public)}
     assert public == {
         "/", "/doc_0000000000", "/setup", "/sign-in", "/sign-out", "/unlock", "/static/doc_0000000000",
+        "/authority.crt", "/keep-network",
         "/api/v1/state", "/api/v1/unlock", "/wall", "/wall/open",
     }  # fmt: skip
 

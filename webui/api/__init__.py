@@ -16,6 +16,7 @@ from webui.api import (
     health,
     help_pages,
     keys,
+    machine,
     me,
     me_export,
     model_adapters,
@@ -49,9 +50,9 @@ def blueprints() -> list[Blueprint]:
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
         airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, health, help_pages, keys,
-        me, me_export, model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings,
-        model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads, users, vault,
-        wall, web,
+        machine, me, me_export, model_adapters, model_bench, model_import, model_projector, model_requantise,
+        model_settings, model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads,
+        users, vault, wall, web,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)

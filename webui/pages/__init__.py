@@ -7,15 +7,15 @@ from flask import Blueprint, Response
 from appliance.errors import HakoError
 from webui.assets import Assets
 from webui.box import Box
-from webui.pages import printed, setup, shell, sign_in, unlock, wall
+from webui.pages import network, printed, setup, shell, sign_in, unlock, wall
 from webui.pages.frame import Frame
 
 
 def blueprints(box: Box, assets: Assets) -> list[Blueprint]:
     """All pages; the shell last, since it takes every address that is left."""
     frame = Frame(box, assets)
-    before = [setup.blueprint(frame), sign_in.blueprint(frame), unlock.blueprint(frame), printed.blueprint(frame)]
-    return [*before, wall.blueprint(frame), shell.blueprint(frame)]
+    before = [page.blueprint(frame) for page in (setup, network, sign_in, unlock, printed, wall)]
+    return [*before, shell.blueprint(frame)]
 
 
 def error_page(box: Box, assets: Assets) -> Callable[[HakoError, int], Response]:

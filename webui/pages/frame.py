@@ -4,6 +4,7 @@ import hashlib
 import re
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -29,7 +30,6 @@ class Frame:
     def __init__(self, box: Box, assets: Assets) -> None:
         self.box = box
         self.assets = assets
-        self.about = about(box.settings)
 
     def language(self) -> Language:
         """The language of this page: the one just picked, else the reader's."""
@@ -53,7 +53,7 @@ class Frame:
             t=partial(_say, language),
             asset=self._asset,
             lang=language,
-            box=self.about,
+            box=about(self.box.settings),  # each time: the certificate may be another one since
             state=describe(self.box),
             error=problem,
             values=values or {},
@@ -92,7 +92,8 @@ def about(settings: Settings) -> dict[str, Any]:
         "development": settings.development,
     }
     if settings.web.tls_certificate is not None:
-        described["fingerprint"] = fingerprint(settings.web.tls_certificate.read_text("ascii"))
+        with suppress(OSError, ValueError):  # in the moment that it is replaced
+            described["fingerprint"] = fingerprint(settings.web.tls_certificate.read_text("ascii"))
     return described
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from appliance import clock
+from appliance.errors import CertificateUnreadableError
 from appliance.health.check import Group
 from appliance.health.edge import Serious
 from appliance.health.finding import Finding, Look
 from appliance.health.host import Host
-from appliance.vault.certificates import ends_at
+from appliance.vault.certificates import described
 
 _DAY_S: Final = 86400
 _WARNING_DAYS: Final = 60
@@ -34,8 +35,8 @@ class CertificateCheck:
             return Look(self.name, "none", "none")
         text = host.read(str(self._file))
         try:
-            days = int((ends_at((text or "").encode()) - self._now()) // _DAY_S)
-        except ValueError:
+            days = int((described(text or "").until - self._now()) // _DAY_S)
+        except CertificateUnreadableError:
             return Look(self.name, note="unreadable", is_known=False)
         params = {"days": max(0, days)}
         if days >= _WARNING_DAYS:

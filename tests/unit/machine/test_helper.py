@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-import appliance
 from appliance.errors import (
     BundleSignatureError,
     CancelledError,
@@ -67,16 +66,13 @@ class Releases:
 
 
 class Machine:
-    """A folder that stands for the machine, with a card, a stick and a disk; commands are only noted."""
+    """A folder that stands for the machine, with a stick and a disk; commands are only noted."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.ran, self.releases = root, [], Releases()  # type: ignore[var-annotated]
         self.failing: Exception | None = None
-        for name in ("usr/share/zoneinfo/Asia", "etc/systemd/network", "sys/class/net/eth0/device", "sys/class/net/lo"):
-            (root / name).mkdir(parents=True)
-        (root / "usr/share/zoneinfo/Asia/Tokyo").write_bytes(b"TZif")
         block = root / "sys/class/block"
-        block.mkdir()
+        block.mkdir(parents=True)
         for name, place in (("sdb1", "pci0/usb2/2-1/block/sdb/sdb1"), ("sda1", "pci0/ata1/block/sda/sda1")):
             (root / "sys/devices" / place).mkdir(parents=True)
             (block / name).symlink_to(root / "sys/devices" / place)
@@ -90,9 +86,6 @@ class Machine:
     def ask(self, **message: Any) -> dict[str, Any]:
         return self.helper.act(shapes.parsed(message))
 
-    def network(self) -> str:
-        return (self.root / "etc/systemd/network/10-hako-eth0.network").read_text("ascii")
-
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
@@ -104,11 +97,6 @@ def machine(tmp_path: Path) -> Machine:
     [
         ({"verb": "reboot"}, [["systemctl", "--no-block", "reboot"]]),
         ({"verb": "power-off"}, [["systemctl", "--no-block", "poweroff"]]),
-        ({"verb": "set-zone", "zone": "Asia/Tokyo"}, [["timedatectl", "set-timezone", "Asia/Tokyo"]]),
-        (
-            {"verb": "set-clock", "at": 1_800_000_000},
-            [["timedatectl", "set-ntp", "false"], ["timedatectl", "set-time", "2027-01-15 08:00:00 UTC"]],
-        ),
         ({"verb": "mount", "partition": "sdb1"}, [["systemctl", "start", "hako-usb@sdb1.service"]]),
         ({"verb": "unmount", "partition": "sdb1"}, [["systemctl", "stop", "hako-usb@sdb1.service"]]),
     ],
@@ -136,28 +124,9 @@ def test_a_release_is_installed_and_then_agreed_to(machine: Machine) -> None:
     assert (machine.ran, machine.releases.agreed) == ([], [DIGEST])
 
 
-def test_a_network_is_written_whole_for_networkd_to_read(machine: Machine) -> None:
-    machine.ask(verb="set-network", interface="eth0", dhcp=True)
-    assert "DHCP=yes\n" in machine.network()
-    machine.ask(
-        verb="set-network", interface="eth0", dhcp=False, address="10.0.0.7/24", gateway="10.0.0.1", dns=["10.0.0.2"]
-    )
-    lines = machine.network().splitlines()
-    assert lines[1:] == [
-        "[Match]", "Name=eth0", "", "[Network]", "DHCP=no", "IPv6AcceptRA=no", "Address=10.0.0.7/24",
-        "Gateway=10.0.0.1", "DNS=10.0.0.2",
-    ]  # fmt: skip
-    file = machine.root / "etc/systemd/network/10-hako-eth0.network"
-    assert (file.stat().st_mode & 0o777, [path.name for path in file.parent.iterdir()]) == (0o644, [file.name])
-    assert machine.ran[-2:] == [["networkctl", "reload"], ["networkctl", "reconfigure", "eth0"]]
-
-
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        ({"verb": "set-zone", "zone": "Asia/Nowhere"}, "zone"),
-        ({"verb": "set-network", "interface": "lo", "dhcp": True}, "interface"),
-        ({"verb": "set-network", "interface": "eth9", "dhcp": True}, "interface"),
         ({"verb": "mount", "partition": "sda1"}, "medium"),
         ({"verb": "mount", "partition": "sdc"}, "medium"),
         ({"verb": "switch", "digest": "b" * 64}, "release"),
@@ -173,14 +142,6 @@ def test_what_this_machine_does_not_have_is_refused(machine: Machine, message: d
     "message",
     [
         {"verb": "reboot", "now": True},
-        {"verb": "set-zone"},
-        {"verb": "set-zone", "zone": "../../etc/passwd"},
-        {"verb": "set-zone", "zone": "/etc/passwd"},
-        {"verb": "set-zone", "zone": "Asia/Tokyo\n"},
-        {"verb": "set-clock", "at": "1800000000"},
-        {"verb": "set-clock", "at": 1_800_000_000.5},
-        {"verb": "set-clock", "at": appliance.RELEASED - 1},
-        {"verb": "set-clock", "at": 10**11},
         {"verb": "mount", "partition": "sdb1.service; reboot"},
         {"verb": "mount", "partition": "../sdb1"},
         {"verb": "mount", "partition": "nvme0n1p1"},
@@ -196,14 +157,6 @@ def test_what_this_machine_does_not_have_is_refused(machine: Machine, message: d
         {"verb": "switch", "digest": ""},
         {"verb": "trust", "root": ""},
         {"verb": "trust", "root": "x" * (shapes.LONGEST_ROOT + 1)},
-        {"verb": "set-network", "interface": "eth0", "dhcp": "yes"},
-        {"verb": "set-network", "interface": "eth0", "dhcp": False},
-        {"verb": "set-network", "interface": "eth0\n[Network]", "dhcp": True},
-        {"verb": "set-network", "interface": "eth0", "dhcp": True, "address": "10.0.0.7/24"},
-        {"verb": "set-network", "interface": "eth0", "dhcp": False, "address": "10.0.0.7/24\nDNS=1.1.1.1"},
-        {"verb": "set-network", "interface": "eth0", "dhcp": False, "address": "10.0.0.7/24", "gateway": "10.1.0.1"},
-        {"verb": "set-network", "interface": "eth0", "dhcp": False, "address": "0.0.0.0/0"},
-        {"verb": "set-network", "interface": "eth0", "dhcp": False, "address": "10.0.0.7/24", "dns": ["10.0.0.2"] * 4},
     ],
 )
 def test_what_is_not_in_shape_is_refused_and_nothing_runs(machine: Machine, message: dict[str, Any]) -> None:
@@ -226,8 +179,8 @@ def test_what_is_not_on_the_list_is_refused(machine: Machine, verb: object) -> N
 def test_what_the_machine_refuses_is_said_so(machine: Machine, failing: Exception) -> None:
     machine.failing = failing
     with pytest.raises(HelperFailedError) as seen:
-        machine.ask(verb="set-zone", zone="Asia/Tokyo")
-    assert seen.value.params == {"verb": "set-zone"}
+        machine.ask(verb="mount", partition="sdb1")
+    assert seen.value.params == {"verb": "mount"}
 
 
 # -- over the socket

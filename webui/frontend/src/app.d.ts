@@ -14,6 +14,10 @@ declare module '*.json?room=operate' {
   const sentences: Record<string, string>
   export default sentences
 }
+declare module '*.json?room=machine' {
+  const sentences: Record<string, string>
+  export default sentences
+}
 declare module '*.json?room=audit' {
   const sentences: Record<string, string>
   export default sentences

@@ -4,7 +4,7 @@ import { learn } from './lib/i18n.svelte'
 import type { Room } from './lib/locale-keys'
 import type { Page, Route } from './lib/router.svelte'
 
-const rooms = import.meta.glob<Page>('./features/{docs,web,playground,me,operate,status,audit,help}/*Page.svelte', { import: 'default' })
+const rooms = import.meta.glob<Page>('./features/{docs,web,playground,me,operate,machine,status,audit,help}/*Page.svelte', { import: 'default' })
 
 function lazy(name: string): () => Promise<Page> {
   return rooms[`./features/${name}.svelte`] ?? (() => Promise.reject(new Error(`no page ${name}`)))
@@ -37,6 +37,7 @@ export const routes: Route[] = [
   { pattern: '/operate/update', page: late('operate', 'operate/UpdatePage') },
   { pattern: '/operate/update/release', page: late('operate', 'operate/ReleasePage') },
   { pattern: '/operate/backup', page: late('operate', 'operate/BackupPage') },
+  { pattern: '/operate/machine', page: late('machine', 'machine/MachinePage') },
   { pattern: '/operate/users', page: late('operate', 'operate/UsersPage') },
   { pattern: '/audit', page: late('audit', 'audit/RecordPage') },
   { pattern: '/audit/log', page: late('audit', 'audit/RecordPage') },

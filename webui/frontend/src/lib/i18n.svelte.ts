@@ -17,6 +17,7 @@ const rooms: Record<Room, Load> = {
   play: { ja: () => import('../../../locales/ja.json?room=play'), en: () => import('../../../locales/en.json?room=play') },
   me: { ja: () => import('../../../locales/ja.json?room=me'), en: () => import('../../../locales/en.json?room=me') },
   operate: { ja: () => import('../../../locales/ja.json?room=operate'), en: () => import('../../../locales/en.json?room=operate') },
+  machine: { ja: () => import('../../../locales/ja.json?room=machine'), en: () => import('../../../locales/en.json?room=machine') },
   audit: { ja: () => import('../../../locales/ja.json?room=audit'), en: () => import('../../../locales/en.json?room=audit') },
   web: { ja: () => import('../../../locales/ja.json?room=web'), en: () => import('../../../locales/en.json?room=web') },
   status: { ja: () => import('../../../locales/ja.json?room=status'), en: () => import('../../../locales/en.json?room=status') },

@@ -13,6 +13,7 @@ export const LATE_ROOMS = {
   play: ['play.'],
   me: ['mine.'],
   operate: ['operate.', 'model.', 'update.', 'release.', 'backup.'],
+  machine: ['machine.'],
   audit: ['audit.', 'airgap.'],
   web: ['web.'],
   status: ['health.', 'status.'],

@@ -18,6 +18,7 @@ export const commands: Command[] = [
   { word: 'operate.bring', readings: 'もでる とりこむ ついか moderu torikomu import add model usb', permission: 'operator', run: () => go('/operate/models/import') },
   { word: 'nav.update', readings: 'こうしん とりこみ バンドル koushin torikomi update usb bundle', permission: 'operator', run: () => go('/operate/update') },
   { word: 'nav.backup', readings: 'ばっくあっぷ ひかえ バックアップ bakkuappu hikae backup restore', permission: 'operator', run: () => go('/operate/backup') },
+  { word: 'nav.machine', readings: 'きかい ねっとわーく しょうめいしょ とけい さいきどう しょきか kikai network certificate clock restart factory reset', permission: 'operator', run: () => go('/operate/machine') },
   { word: 'nav.users', readings: 'りようしゃ ユーザー riyousha users people', permission: 'operator', run: () => go('/operate/users') },
   { word: 'nav.record', readings: 'そうさのきろく かんさ ログ sousa no kiroku kansa audit log record', permission: 'operator', run: () => go('/audit/log') },
   { word: 'nav.airgap', readings: 'がいぶせつぞくのしょうめい gaibu setsuzoku shoumei airgap proof firewall ファイアウォール', permission: 'operator', run: () => go('/audit/airgap') },
