@@ -14,6 +14,7 @@ from webui.api import (
     destinations,
     documents,
     health,
+    health_kit,
     help_pages,
     keys,
     me,
@@ -48,10 +49,10 @@ def blueprints() -> list[Blueprint]:
     """Everything under `/api/v1`."""
     root = Blueprint("api", __name__, url_prefix=PREFIX)
     parts = (
-        airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, health, help_pages, keys,
-        me, me_export, model_adapters, model_bench, model_import, model_projector, model_requantise, model_settings,
-        model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads, users, vault,
-        wall, web,
+        airgap, ask, audit, backups, bases, boxes, bundles, chats, destinations, documents, health, health_kit,
+        help_pages, keys, me, me_export, model_adapters, model_bench, model_import, model_projector, model_requantise,
+        model_settings, model_uploads, models, openapi, packs, presets, runs, search, setup, state, update, uploads,
+        users, vault, wall, web,
     )  # fmt: skip
     for part in parts:
         root.register_blueprint(part.api)
