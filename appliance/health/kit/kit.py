@@ -14,14 +14,12 @@ from typing import Any, Final
 from appliance import __version__, clock, logs, modes
 from appliance.config import Settings
 from appliance.errors import HakoError
-from appliance.health import registry
+from appliance.health import alone
 from appliance.health.airgap.airgap import AirGap
 from appliance.health.box.parts import Plain
 from appliance.health.health import HealthKeeper
 from appliance.health.host import Host
 from appliance.health.kit import box, machine, redact
-from appliance.health.seen import Seen
-from appliance.health.turns import looked
 
 log = logs.get(__name__)
 
@@ -89,16 +87,10 @@ def of_machine_alone(plain: Plain, host: Host, say: Say) -> Kit:
     return _made(
         {
             **_of_machine(plain.settings, machine.collected(plain.settings, host)),
-            "checks.json": lambda: box.checks({seen.look.check: seen for seen in looks_alone(plain, host)}),
+            "checks.json": lambda: box.checks({seen.look.check: seen for seen in alone.looks(plain, host)}),
         },
         say,
     )
-
-
-def looks_alone(plain: Plain, host: Host) -> list[Seen]:
-    """One look of each check that needs no keys, now."""
-    found = [looked(check, lambda each: each.look(host)) for check in registry.machine(plain.settings)]
-    return found + [looked(check, lambda each: each.look(plain)) for check in registry.PLAIN]
 
 
 def _of_machine(settings: Settings, told: Mapping[str, Any] | None) -> dict[str, Section]:
