@@ -44,6 +44,7 @@ class HealthKeeper:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.store = HealthStore(parts.database)
+        self._order = registry.order(parts.plain.settings)
         self._machine_at = 0.0
         self._began: float | None = None
 
@@ -90,14 +91,14 @@ class HealthKeeper:
         """Checks that count. The health process may be of a newer or older release than this one."""
         there = {each.look.check for each in self.parts.machine()}
         kept = {name for name, each in known.items() if each.group == "machine"} if not there else set()
-        return [*registry.order(), *there, *kept]
+        return [*self._order, *there, *kept]
 
     # -- for people
 
     def now(self) -> Health:
         """As it was seen last."""
         looks = self.store.looks()
-        places = {name: place for place, name in enumerate(registry.order())}
+        places = {name: place for place, name in enumerate(self._order)}
         ordered = dict(sorted(looks.items(), key=lambda each: places.get(each[0], len(places))))
         findings = self.store.findings(ordered)
         at = clock.now()

@@ -1,7 +1,6 @@
 """Every check there is, in the order of the page."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from appliance.config import Settings
@@ -69,7 +68,6 @@ BOX: Final[Sequence[OpenCheck]] = (
 PLAIN: Final[Sequence[PlainCheck]] = (EnginesCheck(), EgressCheck(), KeysCheck(), SecretsCheck())
 
 
-def order() -> list[str]:
+def order(settings: Settings) -> list[str]:
     """The names of all, machine first."""
-    of_machine = [each.name for each in machine(Settings(data_dir=Path("/")))]
-    return of_machine + [each.name for each in BOX] + [each.name for each in PLAIN]
+    return [*(each.name for each in machine(settings)), *(each.name for each in BOX), *(each.name for each in PLAIN)]
