@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from appliance.accounts.api_keys import ApiKeys
 from appliance.accounts.sessions import Sessions
@@ -31,6 +32,8 @@ from appliance.health import seen
 from appliance.health.airgap.airgap import AirGap
 from appliance.health.box.parts import BackupState, Parts, Plain
 from appliance.health.health import HealthKeeper
+from appliance.health.kit import kit
+from appliance.health.kit.kit import Kit
 from appliance.jobs.queue import Queue
 from appliance.knowledge.bases import Bases
 from appliance.knowledge.documents import Documents
@@ -150,6 +153,8 @@ class Services:
     backups: Backups
     airgap: AirGap
     health: HealthKeeper
+    kit: Callable[[str], Kit]
+    """`kit(policy)`: a support kit of now; `policy` is what pages tell a browser."""
 
     def close(self) -> None:
         """Stop what is being written, store it, let go of the database."""
@@ -181,6 +186,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     responses = Responses(database)
     responses.sweep()
     stores.bundles.updates.begin()
+    airgap = AirGap(settings, database, stores.queue, stores.audit, stores.gateway, stores.bundles.updates)
     return Services(
         settings=settings,
         keys=keys,
@@ -211,6 +217,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         packs=Packs(database, stores.packed, stores.audit),
         snapshots=stores.snapshots,
         backups=stores.backups,
-        airgap=AirGap(settings, database, stores.queue, stores.audit, stores.gateway, stores.bundles.updates),
+        airgap=airgap,
         health=stores.health,
+        kit=partial(kit.of_box, stores.health, airgap, say),
     )

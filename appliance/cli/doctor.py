@@ -1,180 +1,120 @@
-"""`hako doctor`: look at the box from the terminal, running or not."""
+"""`hako doctor`: how the box is, in the terminal; also while it is sealed or doesn't run. Its support kit."""
 
+import json
 import os
 import platform
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+import time
+from pathlib import Path
+from typing import Any, Final
 
 import click
 
-from appliance import __version__
-from appliance.bundle.update.state import Places
+from appliance import __version__, clock, durable
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
-from appliance.cli.update import told
+from appliance.cli.doctor_words import lines
 from appliance.config import Settings
-from appliance.errors import AuditBrokenError, HakoError, KeysUnreachableError, ModelNotFoundError
-from appliance.gateway.aliases import Aliases
-from appliance.gateway.destinations import Destinations
-from appliance.inference import extras, flavour, genai, legacy, manifest
-from appliance.inference.catalog import Catalog
-from appliance.inference.verify import verify_files
+from appliance.errors import BoxNotRunningError, KitFileError, SealedError
+from appliance.health import alone, told
+from appliance.health.box.parts import Plain
+from appliance.health.host import Host
+from appliance.health.kit import kit as kits
 from appliance.vault.client import KeysClient
 from webui import locales
 
-_SIGNS = {"ok": "✓", "warning": "!", "error": "×", "unknown": "?"}
-_LOW_DISK_BYTES = 2 << 30
+Json = dict[str, Any]
 
-
-_State = Literal["ok", "warning", "error", "unknown"]
-
-
-@dataclass(frozen=True)
-class _Seen:
-    state: _State
-    text: str
+EXITS: Final = {"ok": 0, "unknown": 0, "warning": 1, "error": 2}
+_FIRST_S: Final = 30.0
+"""A box that has just been started has not looked at itself yet."""
+_LOOK_S: Final = 60.0
+"""What still hasn't been looked at then is shown as it was seen last."""
+_POLL_S: Final = 0.5
 
 
 @click.command()
+@click.option("--look", is_flag=True, help="Have a running box look at everything anew first.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option(
+    "--kit", type=click.Path(path_type=Path, dir_okay=False), help="Write a support kit into this ZIP instead."
+)
 @click.pass_obj
 @reports_errors
-def doctor(terminal: Terminal) -> None:
-    """Check this machine, the data folder and, if it runs, the box."""
+def doctor(terminal: Terminal, kit: Path | None, *, look: bool, as_json: bool) -> None:
+    """Tell how the box and its computer are. Ends with 0 if well, 1 with a warning, 2 with an error."""
     settings = terminal.settings()
-    click.echo(
-        say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
-    )
-    worst = "ok"
-    checks = (_disk, _update, _permissions, _flavour, _legacy, _genai, _models, _destinations, _vault, _box)
-    for check in checks:
-        for seen in _safely(check, settings):
-            click.echo(f"{_SIGNS[seen.state]} {seen.text}")
-            worst = "error" if seen.state == "error" else worst
-    sys.exit(1 if worst == "error" else 0)
+    if kit is not None:
+        _take(settings, kit)
+        return
+    how, found = _seen(settings, look=look)
+    if as_json:
+        click.echo(json.dumps({"box": how, **found}, ensure_ascii=False, indent=1))
+    else:
+        click.echo(
+            say("cli.version", version=__version__) + f" · Python {platform.python_version()} · {platform.machine()}"
+        )
+        click.echo(say("cli.doctor.running" if how == "running" else f"cli.doctor.alone_{how}"))
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for line in lines(found, language(), with_colour=colour):
+            click.echo(line, color=colour)
+    sys.exit(EXITS[found["state"]])
 
 
-def _safely(check: Callable[[Settings], Iterator[_Seen]], settings: Settings) -> Iterator[_Seen]:
+def _seen(settings: Settings, *, look: bool) -> tuple[str, Json]:
+    """How the box is: running, sealed or not running; and what is known of it."""
     try:
-        yield from check(settings)
-    except HakoError as error:
-        yield _Seen("error", f"{locales.sentence(error, language())}  {error.code}")
+        return "running", _of_box(settings, look=look)
+    except BoxNotRunningError:
+        how = "not_running"
+    except SealedError:
+        how = "sealed"
+    plain = _plain(settings)
+    return how, told.looks([*alone.looks(plain, Host()), *alone.files(settings)], clock.now())
 
 
-def _disk(settings: Settings) -> Iterator[_Seen]:
-    folder = settings.data_dir if settings.data_dir.exists() else settings.data_dir.parent
-    free = shutil.disk_usage(folder).free
-    state: Literal["ok", "warning"] = "warning" if free < _LOW_DISK_BYTES else "ok"
-    yield _Seen(state, say("cli.doctor.disk", free_gb=f"{free / 1e9:.1f}"))
+def _of_box(settings: Settings, *, look: bool) -> Json:
+    with _client(settings) as client:
+        asked = client.post("/health/look", {})["asked_at"] if look else ""
+        until = clock.monotonic() + (_LOOK_S if look else _FIRST_S)
+        while True:
+            found: Json = client.get("/health")
+            oldest = min((check["checked_at"] for check in found["checks"]), default="")
+            if (oldest and oldest >= asked) or clock.monotonic() > until:
+                return found
+            time.sleep(_POLL_S)
 
 
-def _permissions(settings: Settings) -> Iterator[_Seen]:
-    if not settings.data_dir.exists():
-        yield _Seen("unknown", say("cli.doctor.no_data", folder=str(settings.data_dir)))
-        return
-    open_to_others = settings.data_dir.stat().st_mode & (0o007 if settings.accounts.are_separate else 0o077)
-    if open_to_others:
-        yield _Seen("error", say("cli.doctor.readable", folder=str(settings.data_dir)))
-    else:
-        yield _Seen("ok", say("cli.doctor.private", folder=str(settings.data_dir)))
-    if settings.passphrase_file.exists():
-        yield _Seen("warning", say("cli.serve.development", file=str(settings.passphrase_file)))
-
-
-def _update(settings: Settings) -> Iterator[_Seen]:
-    """Nothing where there was no update, or the last one is kept."""
-    update = Places.of(settings.data_dir).read()
-    if update.is_trial or update.reason:
-        yield _Seen("warning", " ".join(told(update)))
-
-
-def _flavour(_settings: Settings) -> Iterator[_Seen]:
-    flavours = flavour.installed()
-    if flavour.is_sound(flavours):
-        yield _Seen("ok", say("cli.doctor.flavour", flavour=flavours[0]))
-    else:
-        yield _Seen("error", say("cli.doctor.flavours", count=len(flavours)))
-
-
-def _legacy(_settings: Settings) -> Iterator[_Seen]:
-    version = legacy.version()
-    yield _Seen("ok", say("cli.doctor.legacy", version=version) if version else say("cli.doctor.no_legacy"))
-
-
-def _genai(_settings: Settings) -> Iterator[_Seen]:
-    found = genai.installed()
-    if not found:
-        yield _Seen("ok", say("cli.doctor.no_genai"))
-    elif tuple(found) == flavour.installed():
-        yield _Seen("ok", say("cli.doctor.genai", version=genai.version(), flavour=flavour.installed()[0]))
-    else:
-        yield _Seen("error", say("cli.doctor.genai_mixed", flavours=" + ".join(found)))
-
-
-def _models(settings: Settings) -> Iterator[_Seen]:
-    folders = sorted(settings.models.iterdir()) if settings.models.is_dir() else []
-    if not folders:
-        yield _Seen("warning", say("cli.doctor.no_models"))
-    for folder in folders:
-        found = manifest.read(folder)
-        verify_files(folder, found)
-        if missing := extras.missing(found.engine, found.name):
-            raise missing
-        yield _Seen("ok", say("cli.doctor.model", name=found.id))
-    catalog = Catalog(settings.models)
-    ranker = Aliases(settings.model_aliases, catalog).resolve(settings.inference.reranker_model)
-    if ranker and not catalog.has(ranker):
-        raise ModelNotFoundError(name=ranker)
-
-
-def _destinations(settings: Settings) -> Iterator[_Seen]:
-    """Nothing where none is named, which is the rule; the error of a list that can't be read."""
-    named = Destinations(settings.destinations).known()
-    if named:
-        yield _Seen("warning", say("cli.doctor.destinations", names=", ".join(named)))
-
-
-def _vault(settings: Settings) -> Iterator[_Seen]:
+def _take(settings: Settings, kit: Path) -> None:
+    """A support kit, from the box where it runs and is open. Raises KitFileError."""
     try:
-        status = KeysClient(settings.keys_socket).status()
-    except KeysUnreachableError:
-        yield _Seen("unknown", say("cli.doctor.not_running"))
-        return
-    yield _Seen(
-        "warning" if status.sealed else "ok", say("cli.doctor.sealed" if status.sealed else "cli.doctor.unsealed")
-    )
-    if not status.recovery_confirmed:
-        yield _Seen("warning", say("cli.doctor.recovery"))
+        whole = _written(settings, kit)
+    except OSError as error:
+        raise KitFileError(str(error), name=kit.name) from error
+    click.echo(say("cli.doctor.kit" if whole else "cli.doctor.kit_alone", name=kit.name))
 
 
-def _backup(seen: Mapping[str, Any] | None) -> Iterator[_Seen]:
-    """Backups by the clock: on, and made in time?"""
-    if seen is None:
-        return
-    states: dict[str, _State] = {"ok": "ok", "failed": "error"}
-    day = str(seen["made_at"] or "–")[:16]
-    yield _Seen(states.get(seen["state"], "warning"), say(f"cli.doctor.backup_{seen['state']}", made=day))
+def _written(settings: Settings, kit: Path) -> bool:
+    """Whether it could be had of the box."""
+    try:
+        with _client(settings) as client:
+            client.download("/health/kit/file", kit)
+    except (BoxNotRunningError, SealedError):
+        made = kits.of_machine_alone(_plain(settings), Host(), _say)
+        durable.replace(kit, made.packed())
+        return False
+    return True
 
 
-def _box(settings: Settings) -> Iterator[_Seen]:
+def _say(wish: str, key: str) -> str:
+    return locales.t(key, locales.choose(wish))
+
+
+def _client(settings: Settings) -> BoxClient:
     if not settings.admin_socket.exists():
-        return
-    with BoxClient(settings, language()) as client:
-        for item in client.get("/models")["items"]:
-            failed = item["state"] in ("failed", "quarantined")
-            text = f"{item['id']}: {say('cli.models.' + item['state'])} ({item['provider'] or '–'})"
-            yield _Seen("error" if failed else "ok", text)
-        log = client.get("/audit/verify")
-        if log["sound"]:
-            yield _Seen("ok", say("cli.doctor.audit", number=log["newest"]["number"] if log["newest"] else 0))
-        else:
-            raised = AuditBrokenError(count=sum(not found["accepted"] for found in log["findings"]))
-            yield _Seen("error", f"{locales.sentence(raised, language())}  {raised.code}")
-        seen = client.get("/state")
-        yield from _backup(seen.get("backup"))
-        gap = seen["gap"]["state"]
-        state: Literal["ok", "warning", "unknown"] = {"closed": "ok", "open": "warning"}.get(gap, "unknown")  # type: ignore[assignment]
-        yield _Seen(state, say(f"cli.doctor.gap.{gap}"))
-    yield _Seen("ok", say("cli.doctor.threads", cores=os.cpu_count() or 1))
+        raise BoxNotRunningError(str(settings.admin_socket))
+    return BoxClient(settings, language())
+
+
+def _plain(settings: Settings) -> Plain:
+    return Plain(settings, KeysClient(settings.keys_socket).status, os.getpid())

@@ -189,6 +189,12 @@ class AccountError(HakoError):
     code, status = "HK-BOX-026", 500
 
 
+class KitFileError(HakoError):
+    """The support kit can't be written there. Params: `name`."""
+
+    code, status = "HK-BOX-038", 500
+
+
 class CancelledError(HakoError):
     """Stopped by the user."""
 

@@ -1,7 +1,7 @@
 """What health keeps in the encrypted database: the last look of each check, findings, and a history of measures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -142,3 +142,26 @@ class HealthStore:
         for name, point, value in rows:
             found[str(name)].append((int(str(point)), round(float(str(value)), 4)))
         return {name: points[-300:] for name, points in found.items()}
+
+    def hours(self, since: float) -> Iterator[tuple[str, int, float]]:
+        """Each measure's mean of each hour from then on: name, when the hour began (s since the epoch), value."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "select name, at - at % ?1 as hour, avg(value) from ("
+                " select name, at, value from health_hours where at >= ?2"
+                " union all select name, at, value from health_minutes"
+                " where at >= max(?2, coalesce((select max(at) + ?1 from health_hours), 0))"
+                ") group by name, hour order by name, hour",
+                (_HOUR_S, int(since)),
+            ).fetchall()
+        for name, hour, value in rows:
+            yield str(name), int(str(hour)), float(str(value))
+
+    def latest(self, since: float) -> dict[str, float]:
+        """The newest value of each measure that was noted after `since`."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "select name, value, max(at) from health_minutes where at >= ? group by name order by name",
+                (int(since),),
+            ).fetchall()
+        return {str(name): float(str(value)) for name, value, _at in rows}

@@ -1,5 +1,7 @@
 """The health process: looks at the computer itself; it has no keys, no database and no network."""
 
+import contextlib
+import json
 import signal
 import socket
 import threading
@@ -8,6 +10,7 @@ from functools import partial
 from appliance.config import Settings
 from appliance.health import registry
 from appliance.health.host import Host
+from appliance.health.kit import machine
 from appliance.health.watch import MachineWatch
 from appliance.machine import peers
 from appliance.processes.notify import Notifier, Pulse
@@ -16,6 +19,8 @@ from appliance.unix_server import UnixServer
 _LOOK_S = 120.0
 """For one look: some ask several programs, each of which may take ten seconds."""
 _PLACES = 8
+_WORD_S = 2.0
+"""In which somebody who connects says what he wants."""
 
 
 def run(settings: Settings, notifier: Notifier) -> None:
@@ -25,7 +30,8 @@ def run(settings: Settings, notifier: Notifier) -> None:
         ConflictError: another one serves this data folder.
     """
     stop = threading.Event()
-    watch = MachineWatch(registry.machine(settings), Host(), settings.health_file)
+    host = Host()
+    watch = MachineWatch(registry.machine(settings), host, settings.health_file)
 
     def end(_number: int, _frame: object) -> None:
         stop.set()
@@ -36,9 +42,14 @@ def run(settings: Settings, notifier: Notifier) -> None:
     pulse = Pulse(_LOOK_S)
 
     def asked(connection: socket.socket) -> None:
-        """Who connects has said all there is to say."""
-        with connection:
-            watch.ask()
+        """Who connects wants a look, or says that it is the computer's part of a support kit."""
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_WORD_S)
+            if connection.recv(len(machine.ASK)) == machine.ASK:
+                connection.settimeout(None)
+                connection.sendall(json.dumps(machine.collected(settings, host)).encode())
+            else:
+                watch.ask()
 
     allowed = peers.allowing(settings.accounts.web, settings.accounts.worker)
     server = UnixServer(settings.health_socket, asked, allowed, _PLACES)

@@ -105,6 +105,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "airgap-tested": Action("record"),
     "health-fix-begun": Action("box"),
     "health-snoozed": Action("box"),
+    "support-kit-taken": Action("box"),
     "set-up": Action("box"),
     "setup-link-made": Action("box"),
     "wall-link-made": Action("access", "name"),

@@ -75,7 +75,7 @@ def test_a_database_that_was_put_back_is_told_at_the_start_and_the_box_works_on(
     broken = box.hako("audit", "verify")
     assert (broken.returncode, "HK-AUD-002" in broken.stderr, "×" in broken.stdout) == (1, True, True)
     doctor = box.hako("doctor")
-    assert (doctor.returncode, "HK-AUD-002" in doctor.stdout) == (1, True)
+    assert (doctor.returncode, "HK-HLT-031" in doctor.stdout) == (2, True)
     assert "audit-not-whole" in trail(box)
     act(box, 1)
     accepted = box.hako("audit", "accept", "--yes", "--reason", "an older copy was put back")

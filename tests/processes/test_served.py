@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,21 +60,32 @@ def test_the_command_line_takes_a_document_in_and_answers_with_its_source(served
     assert "keys.txt, page 1" in served.hako("ask", "Where does the boiler room key hang?", "--kb", "house").stdout
 
 
-def test_the_doctor_finds_a_healthy_box(served: ServedBox) -> None:
+def test_the_doctor_tells_what_the_box_knows(served: ServedBox, tmp_path: Path) -> None:
+    told = json.loads(served.hako("doctor", "--look", "--json").stdout)
     seen = served.hako("doctor")
-    assert seen.returncode == 0, seen.stdout + seen.stderr
-    assert "no outside link" in seen.stdout
+    assert seen.returncode == {"ok": 0, "unknown": 0, "warning": 1, "error": 2}[told["state"]]
+    assert "The box is running." in seen.stdout
+    assert "Air gap: Closed" in seen.stdout
+    states = {check["name"]: check["state"] for check in told["checks"]}
+    assert {states[name] for name in ("models", "audit", "digests", "index", "database")} == {"ok"}
+    assert (told["box"], states["secrets"]) == ("running", "warning")  # its passphrase lies beside it
+    assert "HK-HLT-055" in seen.stdout
+    kit = tmp_path / "kit.zip"
+    assert served.hako("doctor", "--kit", str(kit)).returncode == 0
+    with zipfile.ZipFile(kit) as archive:
+        assert {"hako-support/findings.json", "hako-support/log.jsonl"} <= set(archive.namelist())
+    assert kit.stat().st_mode & 0o077 == 0
 
 
 def test_the_doctor_finds_a_list_of_destinations_that_can_not_be_read(served: ServedBox) -> None:
     path = served.folder / "destinations.json"
     path.write_text("[{", "utf-8")
     try:
-        seen = served.hako("doctor")
+        seen = served.hako("doctor", "--look")
     finally:
         path.unlink()
-    assert seen.returncode == 1
-    assert "HK-NET-008" in seen.stdout
+    assert seen.returncode == 2
+    assert "HK-HLT-054" in seen.stdout
 
 
 def test_a_bad_command_is_one_sentence_with_a_code(served: ServedBox) -> None:

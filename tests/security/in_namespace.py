@@ -112,7 +112,7 @@ def quiet(folder: Path) -> None:
         assert nina.post("/v1/chat/completions", json=body).status_code == 200
         assert "blue door" in box.hako("ask", QUESTION, "--kb", "house").stdout
         assert gap(nina) == "closed"
-        assert "no outside link" in box.hako("doctor").stdout
+        assert "Air gap: Closed" in box.hako("doctor", "--look").stdout
         over.set()
         watcher.join(10)
     assert not seen, seen[:5]

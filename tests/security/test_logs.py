@@ -1,8 +1,10 @@
-"""A box driven through every kind of mistake, with a marker in each field: none of them is in its log."""
+"""A box driven through every kind of mistake, with a marker in each field: none is in its log or its support kit."""
 
 import os
+import re
 import signal
 import socket
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,15 +24,24 @@ def marked(place: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The log after an evil day."""
+def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, str]]:
+    """The log after an evil day, and the files of a support kit."""
     folder = tmp_path_factory.mktemp("l")
     with ServedBox(folder / "v") as box, browser(box) as nina:
         say_everything(nina, box)
         fail_at_the_door(box)
+        with box.client() as client:
+            client.download("/health/kit/file", folder / "kit.zip")
         break_things(nina, box)
         box.stop()
-        return box.log() + box.output
+        with zipfile.ZipFile(folder / "kit.zip") as kit:
+            files = {name.rpartition("/")[2]: kit.read(name).decode() for name in kit.namelist()}
+        return box.log() + box.output, files
+
+
+@pytest.fixture(scope="module")
+def log(day: tuple[str, dict[str, str]]) -> str:
+    return day[0]
 
 
 def say_everything(nina: httpx2.Client, box: ServedBox) -> None:
@@ -176,3 +187,15 @@ def test_no_password_and_no_trace_of_python_is_in_the_log(log: str) -> None:
     assert PASSWORD not in log
     assert "Traceback" not in log
     assert "hako_" not in log
+
+
+def test_a_support_kit_of_that_day_tells_what_happened_and_nothing_that_anybody_said(
+    day: tuple[str, dict[str, str]],
+) -> None:
+    files = day[1]
+    assert '"event":"request_failed"' in files["log.jsonl"]
+    assert len(files) == 12
+    whole = "\n".join(files.values())
+    assert MARK not in whole.lower()
+    assert PASSWORD not in whole
+    assert not re.search(r"\bnina\b|127\.0\.0\.1:\d|Mozilla", whole)

@@ -10,10 +10,9 @@ from appliance.accounts.permissions import Permission
 from appliance.clock import iso
 from appliance.errors import InferenceUnreachableError
 from appliance.gateway.pace import PACE
-from appliance.health import fixes
-from appliance.health.health import LONGEST_SNOOZE_DAYS, is_snoozed
-from appliance.health.seen import Seen
-from appliance.health.store import Open, Span
+from appliance.health import fixes, told
+from appliance.health.health import LONGEST_SNOOZE_DAYS
+from appliance.health.store import Span
 from appliance.inference.client import InferenceClient
 from appliance.machine import resources
 from webui import routing, shapes
@@ -49,14 +48,8 @@ class Snooze(Found):
 @routing.route(api, "GET", "/health", permission=Permission.BOX_MANAGE)
 def show(call: Call) -> dict[str, Any]:
     """Every check with what it saw last, and every finding, the worst first."""
-    now = call.services.health.now()
-    return {
-        "state": now.state,
-        "checked_at": iso(now.checked_at) if now.checked_at is not None else None,
-        "up_since": iso(routing.box().began_at),
-        "checks": [_check(name, seen) for name, seen in now.looks.items()],
-        "findings": [_finding(found) for found in now.findings],
-    }
+    shown = told.health(call.services.health.now(), clock.now())
+    return {**shown, "up_since": iso(routing.box().began_at)}
 
 
 @routing.route(api, "GET", "/health/history", permission=Permission.BOX_MANAGE, query=Wanted)
@@ -111,31 +104,4 @@ def snooze(call: Call, wish: Snooze) -> dict[str, Any]:
 def show_findings(call: Call) -> dict[str, Any]:
     """What is found now."""
     now = call.services.health.now()
-    return {"state": now.state, "findings": [_finding(found) for found in now.findings]}
-
-
-def _check(name: str, seen: Seen) -> dict[str, Any]:
-    look = seen.look
-    return {
-        "name": name,
-        "group": seen.group,
-        "state": look.state,
-        "value": {"word": look.value, "params": look.params} if look.value else None,
-        "note": {"word": look.note, "params": look.params} if look.note else None,
-        "checked_at": iso(seen.at),
-    }
-
-
-def _finding(found: Open) -> dict[str, Any]:
-    each = found.finding
-    return {
-        "key": each.key,
-        "check": each.check,
-        "name": each.name,
-        "state": each.state,
-        "code": each.code,
-        "params": each.params,
-        "since": iso(found.since),
-        "snoozed_until": iso(found.snoozed_until) if is_snoozed(found, clock.now()) and found.snoozed_until else None,
-        "fix": None if each.fix is None else {"kind": each.fix.kind, "name": each.fix.name},
-    }
+    return {"state": now.state, "findings": [told.finding(found, clock.now()) for found in now.findings]}

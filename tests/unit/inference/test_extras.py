@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import doctor
 from appliance.config import Settings
 from appliance.errors import EngineMissingError, GenaiMissingError
+from appliance.health.box.engines import EnginesCheck
+from appliance.health.box.parts import Plain
 from appliance.inference import extras, genai
+from appliance.vault.client import KeysClient
 
 
 def installing(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -52,4 +54,5 @@ def test_the_engine_for_chats_on_onnx_is_right_in_the_flavour_of_onnxruntime(
 ) -> None:
     installing(monkeypatch, *names)
     assert genai.installed() == found
-    assert [seen.state for seen in doctor._genai(Settings(data_dir=tmp_path))] == [state]
+    seen = EnginesCheck().look(Plain(Settings(data_dir=tmp_path), KeysClient(tmp_path / "no").status, 1))
+    assert ("error" if "mixed" in [found.name for found in seen.findings] else "ok") == state
