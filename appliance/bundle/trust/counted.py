@@ -1,7 +1,7 @@
-"""The memory of a publisher, mirrored in a counter of the security chip, which tells when an older disk is put back.
+"""A memory whose changes a security chip has counted: an older disk that is put back is told from the newest.
 
-Each save counts one on, after it is on the disk. So the memory may be ahead of the counter by what a power cut left
-out, and is never behind it.
+Each change counts one on, first on the disk and then in the chip. So the disk may be ahead by what a power cut left
+out, and is never behind.
 """
 
 import json
@@ -19,9 +19,9 @@ log = logs.get(__name__)
 
 Said = TypeVar("Said")
 
-BASE: Final = "counter.json"
-_MOST_BEHIND: Final = 3
-"""Saves that power cuts can have left uncounted; each is counted at the next look."""
+FILE: Final = "count.json"
+_MOST_AHEAD: Final = 3
+"""Changes that power cuts can have left uncounted; each is counted at the next look."""
 
 
 class Counter(Protocol):
@@ -32,73 +32,47 @@ class Counter(Protocol):
     def increase(self) -> int: ...
 
 
-class CountedStore(TrustStore):
-    """As its base, and refuses a memory that is older than the counter says.
-
-    The counter is of the machine, so one memory at a time is counted: that of the publisher whom root trusts.
-    """
+class Count:
+    """How often what lies in `folder` was changed, as its file says and the chip confirms."""
 
     def __init__(self, folder: Path, key: bytes, counter: Counter) -> None:
-        super().__init__(folder, key)
-        self._counter = counter
-        self._base = folder / BASE
+        self._file, self._key, self._counter = folder / FILE, key, counter
 
-    def load(self, at_least: int = 0) -> TrustState:
-        """As the base's.
+    def demand_newest(self) -> None:
+        """Raises TrustDamagedError where the chip has counted further, has counted another disk, or is silent."""
+        kept, counted = self._kept(), self._asked(self._counter.value)
+        if kept is None and counted is None:
+            return
+        if kept is None or counted is None:  # a machine that is set up anew makes the chip forget
+            raise TrustDamagedError("only one of disk and security chip has counted")
+        zero, count = kept
+        ahead = count - (counted - zero)
+        if not 0 <= ahead <= _MOST_AHEAD:
+            raise TrustDamagedError(f"the security chip has counted {-ahead} further")
+        for _change in range(ahead):
+            self._asked(self._counter.increase)
 
-        Raises:
-            TrustDamagedError: also for an older one that was put back, or where the chip that counted it is silent.
-        """
-        zero, counted = self._zero(), self._count()
-        if zero is None and counted is None:
-            return super().load(at_least)
-        if zero is None or counted is None:  # a machine that is set up anew makes the chip forget
-            raise TrustDamagedError("only one of memory and security chip has counted")
-        state = super().load(max(at_least, counted - zero))
-        behind = state.serial - (counted - zero)
-        if behind > _MOST_BEHIND:
-            raise TrustDamagedError(f"the counter in the security chip is {behind} behind")
-        for _save in range(behind):
-            self._increase()
-        return state
+    def add(self) -> None:
+        """Count a change that is on the disk. Raises TrustDamagedError: not counted; the next look does it."""
+        zero, count = self._kept() or (self._asked(self._counter.make), 0)
+        said = json.dumps([zero, count + 1])
+        durable.replace(self._file, json.dumps({"count": said, "mac": keyed_digest(self._key, said.encode())}).encode())
+        self._asked(self._counter.increase)
 
-    def save(self, state: TrustState) -> TrustState:
-        """As the base's, and counted; the first time the counter is made.
-
-        Raises:
-            TrustDamagedError: it is on the disk, but could not be counted; the next look counts it.
-        """
-        if self._zero() is None:
-            self._begin(state.serial)
-        saved = super().save(state)
-        self._increase()
-        return saved
-
-    def _begin(self, serial: int) -> None:
-        zero = json.dumps(self._asked(self._counter.make) - serial)
-        durable.folder(self._folder)
-        durable.replace(self._base, json.dumps({"zero": zero, "mac": keyed_digest(self._key, zero.encode())}).encode())
-
-    def _zero(self) -> int | None:
-        """Where the counter stood when nothing had been saved yet; None before the first save."""
+    def _kept(self) -> tuple[int, int] | None:
+        """Where the chip stood at the first change, and how many there were; None before it."""
         try:
-            said = json.loads(self._base.read_bytes())
-            zero = str(said["zero"])
-            is_ours = same(str(said["mac"]), keyed_digest(self._key, zero.encode()))
-            stood = int(zero)
+            stored = json.loads(self._file.read_bytes())
+            said = str(stored["count"])
+            is_ours = same(str(stored["mac"]), keyed_digest(self._key, said.encode()))
+            zero, count = json.loads(said)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise TrustDamagedError(BASE) from error
+            raise TrustDamagedError(FILE) from error
         if not is_ours:
-            raise TrustDamagedError(BASE)
-        return stood
-
-    def _count(self) -> int | None:
-        return self._asked(self._counter.value)
-
-    def _increase(self) -> None:
-        self._asked(self._counter.increase)
+            raise TrustDamagedError(FILE)
+        return int(zero), int(count)
 
     def _asked(self, ask: Callable[[], Said]) -> Said:
         try:
@@ -106,3 +80,22 @@ class CountedStore(TrustStore):
         except TpmError as error:
             log.warning("security_chip_silent", program=str(error))
             raise TrustDamagedError("the security chip is silent") from error
+
+
+class CountedStore(TrustStore):
+    """As its base, below the folder of a count."""
+
+    def __init__(self, folder: Path, key: bytes, count: Count) -> None:
+        super().__init__(folder, key)
+        self._count = count
+
+    def load(self, at_least: int = 0) -> TrustState:
+        """As the base's; raises TrustDamagedError also for an older one that was put back."""
+        self._count.demand_newest()
+        return super().load(at_least)
+
+    def save(self, state: TrustState) -> TrustState:
+        """As the base's, and counted. Raises TrustDamagedError: as `Count.add`."""
+        saved = super().save(state)
+        self._count.add()
+        return saved

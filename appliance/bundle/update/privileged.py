@@ -21,6 +21,7 @@ from appliance.bundle.reading import Offer, Reading
 from appliance.bundle.remembered import memory_of
 from appliance.bundle.staging import Staging, checked
 from appliance.bundle.trust.anchors import LONGEST, describe
+from appliance.bundle.trust.counted import Count, CountedStore
 from appliance.bundle.trust.medium import Medium
 from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import install, preview
@@ -39,6 +40,7 @@ from appliance.errors import (
     ReleaseFloorError,
     ReleaseMediumError,
 )
+from appliance.machine import tpm
 from appliance.machine.helper import Tell
 from appliance.machine.helper_shapes import Install
 
@@ -183,7 +185,11 @@ class RootsReleases:
 
     def _store(self, anchor: bytes) -> TrustStore:
         """What was learned of a publisher, with the highest counter and the floor."""
-        return TrustStore(self._memory / "trust" / memory_of(_fingerprint(anchor)), self._key())
+        folder, key = self._memory / "trust" / memory_of(_fingerprint(anchor)), self._key()
+        counter = tpm.counter()
+        if counter is None:
+            return TrustStore(folder, key)
+        return CountedStore(folder, key, Count(self._memory, key, counter))
 
     def _key(self) -> bytes:
         """Seals the memory, so that a damaged disk is told from what was learned."""

@@ -17,6 +17,8 @@ from appliance.errors import HakoError
 from appliance.image import layout
 from appliance.image.box import disks
 from appliance.image.box.disks import Disk, run
+from appliance.machine import tpm
+from appliance.machine.tpm import TpmError
 
 OPENED: Final = Path("/dev/mapper/hako-data")
 MOUNT: Final = Path("/run/hako-root/data")
@@ -73,6 +75,7 @@ def _first_start(disk: Disk) -> Disk:
     has_tpm = TPM.exists()
     phrase = None if has_tpm else _new_passphrase()
     _format(fresh.device, phrase)
+    _forget_count()
     run("mkfs.ext4", "-q", "-m", "1", "-L", "hako-data", OPENED)
     os.sync()
     run(
@@ -87,6 +90,16 @@ def _first_start(disk: Disk) -> Disk:
     )
     os.sync()
     return _read_again(disk)
+
+
+def _forget_count() -> None:
+    """The security chip may have counted for a disk that was here before; this one has learned nothing yet."""
+    counter = tpm.counter()
+    try:
+        if counter is not None:
+            counter.forget()
+    except TpmError as error:
+        _tell(f"the security chip keeps an older count: {error}")
 
 
 def _plan(disk: Disk) -> list[layout.Partition]:

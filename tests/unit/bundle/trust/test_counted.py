@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.bundle.trust import counted
-from appliance.bundle.trust.counted import CountedStore
+from appliance.bundle.trust.counted import FILE, Count, CountedStore, Counter
 from appliance.bundle.trust.state import TrustState
 from appliance.errors import TrustDamagedError
 from appliance.machine.tpm import TpmCounter, TpmError
@@ -22,7 +21,7 @@ class Paper:
 
     def __init__(self) -> None:
         self.stands: int | None = None
-        self.is_silent = False
+        self.is_silent = self.is_deaf = False
 
     def value(self) -> int | None:
         if self.is_silent:
@@ -34,7 +33,7 @@ class Paper:
         return self.increase()
 
     def increase(self) -> int:
-        if self.is_silent or self.stands is None:
+        if self.is_deaf or self.stands is None:
             raise TpmError("tpm2_nvincrement")
         self.stands += 1
         return self.stands
@@ -69,28 +68,31 @@ def put_back(copy: Path, folder: Path) -> None:
     shutil.copytree(copy, folder)
 
 
+def store(folder: Path, counter: Counter, publisher: str = "first") -> CountedStore:
+    return CountedStore(folder / publisher, KEY, Count(folder, KEY, counter))
+
+
 def test_a_disk_that_was_put_back_is_told_by_the_chip(chip: TpmCounter, tmp_path: Path) -> None:
     folder = tmp_path / "memory"
-    store = CountedStore(folder, KEY, chip)
-    assert store.load() == TrustState()
-    store.save(TrustState(counter=1))
+    assert store(folder, chip).load() == TrustState()
+    state = store(folder, chip).save(TrustState(counter=1))
     older = copied(folder, "older")
-    store.save(TrustState(serial=1, counter=2))
-    assert CountedStore(folder, KEY, chip).load().counter == 2
+    store(folder, chip).save(state)
+    assert store(folder, chip).load().serial == 2
     put_back(older, folder)
     with pytest.raises(TrustDamagedError):
-        CountedStore(folder, KEY, chip).load()
+        store(folder, chip).load()
     shutil.rmtree(folder)  # as if the machine had never learned anything
     with pytest.raises(TrustDamagedError):
-        CountedStore(folder, KEY, chip).load()
+        store(folder, chip).load()
     chip.forget()
-    assert CountedStore(folder, KEY, chip).load() == TrustState()
+    assert store(folder, chip).load() == TrustState()
 
 
 def test_another_machine_does_not_believe_the_disk(chip: TpmCounter, tmp_path: Path) -> None:
-    CountedStore(tmp_path / "memory", KEY, Paper()).save(TrustState(counter=1))
+    store(tmp_path / "memory", Paper()).save(TrustState(counter=1))
     with pytest.raises(TrustDamagedError):
-        CountedStore(tmp_path / "memory", KEY, chip).load()
+        store(tmp_path / "memory", chip).load()
 
 
 def test_the_chip_counts_on_from_what_it_has_counted_before(chip: TpmCounter) -> None:
@@ -105,47 +107,59 @@ def test_the_chip_counts_on_from_what_it_has_counted_before(chip: TpmCounter) ->
 
 def test_a_power_cut_between_disk_and_chip_is_caught_up_with(tmp_path: Path) -> None:
     paper, folder = Paper(), tmp_path / "memory"
-    store = CountedStore(folder, KEY, paper)
-    state = store.save(TrustState(counter=1))
+    state = store(folder, paper).save(TrustState(counter=1))
     older = copied(folder, "older")
-    paper.is_silent = True
+    paper.is_deaf = True
     with pytest.raises(TrustDamagedError):
-        store.save(state)
-    paper.is_silent = False
-    assert store.load().serial == 2
+        store(folder, paper).save(state)
+    paper.is_deaf = False
+    assert store(folder, paper).load().serial == 2
     put_back(older, folder)
-    with pytest.raises(TrustDamagedError):  # the chip has counted the one that was cut
-        store.load()
+    with pytest.raises(TrustDamagedError):  # by now the chip has counted the one that was cut
+        store(folder, paper).load()
 
 
 def test_a_silent_chip_is_not_taken_for_none(tmp_path: Path) -> None:
     paper = Paper()
-    store = CountedStore(tmp_path / "memory", KEY, paper)
-    store.save(TrustState(counter=1))
+    store(tmp_path / "memory", paper).save(TrustState(counter=1))
     paper.is_silent = True
     with pytest.raises(TrustDamagedError):
-        store.load()
+        store(tmp_path / "memory", paper).load()
 
 
-def test_where_the_count_began_can_not_be_moved(tmp_path: Path) -> None:
-    store = CountedStore(tmp_path / "memory", KEY, Paper())
-    store.save(TrustState(counter=1))
-    base = tmp_path / "memory" / counted.BASE
-    base.write_bytes(base.read_bytes().replace(b'"42"', b'"99"'))
+def test_changes_of_every_publisher_are_counted_together(tmp_path: Path) -> None:
+    paper, folder = Paper(), tmp_path / "memory"
+    store(folder, paper).save(TrustState(counter=1))
+    older = copied(folder, "older")
+    assert store(folder, paper, "second").load() == TrustState()
+    store(folder, paper, "second").save(TrustState(counter=5))
+    assert store(folder, paper).load().counter == 1
+    put_back(older, folder)
     with pytest.raises(TrustDamagedError):
-        store.load()
+        store(folder, paper, "second").load()
+
+
+def test_the_count_can_not_be_changed(tmp_path: Path) -> None:
+    store(tmp_path / "memory", Paper()).save(TrustState(counter=1))
+    file = tmp_path / "memory" / FILE
+    for before, after in ((b"42, 1", b"99, 1"), (b"42, 1", b"42, 7"), (b"{", b"[")):
+        sound = file.read_bytes()
+        assert before in sound
+        file.write_bytes(sound.replace(before, after, 1))
+        with pytest.raises(TrustDamagedError):
+            store(tmp_path / "memory", Paper()).load()
+        file.write_bytes(sound)
 
 
 def test_a_chip_that_is_far_behind_is_another_one(tmp_path: Path) -> None:
-    paper = Paper()
-    store = CountedStore(tmp_path / "memory", KEY, paper)
-    state = store.save(TrustState())
-    for _save in range(5):
-        state = store.save(state)
+    paper, folder = Paper(), tmp_path / "memory"
+    state = TrustState()
+    for _save in range(6):
+        state = store(folder, paper).save(state)
     assert paper.stands is not None
     paper.stands -= 5
     with pytest.raises(TrustDamagedError):
-        store.load()
+        store(folder, paper).load()
 
 
 def test_tools_that_are_not_there_are_a_silent_chip() -> None:
