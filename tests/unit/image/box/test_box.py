@@ -187,6 +187,38 @@ def test_the_console_says_how_the_box_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert console.state(lambda _method, _path: {"vault": {"state": "open"}, "trial": False}) == "open"
 
 
+def test_the_console_asks_for_one_code_and_shows_it_until_somebody_has_set_the_box_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "DATA", tmp_path)
+    asked: list[str] = []
+    state: dict[str, object] = {"vault": {"state": "sealed"}}
+
+    def ask(method: str, path: str) -> object:
+        if method == "GET":
+            return state
+        asked.append(path)
+        return {"path": "/setup?token=x", "code": f"K7QX-2M9{len(asked)}"}
+
+    invited = console.Invited()
+    invited.look(lambda _method, _path: None)  # the box is starting
+    assert (invited.code, asked) == ("", [])
+    invited.look(ask)
+    invited.look(ask)
+    assert (invited.code, asked) == ("K7QX-2M91", ["/api/v1/first-setup"])
+    (tmp_path / "vault.json").touch()
+    invited.look(ask)  # the vault is open soon, and who has typed the code goes on with it
+    state.update({"vault": {"state": "open"}, "set_up": False})
+    invited.look(ask)
+    assert (invited.code, len(asked)) == ("K7QX-2M91", 1)
+    invited.renew(ask)
+    assert (invited.code, asked[-1]) == ("K7QX-2M92", "/api/v1/setup-link")
+    assert "K7QX-2M92" in "\n".join(console.Seen("1", (), "", "", "", "", code=invited.code).lines())
+    state["set_up"] = True
+    invited.look(ask)
+    assert invited.code == ""
+
+
 def test_the_console_shows_where_the_box_is_and_the_key_until_it_is_noted() -> None:
     seen = console.Seen("1.2", ("192.0.2.7", "2001:db8::7"), "AB:CD", "open", "a: sound", "key-of-the-disk")
     said = "\n".join(seen.lines())
