@@ -16,7 +16,9 @@ from webui.box import Box
 
 log = logs.get(__name__)
 
-SEALED_PREFIXES = ("/static/", "/unlock", "/wall", "/api/v1/state", "/api/v1/unlock")
+SEALED_PREFIXES = (
+    "/static/", "/unlock", "/authority.crt", "/wall", "/api/v1/state", "/api/v1/unlock", "/api/v1/first-setup",
+)  # fmt: skip
 
 
 def create_app(box: Box, static: assets.Assets | None = None, listener: Listener = "main") -> Flask:
@@ -60,6 +62,8 @@ def _seal(box: Box, *, with_pages: bool) -> Callable[[], Response | None]:
             box.services()
         except SealedError:
             is_page = with_pages and not request.path.startswith(("/api/", "/v1"))
+            if is_page and box.lacks_vault():
+                return None if request.path == "/setup" else redirect("/setup", 303)  # type: ignore[return-value]
             if is_page and request.method == "GET":
                 return redirect("/unlock", 303)  # type: ignore[return-value]
             raise

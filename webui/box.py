@@ -7,11 +7,12 @@ from collections.abc import Callable
 from appliance.bundle.update import state as releases
 from appliance.clock import monotonic, now
 from appliance.config import Settings
-from appliance.errors import BadInputError, SealedError
+from appliance.errors import BadInputError, HakoError, SealedError
 from appliance.machine.gap import GapWatch
 from appliance.machine.own import OwnMachine
 from appliance.services import Services
 from appliance.vault.client import KeysClient
+from appliance.vault.tries import Doors
 from webui.sse import Places
 from webui.tickets import Tickets
 
@@ -39,6 +40,10 @@ class Box:
         """For uploads and other large bodies; what is left of the threads is for requests that take no time."""
         self.tickets = Tickets()
         self.machine = OwnMachine(settings.data_dir, settings.helper_socket, settings.web.tls_certificate)
+        self.first: dict[str, str] = {}
+        """The way into set-up while there is no vault; see `setup_link`."""
+        self.setup_doors = Doors()
+        """Tries at the set-up code."""
         self._build = build
         self.began_at = now()
         """When this process began, in seconds since the epoch."""
@@ -83,6 +88,28 @@ class Box:
                     raise SealedError
                 self._services = self._build(self.settings, self.keys)
             return self._services
+
+    def lacks_vault(self) -> bool:
+        """Whether the box is at its very first start. In development a vault makes itself."""
+        if self.is_open or self.settings.development:
+            return False
+        try:
+            return not self.keys.status().exists
+        except HakoError:
+            return False
+
+    def make_vault(self, passphrase: str) -> None:
+        """The first one, open from here on.
+
+        Raises:
+            ConflictError: there is one already.
+            WeakPasswordError: shorter than 8 characters.
+        """
+        if len(passphrase) > _SECRET_CHARS:
+            raise BadInputError(field="passphrase")
+        self.keys.create(passphrase)
+        self._sealed_until = 0.0
+        self.services()
 
     def unlock(self, passphrase: str, recovery_key: str, asker: str) -> None:
         """Open the vault with one of the two and build the services; nothing is tried when it is open already.

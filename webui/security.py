@@ -9,6 +9,7 @@ from flask import Flask, Request, Response, request
 
 from appliance.config import Settings
 from appliance.errors import CrossSiteError, TooLargeError, WrongHostError
+from appliance.machine import kept
 from webui import connection
 
 CSP: Final = (
@@ -80,9 +81,15 @@ def check_host(incoming: Request, names: frozenset[str]) -> None:
     except ValueError:
         name = ""
     name = name.removesuffix(".")
-    if name in names or _is_address(name):
+    if name in names or _is_address(name) or _is_chosen(name):
         return
     raise WrongHostError("host header")
+
+
+def _is_chosen(name: str) -> bool:
+    """Whether it is the name that an operator has given the machine since this process began."""
+    chosen = kept.read().name
+    return bool(chosen) and name in (chosen, f"{chosen}.local")
 
 
 def _is_address(name: str) -> bool:

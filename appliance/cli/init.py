@@ -93,9 +93,10 @@ def _tell_setup_link(terminal: Terminal, settings: Settings) -> None:
     """A box without accounts wants its first operator: print where to make one. A broken audit log comes first."""
     with terminal.client() as client:
         _warn(client)
-        link = client.post("/setup-link", {})["path"]
-    if link:
-        click.echo(say("cli.serve.setup", url=settings.web.url + link))
+        invitation = client.post("/setup-link", {})
+    if invitation["path"]:
+        click.echo(say("cli.serve.setup", url=settings.web.url + invitation["path"]))
+        click.echo(say("cli.serve.code", code=invitation["code"]))
 
 
 def _warn(client: BoxClient) -> None:

@@ -166,11 +166,12 @@ def _welcome(settings: Settings, stop: _Signals, *, seconds: float, question: bo
         audit.warn(client)
         if question and settings.development and settings.samples and _wait_for_samples(client, stop):
             _first_questions(client)
-        link = client.post("/setup-link", {})["path"]
+        invitation = client.post("/setup-link", {})
     click.echo()
     click.secho(say("cli.serve.open", url=url), bold=True)
-    if link:
-        click.secho(say("cli.serve.setup", url=url + link), bold=True)
+    if invitation["path"]:
+        click.secho(say("cli.serve.setup", url=url + invitation["path"]), bold=True)
+        click.echo(say("cli.serve.code", code=invitation["code"]))
     click.echo(say("cli.serve.stop"))
 
 

@@ -177,6 +177,12 @@ class WrongBoxNameError(HakoError):
     code, status = "HK-BOX-035", 422
 
 
+class PasswordsDifferError(HakoError):
+    """A new passphrase that was typed twice is not the same; there is no vault yet."""
+
+    code, status = "HK-BOX-036", 422
+
+
 class UnitsError(HakoError):
     """The processes of this box have accounts of their own, which only systemd can start them as."""
 

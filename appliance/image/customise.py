@@ -24,7 +24,7 @@ ENABLED: Final = (
     "hako-health.timer", "hako-airgap.timer", "hako-disk.service", "hako-starter.service", "hako-certificate.service",
     "hako-erase.service",
     "hako-slots.service", "hako-firewall.service", "hako-console@tty1.service", "hako-console@ttyS0.service",
-    "systemd-networkd.service", "usbguard.service",
+    "systemd-networkd.service", "systemd-resolved.service", "usbguard.service",
 )  # fmt: skip
 MASKED: Final = (
     "getty@.service", "serial-getty@.service", "autovt@.service", "emergency.service", "rescue.service",

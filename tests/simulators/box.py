@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from appliance import services
 from appliance.accounts.permissions import Role
 from appliance.config import Listener, Settings
-from appliance.errors import ModelInUseError, ModelNotFoundError, SealedError, WrongPassphraseError
+from appliance.errors import ConflictError, ModelInUseError, ModelNotFoundError, SealedError, WrongPassphraseError
 from appliance.health.airgap.selftest import WorkerTest
 from appliance.inference.engines import scripted
 from appliance.inference.supervisor import Supervisor
@@ -26,6 +26,7 @@ from appliance.knowledge.sandbox.reader import DocumentReader
 from appliance.services import Services
 from appliance.vault.client import VaultStatus
 from appliance.vault.digests import derive
+from appliance.vault.passphrase import check_strength
 from webui import locales
 from webui.app import create_app
 from webui.box import Box
@@ -41,10 +42,17 @@ class Keys:
 
     def __init__(self, *, sealed: bool = False) -> None:
         self.sealed = sealed
+        self.exists = True
         self.confirmed = False
 
     def status(self) -> VaultStatus:
-        return VaultStatus(exists=True, sealed=self.sealed, recovery_confirmed=self.confirmed)
+        return VaultStatus(self.exists, self.sealed or not self.exists, self.confirmed)
+
+    def create(self, passphrase: str) -> None:
+        if self.exists:
+            raise ConflictError(name="vault.json")
+        check_strength(passphrase)
+        self.exists, self.sealed = True, False
 
     def unlock(self, passphrase: str, asker: str = "") -> None:
         if passphrase != PASSPHRASE:

@@ -31,7 +31,7 @@ def test_public_are_only_the_pages_that_must_be(box: TestBox) -> None:
     assert public == {
         "/", "/doc_0000000000", "/setup", "/sign-in", "/sign-out", "/unlock", "/static/doc_0000000000",
         "/authority.crt", "/keep-network",
-        "/api/v1/state", "/api/v1/unlock", "/wall", "/wall/open",
+        "/api/v1/state", "/api/v1/unlock", "/api/v1/first-setup", "/wall", "/wall/open",
     }  # fmt: skip
 
 

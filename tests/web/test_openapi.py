@@ -65,7 +65,7 @@ def test_only_what_is_public_needs_no_proof(document: dict[str, Any]) -> None:
     open_to_all = {
         path for path, item in document["paths"].items() for operation in item.values() if not operation["security"]
     }
-    assert open_to_all == {"/api/v1/state", "/api/v1/unlock"}
+    assert open_to_all == {"/api/v1/state", "/api/v1/unlock", "/api/v1/first-setup"}
 
 
 def test_a_stranger_gets_no_document(box: TestBox) -> None:

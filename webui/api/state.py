@@ -19,8 +19,8 @@ api = Blueprint("state", __name__)
 def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
     """What anybody may see; for who is signed in the destinations, and whether the recovery key was written down.
 
-    Operators see as well whether the last look at the audit log found it whole, whether backups are made, and how the
-    box is.
+    Operators see as well whether the last look at the audit log found it whole, whether backups are made, how the box
+    is, and whether anybody has an account yet.
     """
     gap = box.gap.look()
     named = Destinations(box.settings.destinations).all().values()
@@ -40,6 +40,7 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
             state["audit"] = "broken" if report and not report.is_sound else "sound"
         state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
         if who.is_operator and box.is_open:
+            state["set_up"] = box.services().users.count() > 0
             state["backup"] = _backup(box)
             state["health"] = _health(box)
     return state

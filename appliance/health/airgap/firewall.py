@@ -11,7 +11,7 @@ from appliance.health.airgap.facts import Counter, Firewall, Place, State, Tried
 from appliance.health.airgap.tools import Run, run
 
 FILE: Final = Path("etc/hako/hako.nft")
-SHIPPED: Final = "2841c9e54ad8b2e63f2821a6af1c609668dc53de8403aadd44fc4af814c3809c"
+SHIPPED: Final = "6e5bac40dcefd5942429a20c313f4a34bbd5aaeab0f0ba4a7aafb2129e9c67ff"
 """SHA-256 of systemd/hako.nft of this release."""
 _OUTPUT: Final = re.compile(r"chain output \{\s*type filter hook output priority filter; policy drop;")
 _EGRESS: Final = re.compile(r"chain egress \{.*?\n\t\}", re.DOTALL)

@@ -9,20 +9,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from appliance.image.box.disks import run
+from appliance.machine import kept
 
 FOLDER: Final = Path("/etc/hako/tls")
+BROUGHT: Final = Path("brought.pem")
+"""As `machine.errands` leaves it, in the same folder."""
 NAMES: Final = ("hako", "hako.local", "localhost")
 OWNER: Final = "hako-web"
 _AUTHORITY_DAYS: Final = 3650
 _DAYS: Final = 397
 _NETWORK_S: Final = 15.0
 _ADDRESS: Final = re.compile(r"IP Address:([0-9A-Fa-f:.]+)")
+_NAME: Final = re.compile(r"DNS:([a-z0-9.-]+)")
 _RENEW_S: Final = 60 * 24 * 3600
 _CONSTRAINTS: Final = (
     "critical,permitted;DNS:hako,permitted;DNS:local,permitted;DNS:localhost,"
@@ -31,17 +35,19 @@ _CONSTRAINTS: Final = (
 
 
 def main() -> int:
-    """At each start. A certificate that an operator has put there, and named in hako.toml, is not touched."""
-    make(FOLDER)
+    """At each start, and when address, name or the operator's wish have changed."""
+    name = kept.read().name
+    make(FOLDER, also=(f"{name}.local",) if name else ())
     shutil.chown(FOLDER / "box.key", OWNER)
     return 0
 
 
-def make(folder: Path, named: Callable[[], list[str]] | None = None) -> None:
+def make(folder: Path, named: Callable[[], list[str]] | None = None, also: Sequence[str] = ()) -> None:
     """`authority.pem`, `authority.key`, `box.pem` and `box.key`.
 
-    A certificate stays while it is good for two months and for the addresses that the machine has now (`named`); the
-    authority that people have taken into their browsers stays in any case.
+    One that an operator has brought (`errands.BROUGHT`) is used as it is. Else a certificate stays while it is good for
+    two months and for the addresses (`named`) and names (`also`) that the machine has now; the authority that people
+    have taken into their browsers stays in any case. A pair that doesn't fit, after a power cut, is made anew.
 
     Raises:
         ImageStepError: openssl has failed.
@@ -54,12 +60,36 @@ def make(folder: Path, named: Callable[[], list[str]] | None = None) -> None:
             _authority(fresh)
             for name in ("authority.key", "authority.pem"):
                 (fresh / name).rename(folder / name)
-        names = (named or wait_for_addresses)()
-        if not _is_good(certificate) or not set(names) <= set(_named(certificate)):
-            _leaf(folder, fresh, names)
-            for name in ("box.key", "box.pem"):
-                (fresh / name).rename(folder / name)
+        if (folder / BROUGHT).exists():
+            _take(folder / BROUGHT, fresh)
+        else:
+            names = (named or wait_for_addresses)()
+            if _is_own(folder) and _is_good(certificate) and {*names, *also} <= set(_named(certificate)):
+                return
+            _leaf(folder, fresh, names, also)
+        for name in ("box.key", "box.pem"):
+            (fresh / name).rename(folder / name)
     os.sync()
+
+
+def _take(brought: Path, out: Path) -> None:
+    """The operator's own: one file with both, so they fit each other whenever the power goes."""
+    both = brought.read_text("ascii")
+    at = both.index("-----BEGIN", both.rindex("-----END CERTIFICATE-----"))
+    (out / "box.pem").write_text(both[:at], "ascii")
+    (out / "box.key").write_text(both[at:], "ascii")
+    (out / "box.pem").chmod(0o644)
+    (out / "box.key").chmod(0o400)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether key and certificate fit each other, and the machine's own authority has signed."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(folder / "box.pem", folder / "box.key")
+        signed = (folder / "box.pem").read_text("ascii")
+        return signed.endswith((folder / "authority.pem").read_text("ascii"))
+    except (OSError, ssl.SSLError, ValueError):
+        return False
 
 
 def wait_for_addresses() -> list[str]:
@@ -89,8 +119,9 @@ def _authority(out: Path) -> None:
     run(*words, "-days", str(_AUTHORITY_DAYS), "-out", out / "authority.pem", *said)
 
 
-def _leaf(folder: Path, out: Path, addresses: list[str]) -> None:
-    names = ",".join([*(f"DNS:{name}" for name in NAMES), "IP:127.0.0.1", *(f"IP:{each}" for each in addresses)])
+def _leaf(folder: Path, out: Path, addresses: list[str], also: Sequence[str]) -> None:
+    named = [f"DNS:{name}" for name in dict.fromkeys((*NAMES, *also))]
+    names = ",".join([*named, "IP:127.0.0.1", *(f"IP:{each}" for each in addresses)])
     _new_key(out / "box.key")
     (out / "ext").write_text(
         f"subjectAltName={names}\nbasicConstraints=critical,CA:FALSE\n"
@@ -117,14 +148,14 @@ def _is_good(certificate: Path) -> bool:
 
 
 def _named(certificate: Path) -> list[str]:
-    """Addresses that it is good for."""
+    """Addresses and names that it is good for."""
     done = subprocess.run(
         ["openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return [str(ip_address(each)) for each in _ADDRESS.findall(done.stdout)]
+    return [*(str(ip_address(each)) for each in _ADDRESS.findall(done.stdout)), *_NAME.findall(done.stdout)]
 
 
 def addresses() -> list[str]:

@@ -26,7 +26,8 @@ _LOOK_S: Final = 15.0
 """Each look costs a slow machine a second of its time; who types sees how things are at once."""
 _ANSWER_S: Final = 60.0
 _MENU: Final = (
-    "[1] set this box up   [2] open it   [3] set-up link   [4] another operator   [5] restart   [6] switch off"
+    "[1] set this box up here   [2] open it   [3] new set-up code   [4] another operator   [5] restart   [6] switch off"
+    "\n[7] factory reset"
 )
 
 
@@ -42,6 +43,8 @@ class Seen:
     recovery: str
     failed: tuple[str, ...] = ()
     """Units of systemd."""
+    code: str = ""
+    """For the first set-up at the pages."""
 
     def lines(self) -> list[str]:
         """Of the screen."""
@@ -54,12 +57,47 @@ class Seen:
             f"  state        {self.state}",
             f"  slot         {self.slot}",
         ]
+        if self.code:
+            said.append(f"  set-up code  {self.code}   open the pages, compare the fingerprint, and type it there")
         if self.failed:
             said.append(f"  failed       {'  '.join(self.failed)}")
         if self.recovery:
             said += ["", f"  recovery key of this machine's disk: {self.recovery}",
                      "  Write it on paper. It is shown until you type: noted"]  # fmt: skip
         return [*said, "", _MENU, "> "]
+
+
+class Invited:
+    """The set-up code on the screen: asked for once, since each new one makes the one before worthless."""
+
+    def __init__(self) -> None:
+        self.code = ""
+        self._of = ""
+
+    def look(self, asked: Callable[[str, str], Any]) -> None:
+        """A code while set-up waits for somebody, none afterwards; `asked` as `ask`."""
+        said = asked("GET", "/api/v1/state")
+        if not isinstance(said, dict):
+            return
+        if not (DATA / "vault.json").exists():
+            wanted = "/api/v1/first-setup"
+        else:
+            wanted = "/api/v1/setup-link" if said.get("set_up") is False else ""
+        if said.get("set_up") is True:
+            self.code = ""
+        elif not wanted:  # sealed: whether somebody has an account can't be known
+            return
+        elif not self.code:
+            self.renew(asked, wanted)
+        self._of = wanted  # the code of a box without a vault goes on when the vault was made
+
+    def renew(self, asked: Callable[[str, str], Any], path: str = "") -> None:
+        """Another one, e.g. when somebody has read it who should not."""
+        made = asked("POST", path or self._of or "/api/v1/setup-link")
+        self.code = str(made.get("code") or "") if isinstance(made, dict) else ""
+
+
+_invited = Invited()
 
 
 def main() -> int:
@@ -81,6 +119,7 @@ def main() -> int:
 
 def look() -> Seen:
     """As everything is now."""
+    _invited.look(ask)
     return Seen(
         version=_read(Path("/usr/share/hako/release")),
         addresses=tuple(certificate.addresses()),
@@ -89,6 +128,7 @@ def look() -> Seen:
         slot=_read(slots.STATE) or disks.running_slot(),
         recovery=_read(RECOVERY),
         failed=_failed(),
+        code=_invited.code,
     )
 
 
@@ -98,7 +138,7 @@ def state(asked: Callable[[str, str], Any]) -> str:
     if not isinstance(said, dict):
         return "starting"
     if not (DATA / "vault.json").exists():
-        return "new: it has no vault yet; take [1]"
+        return "new: open the pages and type the set-up code, or take [1]"
     if said.get("vault", {}).get("state") != "open":
         return "closed: open it at its pages or with [2]"
     return "open" + (", on trial after an update" if said.get("trial") else "")
@@ -109,10 +149,11 @@ def act(choice: str) -> None:
     deeds: dict[str, Callable[[], object]] = {
         "1": _set_up,
         "2": lambda: _hako("unlock"),
-        "3": _link,
+        "3": lambda: _invited.renew(ask),
         "4": _new_operator,
         "5": lambda: _sure("restart") and subprocess.run(["systemctl", "reboot"], check=False),
         "6": lambda: _sure("switch off") and subprocess.run(["systemctl", "poweroff"], check=False),
+        "7": lambda: _hako("erase"),
         "noted": lambda: RECOVERY.unlink(missing_ok=True),
     }
     deed = deeds.get(choice)
@@ -124,20 +165,11 @@ def act(choice: str) -> None:
 
 
 def _set_up() -> None:
-    """The vault, by its own command; then the link to its first operator."""
-    if not (DATA / "vault.json").exists() and _hako("init"):
-        return
-    _link()
-
-
-def _link() -> None:
-    said = ask("POST", "/api/v1/setup-link")
-    path = said.get("path") if isinstance(said, dict) else None
-    if not path:
-        _say("There is no link: the box is closed, or it has an operator already.")
-        return
-    for address in certificate.addresses():
-        _say(f"set-up link: https://{f'[{address}]' if ':' in address else address}{path}")
+    """The vault, by its own command; the code for its first operator then stands on the screen."""
+    if (DATA / "vault.json").exists():
+        _say("It has a vault already; type the set-up code at the pages.")
+    else:
+        _hako("init")
 
 
 def _new_operator() -> None:

@@ -7,9 +7,11 @@ case by a recovery key. Runs as root before anything of the box; asks at the con
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +19,7 @@ from appliance.errors import HakoError
 from appliance.image import layout
 from appliance.image.box import disks
 from appliance.image.box.disks import Disk, run
-from appliance.machine import tpm
+from appliance.machine import kept, tpm
 from appliance.machine.tpm import TpmError
 
 OPENED: Final = Path("/dev/mapper/hako-data")
@@ -60,6 +62,7 @@ def _bring_up() -> None:
     if not OPENED.exists():
         _open(disk.partitions[layout.DATA].device)
     _mount()
+    call_by_name(kept.read())
 
 
 def _first_start(disk: Disk) -> Disk:
@@ -187,6 +190,19 @@ def _bring(image: Path, kept: Path) -> None:
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         shutil.copyfile(source, target)
         target.chmod(0o644)
+
+
+def call_by_name(said: kept.Kept, root: Path = Path("/"), rename: Callable[[str], None] = socket.sethostname) -> None:
+    """The machine's name and time zone, as an operator has chosen them: the system's own files are the image's."""
+    if said.name:
+        (root / "etc/hostname").write_text(f"{said.name}\n", "ascii")
+        hosts = f"127.0.0.1 localhost\n127.0.1.1 {said.name} {said.name}.local\n::1 localhost\n"
+        (root / "etc/hosts").write_text(hosts, "ascii")
+        rename(said.name)
+    if said.zone and (root / "usr/share/zoneinfo" / said.zone).is_file():
+        link = root / "etc/localtime"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/usr/share/zoneinfo/{said.zone}")
 
 
 def _tell(line: str) -> None:

@@ -1,6 +1,7 @@
 """What a machine does by itself: finds its disk, counts its slots' tries, makes a certificate, shows its state."""
 
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 from appliance.errors import ImageStepError
 from appliance.image import layout
 from appliance.image.box import certificate, console, disks, slots
+from appliance.image.box import disk as box_disk
+from appliance.machine.errands import BROUGHT
+from appliance.machine.kept import Kept
+from tests.simulators.certificates import certificate as brought
+from tests.simulators.certificates import new_key, pem_of
 
 
 def kernel(root: Path) -> Path:
@@ -128,6 +134,50 @@ def test_a_certificate_stays_until_an_address_is_missing_in_it(tmp_path: Path) -
     }  # fmt: skip
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_is_made_anew_for_a_name_and_where_its_key_does_not_fit(tmp_path: Path) -> None:
+    certificate.make(tmp_path, list)
+    first = certificate.fingerprint(tmp_path / "box.pem")
+    certificate.make(tmp_path, list, also=("ward-3.local",))
+    named = certificate.fingerprint(tmp_path / "box.pem")
+    assert named != first
+    checked = ["openssl", "verify", "-verify_hostname", "ward-3.local", "-CAfile", "authority.pem", "box.pem"]
+    assert subprocess.run(checked, capture_output=True, check=False, cwd=tmp_path).returncode == 0
+    (tmp_path / "box.key").unlink()
+    shutil.copyfile(tmp_path / "authority.key", tmp_path / "box.key")  # the power went between the two
+    certificate.make(tmp_path, list, also=("ward-3.local",))
+    assert certificate.fingerprint(tmp_path / "box.pem") != named
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tmp_path / "box.pem", tmp_path / "box.key")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_what_an_operator_has_brought_is_used_and_left_again(tmp_path: Path) -> None:
+    key = new_key()
+    chain = brought(key, "hako.local") + brought(new_key(), "an authority")
+    (tmp_path / certificate.BROUGHT).write_text(f"{chain}{pem_of(key)}")
+    certificate.make(tmp_path, lambda: ["192.0.2.7"])
+    assert ((tmp_path / "box.pem").read_text(), (tmp_path / "box.key").read_text()) == (chain, pem_of(key))
+    assert (tmp_path / "box.key").stat().st_mode & 0o777 == 0o400
+    (tmp_path / certificate.BROUGHT).unlink()
+    certificate.make(tmp_path, lambda: ["192.0.2.7"])
+    assert (tmp_path / "box.pem").read_text().endswith((tmp_path / "authority.pem").read_text())
+    assert certificate.BROUGHT.name == BROUGHT.name
+
+
+def test_name_and_zone_are_the_machines_own_at_each_start(tmp_path: Path) -> None:
+    for folder in ("etc", "usr/share/zoneinfo/Asia"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "usr/share/zoneinfo/Asia/Tokyo").touch()
+    (tmp_path / "etc/localtime").symlink_to("/usr/share/zoneinfo/Etc/UTC")
+    renamed: list[str] = []
+    box_disk.call_by_name(Kept("ward-3", "Asia/Tokyo"), tmp_path, renamed.append)
+    assert ((tmp_path / "etc/hostname").read_text(), renamed) == ("ward-3\n", ["ward-3"])
+    assert "ward-3.local" in (tmp_path / "etc/hosts").read_text()
+    assert (tmp_path / "etc/localtime").readlink() == Path("/usr/share/zoneinfo/Asia/Tokyo")
+    box_disk.call_by_name(Kept("", "Asia/Nowhere"), tmp_path, renamed.append)
+    assert (renamed, (tmp_path / "etc/localtime").readlink().name) == (["ward-3"], "Tokyo")
+
+
 def test_the_console_says_how_the_box_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "DATA", tmp_path)
     assert console.state(lambda _method, _path: None) == "starting"
@@ -135,6 +185,38 @@ def test_the_console_says_how_the_box_is(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "vault.json").touch()
     assert console.state(lambda _method, _path: {"vault": {"state": "sealed"}}).startswith("closed")
     assert console.state(lambda _method, _path: {"vault": {"state": "open"}, "trial": False}) == "open"
+
+
+def test_the_console_asks_for_one_code_and_shows_it_until_somebody_has_set_the_box_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "DATA", tmp_path)
+    asked: list[str] = []
+    state: dict[str, object] = {"vault": {"state": "sealed"}}
+
+    def ask(method: str, path: str) -> object:
+        if method == "GET":
+            return state
+        asked.append(path)
+        return {"path": "/setup?token=x", "code": f"K7QX-2M9{len(asked)}"}
+
+    invited = console.Invited()
+    invited.look(lambda _method, _path: None)  # the box is starting
+    assert (invited.code, asked) == ("", [])
+    invited.look(ask)
+    invited.look(ask)
+    assert (invited.code, asked) == ("K7QX-2M91", ["/api/v1/first-setup"])
+    (tmp_path / "vault.json").touch()
+    invited.look(ask)  # the vault is open soon, and who has typed the code goes on with it
+    state.update({"vault": {"state": "open"}, "set_up": False})
+    invited.look(ask)
+    assert (invited.code, len(asked)) == ("K7QX-2M91", 1)
+    invited.renew(ask)
+    assert (invited.code, asked[-1]) == ("K7QX-2M92", "/api/v1/setup-link")
+    assert "K7QX-2M92" in "\n".join(console.Seen("1", (), "", "", "", "", code=invited.code).lines())
+    state["set_up"] = True
+    invited.look(ask)
+    assert invited.code == ""
 
 
 def test_the_console_shows_where_the_box_is_and_the_key_until_it_is_noted() -> None:

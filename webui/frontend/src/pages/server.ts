@@ -58,6 +58,20 @@ function printKeys(): void {
   for (const button of unhide('[data-print]')) button.addEventListener('click', () => print())
 }
 
+/** The browser's clock in a field of date and time, to the minute. */
+function takeTime(): void {
+  for (const button of unhide('[data-time-into]')) {
+    button.addEventListener('click', () => {
+      const input = document.getElementById(button.dataset.timeInto ?? '') as HTMLInputElement | null
+      const zone = document.getElementById(button.dataset.zone ?? '') as HTMLSelectElement | null
+      if (!input || !zone) return
+      const parts = new Intl.DateTimeFormat('en-GB', { timeZone: zone.value, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+      const found = Object.fromEntries(parts.formatToParts(new Date()).map(({ type, value }) => [type, value]))
+      input.value = `${found.year}-${found.month}-${found.day}T${found.hour}:${found.minute}`
+    })
+  }
+}
+
 function tellLength(): void {
   for (const hint of document.querySelectorAll<HTMLElement>('[data-length-of]')) {
     const input = document.getElementById(hint.dataset.lengthOf ?? '') as HTMLInputElement | null
@@ -122,5 +136,6 @@ revealPasswords()
 copyKeys()
 printKeys()
 tellLength()
+takeTime()
 keepComposition()
 busyButtons()
