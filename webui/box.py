@@ -4,6 +4,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from prometheus_client import Counter
+
 from appliance.bundle.update import state as releases
 from appliance.clock import monotonic, now
 from appliance.config import Settings
@@ -37,6 +39,8 @@ class Box:
         self.readers = Places(max(1, spare * 3 // 4), per_person=_READERS_OF_A_PERSON)
         """For uploads and other large bodies; what is left of the threads is for requests that take no time."""
         self.tickets = Tickets()
+        self.answered = Counter("hako_requests", "Answered requests.", ("dialect", "status"), registry=None)
+        """Since this process began, on all its listeners."""
         self._build = build
         self.began_at = now()
         """When this process began, in seconds since the epoch."""
