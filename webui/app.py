@@ -11,7 +11,7 @@ from appliance import logs
 from appliance.config import Listener
 from appliance.errors import SealedError
 from appliance.storage import audit_origin
-from webui import api, assets, connection, dialects, errors, key_limits, pages, security
+from webui import api, assets, connection, dialects, errors, key_limits, metrics, pages, security
 from webui.box import Box
 
 log = logs.get(__name__)
@@ -35,14 +35,20 @@ def create_app(box: Box, static: assets.Assets | None = None, listener: Listener
     _observe(app)
     security.install(app, box.settings)
     key_limits.install(app, dialects.spoken_below(listener))
+    metrics.install(app, box)
     app.before_request(_seal(box, with_pages=listener == "main"))
     _register(app, dialects.blueprints(listener))
     shapes = dialects.error_shapes(listener)
     if listener == "main":
         files = static or assets.Assets()
         files.install(app)
-        _register(app, [*api.blueprints(), *pages.blueprints(box, files)])
-        errors.install(app, box.settings, {api.PREFIX: errors.problem, **shapes}, pages.error_page(box, files))
+        _register(app, [*api.blueprints(), metrics.api, *pages.blueprints(box, files)])
+        errors.install(
+            app,
+            box.settings,
+            {api.PREFIX: errors.problem, metrics.PATH: errors.problem, **shapes},
+            pages.error_page(box, files),
+        )
     else:
         errors.install(app, box.settings, shapes)
     return app
@@ -61,7 +67,7 @@ def _seal(box: Box, *, with_pages: bool) -> Callable[[], Response | None]:
         try:
             box.services()
         except SealedError:
-            is_page = with_pages and not request.path.startswith(("/api/", "/v1"))
+            is_page = with_pages and not request.path.startswith(("/api/", "/v1", metrics.PATH))
             if is_page and box.lacks_vault():
                 return None if request.path == "/setup" else redirect("/setup", 303)  # type: ignore[return-value]
             if is_page and request.method == "GET":

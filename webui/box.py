@@ -4,6 +4,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from prometheus_client import Counter
+
 from appliance.bundle.update import state as releases
 from appliance.clock import monotonic, now
 from appliance.config import Settings
@@ -44,6 +46,8 @@ class Box:
         """The way into set-up while there is no vault; see `setup_link`."""
         self.setup_doors = Doors()
         """Tries at the set-up code."""
+        self.answered = Counter("hako_requests", "Answered requests.", ("dialect", "status"), registry=None)
+        """Since this process began, on all its listeners."""
         self._build = build
         self.began_at = now()
         """When this process began, in seconds since the epoch."""

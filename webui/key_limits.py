@@ -43,6 +43,12 @@ def install(app: Flask, table: Table) -> None:
     app.after_request(tell)
 
 
+def table() -> Table:
+    """Of the application that handles this request."""
+    found: Table = current_app.extensions[_TABLE]
+    return found
+
+
 def check(throttle: Throttle, who: Principal) -> None:
     """Count this request and look at its path; nothing to do for whoever came without a key.
 
@@ -52,7 +58,7 @@ def check(throttle: Throttle, who: Principal) -> None:
     """
     if who.scope.requests_per_minute is not None:
         _take(throttle, f"key:{who.key_id}", who.scope.requests_per_minute)
-    if not who.scope.has_dialect(dialects_of(request.path, current_app.extensions[_TABLE])):
+    if not who.scope.has_dialect(dialects_of(request.path, table())):
         raise KeyScopeError(f"path {request.path[:40]}")
 
 

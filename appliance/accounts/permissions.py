@@ -30,6 +30,7 @@ class Permission(StrEnum):
     BUNDLES_TAKE = "bundles-take"
     AUDIT_READ = "audit-read"
     WALL_SEE = "wall-see"
+    METRICS_READ = "metrics-read"
 
 
 _OF_ROLE: Final[dict[Role, frozenset[Permission]]] = {
@@ -78,6 +79,9 @@ class Principal:
     @classmethod
     def of_key(cls, user: User, key_id: str, scope: Scope) -> Self:
         """A program within the scope of its key, which never manages an account or the box, whoever owns it."""
+        if scope.only_metrics:
+            own = _OF_ROLE[user.role] & {Permission.METRICS_READ}
+            return cls(user.id, user.name, user.role, "key", own, key_id=key_id, scope=scope)
         permissions = _OF_ROLE[user.role] & (_OF_KEY | _OF_KEY_RIGHTS[scope.model_rights])
         if not scope.may_write:
             permissions -= {Permission.BASES_WRITE}
@@ -112,7 +116,8 @@ class Principal:
         """
         if permission in self.permissions:
             return
-        if self.via == "key" and permission in _OF_ROLE[self.role] & (_OF_KEY | _OF_KEY_RIGHTS["remove"]):
+        of_keys = _OF_KEY | _OF_KEY_RIGHTS["remove"] | {Permission.METRICS_READ}
+        if self.via == "key" and permission in _OF_ROLE[self.role] & of_keys:
             raise KeyScopeError(permission)
         raise ForbiddenError(permission)
 

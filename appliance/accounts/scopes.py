@@ -23,6 +23,8 @@ class Scope:
     requests_per_minute: int | None = None
     model_rights: ModelRights = "none"
     """Of no use to a key whose owner is no operator."""
+    only_metrics: bool = False
+    """Good for `/metrics` and nothing else; of no use to a key whose owner is no operator."""
     expires_at: float | None = None
     """Seconds since the epoch."""
 
@@ -53,6 +55,7 @@ class Scope:
                 "may_write": self.may_write,
                 "model_rights": self.model_rights,
                 "requests_per_minute": self.requests_per_minute,
+                "only_metrics": self.only_metrics,
             }
         )
 
@@ -67,6 +70,7 @@ class Scope:
             may_write=bool(known.get("may_write", True)),
             model_rights=known.get("model_rights", "none"),
             requests_per_minute=known.get("requests_per_minute"),
+            only_metrics=bool(known.get("only_metrics", False)),
             expires_at=expires_at,
         )
 

@@ -15,6 +15,8 @@ class Pace:
     """Engines send an event for each token, so that events are counted. Safe to share between threads."""
 
     def __init__(self) -> None:
+        self.total = 0
+        """Since the process began."""
         self._seconds: deque[tuple[int, int]] = deque()
         self._lock = threading.Lock()
 
@@ -23,6 +25,7 @@ class Pace:
         count = chunk.count(_EVENT) + chunk.startswith(_EVENT[1:])
         second = int(clock.monotonic())
         with self._lock:
+            self.total += count
             if self._seconds and self._seconds[-1][0] == second:
                 count += self._seconds.pop()[1]
             self._seconds.append((second, count))

@@ -74,7 +74,7 @@ def test_a_database_that_was_put_back_is_told_at_the_start_and_the_box_works_on(
     assert "audit_log_not_whole" in box.log()
     broken = box.hako("audit", "verify")
     assert (broken.returncode, "HK-AUD-002" in broken.stderr, "×" in broken.stdout) == (1, True, True)
-    doctor = box.hako("doctor")
+    doctor = box.hako("doctor", "--look")
     assert (doctor.returncode, "HK-HLT-031" in doctor.stdout) == (2, True)
     assert "audit-not-whole" in trail(box)
     act(box, 1)

@@ -63,7 +63,7 @@ def test_a_wrong_key_opens_nothing_by_either_header(box: TestBox, bob: Person, h
 def test_members_get_no_operators_routes(box: TestBox, mallory: Person) -> None:
     operating = {
         Permission.MODELS_MANAGE, Permission.MODELS_ALIAS, Permission.USERS_MANAGE, Permission.BOX_MANAGE,
-        Permission.AUDIT_READ, Permission.WALL_SEE,
+        Permission.AUDIT_READ, Permission.WALL_SEE, Permission.METRICS_READ,
     }  # fmt: skip
     tried = 0
     for method, path, permission in rules(box):

@@ -79,7 +79,7 @@ def test_the_list_and_the_file_hold_the_same_in_a_fixed_order(box: TestBox, alic
 def test_what_somebody_who_helps_needs_is_there(box: TestBox, alice: Person) -> None:
     keeper = box.services.health
     fresh = [looked(check, lambda each: each.look(keeper.parts)) for check in registry.BOX]
-    keeper.store.keep(fresh, registry.order())
+    keeper.store.keep(fresh, registry.order(box.settings))
     files = taken(alice)
     words = files["README.txt"]
     for language in ("ja", "en"):

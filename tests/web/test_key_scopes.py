@@ -400,7 +400,7 @@ def test_the_owner_changes_name_and_scope_and_what_is_not_given_stays(
     scope = {"models": ["talker"], "base_ids": [handbook["base"]], "dialects": ["openai"], "requests_per_minute": 90}
     made = bob.post("/me/keys", json={"name": "k", "scope": scope}).get_json()
     path = f"/me/keys/{made['item']['id']}"
-    whole = scope | {"may_write": True, "model_rights": "none", "expires_at": None}
+    whole = scope | {"may_write": True, "model_rights": "none", "only_metrics": False, "expires_at": None}
     assert made["item"]["scope"] == whole
     assert bob.patch(path, json={"name": "renamed"}).get_json()["scope"] == whole
     narrower = bob.patch(path, json={"scope": {"may_write": False, "expires_at": "2100-01-02T03:04:05Z"}}).get_json()
@@ -461,6 +461,7 @@ def test_a_base_that_is_gone_leaves_a_scope_as_narrow_as_it_was(box: TestBox, bo
         ({"dialects": ["klingon"]}, 400, "scope.dialects.0"),
         ({"model_rights": "all"}, 400, "scope.model_rights"),
         ({"model_rights": "aliases"}, 403, None),
+        ({"only_metrics": True}, 403, None),
         ({"requests_per_minute": 0}, 400, "scope.requests_per_minute"),
         ({"expires_at": "2001-01-01T00:00:00Z"}, 400, "scope.expires_at"),
         ({"expires_at": "2100-01-01T00:00:00"}, 400, "scope.expires_at"),

@@ -31,6 +31,7 @@ class KeyScope(shapes.Shape):
     base_ids: Annotated[tuple[shapes.Identifier, ...], Field(max_length=_MOST)] = ()
     may_write: bool = True
     model_rights: ModelRights = "none"
+    only_metrics: bool = False
     requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
     expires_at: Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)] | None = None
 
@@ -96,6 +97,7 @@ def describe(key: ApiKey) -> dict[str, Any]:
             "base_ids": sorted(scope.base_ids),
             "may_write": scope.may_write,
             "model_rights": scope.model_rights,
+            "only_metrics": scope.only_metrics,
             "requests_per_minute": scope.requests_per_minute,
             "expires_at": None if scope.expires_at is None else iso(scope.expires_at),
         },
@@ -107,11 +109,13 @@ def _scope(call: Call, wish: KeyScope, old: Scope) -> Scope:
 
     Raises:
         ModelNotFoundError, NotFoundError: a model or a base that isn't there for the owner.
-        ForbiddenError: rights over models, wished for by somebody who has none.
+        ForbiddenError: rights over models or metrics, wished for by somebody who has none.
     """
     given: dict[str, Any] = {name: getattr(wish, name) for name in wish.model_fields_set}
     if given.get("model_rights", "none") != "none":
         call.who.demand(Permission.MODELS_MANAGE)
+    if given.get("only_metrics"):
+        call.who.demand(Permission.METRICS_READ)
     if "models" in given:
         given["models"] = frozenset(
             name if name in old.models else call.gateway.model(name).id for name in given["models"]

@@ -105,5 +105,6 @@ def spoken_below(listener: Listener = "main") -> Mapping[str, frozenset[Dialect]
         "/api/v0": frozenset({"lmstudio"}),
         "/api/v1": frozenset({"lmstudio" if listener == "lmstudio" else "hako"}),
         "/print": frozenset({"hako"}),
+        "/metrics": frozenset({"hako"}),
         **{prefix + path: frozenset({"rerank"}) for prefix in ("", "/v1", "/v2") for path in rerank.PATHS},
     }

@@ -13,6 +13,7 @@ OF_KEYS = {Permission.CHAT, Permission.CONVERSATIONS, Permission.BASES_READ, Per
 MANAGING = {
     Permission.MODELS_MANAGE, Permission.USERS_MANAGE, Permission.BOX_MANAGE, Permission.BUNDLES_TAKE,
     Permission.AUDIT_READ, Permission.MODELS_ALIAS, Permission.MODELS_REMOVE, Permission.WALL_SEE,
+    Permission.METRICS_READ,
 }  # fmt: skip
 
 
@@ -84,6 +85,13 @@ def test_a_scope_gives_rights_over_models_to_an_operators_key_only(rights: Model
     with pytest.raises(ForbiddenError) as refused:
         members.demand(Permission.MODELS_ALIAS)
     assert not isinstance(refused.value, KeyScopeError)
+
+
+def test_a_key_for_metrics_does_nothing_else_and_is_worth_nothing_to_a_member() -> None:
+    scope = Scope(only_metrics=True, model_rights="remove")
+    assert Scope.from_stored(scope.stored(), None) == scope
+    assert Principal.of_key(OPERATOR, "key_1", scope).permissions == {Permission.METRICS_READ}
+    assert Principal.of_key(MEMBER, "key_1", scope).permissions == frozenset()
 
 
 def test_a_scope_names_models_and_bases_and_an_empty_one_names_all() -> None:

@@ -4,13 +4,14 @@ import { speak } from '../../lib/i18n.svelte'
 import type { KeyScope } from '../../lib/api/types'
 import { asked, day, draftOf, expired, faults, whole, words } from './scope'
 
-const WHOLE: KeyScope = { models: [], dialects: [], base_ids: [], may_write: true, model_rights: 'none', requests_per_minute: null, expires_at: null }
+const WHOLE: KeyScope = { models: [], dialects: [], base_ids: [], may_write: true, model_rights: 'none', only_metrics: false, requests_per_minute: null, expires_at: null }
 const NARROW: KeyScope = {
   models: ['talker'],
   dialects: ['openai', 'hako'],
   base_ids: ['base_1', 'base_gone'],
   may_write: false,
   model_rights: 'remove',
+  only_metrics: false,
   requests_per_minute: 60,
   expires_at: '2100-05-06T07:08:09.000Z',
 }

@@ -7,7 +7,7 @@ export const MOST_A_MINUTE = 100_000
 
 /** null: all of them; an empty list: not chosen yet */
 export type Choice = string[] | null
-export type Draft = { models: Choice; base_ids: Choice; dialects: Choice; may_write: boolean; model_rights: ModelRights; rate: string; until: string }
+export type Draft = { models: Choice; base_ids: Choice; dialects: Choice; may_write: boolean; model_rights: ModelRights; only_metrics: boolean; rate: string; until: string }
 export type Known = { id: string; name: string }
 
 export const dialects = (): { id: Dialect; name: string }[] => [
@@ -21,7 +21,7 @@ export const dialects = (): { id: Dialect; name: string }[] => [
 
 export const RIGHTS: readonly ModelRights[] = ['none', 'aliases', 'remove']
 
-export const whole = (): Draft => ({ models: null, base_ids: null, dialects: null, may_write: true, model_rights: 'none', rate: '', until: '' })
+export const whole = (): Draft => ({ models: null, base_ids: null, dialects: null, may_write: true, model_rights: 'none', only_metrics: false, rate: '', until: '' })
 
 const some = (ids: string[]): Choice => (ids.length > 0 ? [...ids] : null)
 
@@ -32,6 +32,7 @@ export function draftOf(scope: KeyScope): Draft {
     dialects: some(scope.dialects),
     may_write: scope.may_write,
     model_rights: scope.model_rights,
+    only_metrics: scope.only_metrics,
     rate: scope.requests_per_minute === null ? '' : String(scope.requests_per_minute),
     until: scope.expires_at === null ? '' : day(new Date(scope.expires_at)),
   }
@@ -62,6 +63,7 @@ export function asked(draft: Draft, was: Draft = whole()): Partial<KeyScope> {
     dialects: (draft.dialects ?? []) as Dialect[],
     may_write: draft.may_write,
     model_rights: draft.model_rights,
+    only_metrics: draft.only_metrics,
     requests_per_minute: draft.rate.trim() ? Number(draft.rate.trim()) : null,
     ...(draft.until === was.until ? {} : { expires_at: draft.until ? new Date(`${draft.until}T23:59:59.999`).toISOString() : null }),
   }
@@ -78,6 +80,7 @@ export function words(scope: KeyScope, models: Known[], bases: Known[], now = Da
   if (scope.dialects.length > 0) said.push(t('me.scope_dialects', { list: named(scope.dialects, dialects()) }))
   if (!scope.may_write) said.push(t('me.scope_reads'))
   if (scope.requests_per_minute !== null) said.push(t('me.scope_rate', { n: scope.requests_per_minute }))
+  if (scope.only_metrics) said.push(t('mine.scope_metrics'))
   if (said.length === 0) said.push(t('me.scope_whole'))
   if (scope.model_rights !== 'none') said.push(t(`me.scope_model_${scope.model_rights}`))
   if (scope.expires_at !== null) said.push(t(expired(scope, now) ? 'me.scope_expired' : 'me.scope_until', { at: dateTime(scope.expires_at) }))

@@ -317,6 +317,8 @@ export type KeyScope = {
   base_ids: string[]
   may_write: boolean
   model_rights: ModelRights
+  /** good for /metrics and nothing else */
+  only_metrics: boolean
   requests_per_minute: number | null
   expires_at: string | null
 }
