@@ -14,6 +14,11 @@ _COUNTS: Final = "/v1/chat/completions/input_tokens"
 """Looks at the pictures too; it takes longer than counting words."""
 
 
+def is_aside(manifest: Manifest, *, sees: bool = False) -> bool:
+    """Whether the engine counts beside all that it is writing, as llama.cpp's server does; pictures need a place."""
+    return manifest.engine == "llama" and not sees
+
+
 def text_tokens(
     connection: ChildConnection, manifest: Manifest, texts: Sequence[str], stopped: Stopped | None
 ) -> list[int]:

@@ -188,11 +188,11 @@ class Gateway:
 
     @contextmanager
     def _connected(
-        self, manifest: Manifest, stopped: Stopped | None = None, waits: Waits | None = None
+        self, manifest: Manifest, stopped: Stopped | None = None, waits: Waits | None = None, *, aside: bool = False
     ) -> Iterator[ChildConnection]:
-        """A place at the model and a connection to it, both given back at the end."""
+        """A place at the model, or `aside` of its places, and a connection to it, both given back at the end."""
         with (
-            self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waits) as lease,
+            self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waits, aside=aside) as lease,
             ChildConnection(lease.socket, lease.api_key, manifest.name) as connection,
         ):
             yield connection
@@ -294,7 +294,7 @@ class Gateway:
         Those of a model of another machine are only estimated, rather too high.
 
         Raises:
-            CancelledError: `stopped` said so, also while others have all the places at the model.
+            CancelledError: `stopped` said so, also while others have all the places where the engine needs one.
         """
         wanted = model or self._settings.embedding_model
         if self._elsewhere(wanted):
@@ -302,7 +302,7 @@ class Gateway:
         manifest = self._find(wanted)
         if not texts:
             return []
-        with self._connected(manifest, stopped, waits) as connection:
+        with self._connected(manifest, stopped, waits, aside=counting.is_aside(manifest)) as connection:
             return counting.text_tokens(connection, manifest, texts, stopped)
 
     def count_prompt(self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None) -> int:
@@ -318,7 +318,7 @@ class Gateway:
         manifest = self._demand(model, "chat")
         pictures.demand_sight(manifest, seen)
         asked = calls.for_engine(choice, asked, manifest.engine)
-        with self._connected(manifest, stopped) as connection:
+        with self._connected(manifest, stopped, aside=counting.is_aside(manifest, sees=bool(seen))) as connection:
             if choice.mode == "required":
                 asked = calls.told(asked, manifest.engine, connection, stopped)
             return counting.prompt_tokens(connection, manifest, asked, stopped)

@@ -55,8 +55,11 @@ class InferenceClient:
         timeout: float = 600.0,
         stopped: Callable[[], bool] | None = None,
         waits: Waits | None = None,
+        aside: bool = False,
     ) -> Lease:
         """Wait for a place. Those who wait take turns: `who` is one of them, however often he asks; "" is the box.
+
+        `aside`: for what the engine does beside all answers; it needs no place, and waits only while the model loads.
 
         Raises:
             InferenceUnreachableError: no supervisor, or it ended meanwhile.
@@ -64,7 +67,7 @@ class InferenceClient:
             CancelledError: `stopped` returned True.
             HakoError: why the model can't be had.
         """
-        connection = self._ask({"op": "lease", "model": model, "who": who})
+        connection = self._ask({"op": "lease", "model": model, "who": who, "aside": aside})
         try:
             granted = _await(connection, "granted", timeout, stopped, waits)
         except BaseException:

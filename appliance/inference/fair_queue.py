@@ -15,6 +15,8 @@ class Ticket:
     """One request that waits; equal to no other."""
 
     who: str
+    aside: bool = False
+    """Needs no place, only that the model is there: nobody's turn is over because of it."""
 
 
 class FairQueue:
@@ -36,9 +38,9 @@ class FairQueue:
         """Whether one more request of `who` would be too many, of theirs or altogether."""
         return len(self) >= self._longest or len(self._lines.get(who, ())) >= self._longest_of_one
 
-    def join(self, who: str) -> Ticket:
+    def join(self, who: str, *, aside: bool = False) -> Ticket:
         """Wait from now on."""
-        ticket = Ticket(who)
+        ticket = Ticket(who, aside)
         self._lines.setdefault(who, []).append(ticket)
         return ticket
 
@@ -56,6 +58,9 @@ class FairQueue:
 
     def serve(self, ticket: Ticket) -> None:
         """It has its place; the turn of its owner is over."""
+        if ticket.aside:
+            self.leave(ticket)
+            return
         rest = [other for other in self._lines.pop(ticket.who) if other is not ticket]
         if rest:
             self._lines[ticket.who] = rest

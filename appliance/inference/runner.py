@@ -38,6 +38,8 @@ class Grant:
     child: Child
     since: float
     """On the monotonic clock."""
+    aside: bool = False
+    """Beside the places: for what the child does at once, whatever it is writing."""
 
 
 Launch = Callable[[Manifest, EngineSpec, Callable[[Child], None]], Child]
@@ -72,8 +74,8 @@ class Runner:
         self._answered = 0
         self._pace = Pace()
 
-    def lease(self, who: str, waiting: Waiting) -> Grant:
-        """Wait for a place in the turn of `who`, loading the model if need be.
+    def lease(self, who: str, waiting: Waiting, *, aside: bool = False) -> Grant:
+        """Wait for a place in the turn of `who`, loading the model if need be; `aside`: only until it is loaded.
 
         Raises:
             BusyError: the queue is full, or `who` has too many requests in it.
@@ -84,7 +86,7 @@ class Runner:
         with self._change:
             if self._queue.is_full_for(who):
                 raise BusyError("queue full", retry_after_s=self._pace.retry_after(self._in_force.places))
-            ticket = self._queue.join(who)
+            ticket = self._queue.join(who, aside=aside)
             seen = self._failures
         try:
             while True:
@@ -111,7 +113,7 @@ class Runner:
     def release(self, grant: Grant) -> None:
         """Give the place back; harmless after the child has gone."""
         with self._change:
-            if grant in self._grants:
+            if grant in self._grants and not grant.aside:
                 self._answered += 1
                 self._pace.note(clock.monotonic() - grant.since)
             self._give_back(grant)
@@ -199,7 +201,7 @@ class Runner:
                 "memory_bytes": resources.rss(child.pid) if child else 0,
                 "provider": loaded.provider if loaded else None,
                 "context": loaded.context if loaded else None,
-                "busy": len(self._grants),
+                "busy": self._taken(),
                 "waiting": len(self._queue),
                 "parallel": self._in_force.places if child else None,
                 "pinned": self.terms.pinned,
@@ -242,7 +244,7 @@ class Runner:
         """How long somebody who came now would wait, if it can be said."""
         if self._child is None:
             return None
-        if not self._queue and len(self._grants) < self._in_force.places:
+        if not self._queue and self._taken() < self._in_force.places:
             return 0.0
         return self._pace.wait(len(self._queue) + 1, self._in_force.places)
 
@@ -278,8 +280,12 @@ class Runner:
                 self._change.notify_all()
 
     def _could_grant(self, ticket: Ticket) -> bool:
-        free = len(self._grants) < self._in_force.places and not self._leaving
-        return self._child is not None and free and self._queue.is_next(ticket)
+        if self._child is None or self._leaving:
+            return False
+        return ticket.aside or (self._taken() < self._in_force.places and self._queue.is_next(ticket))
+
+    def _taken(self) -> int:
+        return sum(not grant.aside for grant in self._grants)
 
     def _try_grant(self, ticket: Ticket, seen: int) -> Grant | None:
         if self._stopped:
@@ -294,7 +300,7 @@ class Runner:
         if not self._could_grant(ticket):
             return None
         self._queue.serve(ticket)
-        grant = Grant(self._child, clock.monotonic())
+        grant = Grant(self._child, clock.monotonic(), ticket.aside)
         self._grants.add(grant)
         return grant
 

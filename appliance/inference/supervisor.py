@@ -219,7 +219,8 @@ class Supervisor:
         model = str(message.get("model", ""))
         match message.get("op"):
             case "lease":
-                self._lease(connection, self._runner(model), str(message.get("who", ""))[:_LONGEST_WHO])
+                who, aside = str(message.get("who", ""))[:_LONGEST_WHO], message.get("aside") is True
+                self._lease(connection, self._runner(model), who, aside=aside)
             case "load":
                 self._runner(model).load(_telling(connection))
                 send(connection, {"event": "done"})
@@ -235,8 +236,8 @@ class Supervisor:
             case _:
                 raise BadInputError("unknown operation", field="op")
 
-    def _lease(self, connection: socket.socket, runner: Runner, who: str) -> None:
-        grant = runner.lease(who, _telling(connection))
+    def _lease(self, connection: socket.socket, runner: Runner, who: str, *, aside: bool) -> None:
+        grant = runner.lease(who, _telling(connection), aside=aside)
         try:
             spec = grant.child.spec
             place = {"socket": spec.socket, "api_key": spec.api_key, "slots": spec.slots}

@@ -19,7 +19,7 @@ from tests.e2e import prepared
 from tests.simulators.served import PASSWORD, ServedBox
 from tests.soak import judge
 from tests.soak.console import Caretaker, Operator
-from tests.soak.judge import Run, Sample, Verdict
+from tests.soak.judge import Run, Sample, Timing, Verdict
 from tests.soak.meter import Meter
 from tests.soak.people import Chatter, Comer, Librarian, Reader
 from tests.soak.programs import AnthropicProgram, OpenAIProgram
@@ -141,12 +141,17 @@ def _show(verdict: Verdict) -> None:
     )
     print()
     table.show(
-        ["what", "times", "p50 ms", "p95 ms", "p99 ms"],
+        ["what", "times", "p50 ms", "p95 ms", "p99 ms", ""],
         [
-            [one.name, one.count, f"{one.p50 * 1000:.0f}", f"{one.p95 * 1000:.0f}", f"{one.p99 * 1000:.0f}"]
+            [one.name, one.count, *(f"{value * 1000:.0f}" for value in (one.p50, one.p95, one.p99)), _slow(one)]
             for one in verdict.timings
         ],
     )
+
+
+def _slow(timing: Timing) -> str:
+    """A page that is slower than all of the console may be, however seldom it is opened."""
+    return "slow" if judge.is_console(timing.name) and timing.p95 >= judge.CONSOLE_P95_S else ""
 
 
 if __name__ == "__main__":

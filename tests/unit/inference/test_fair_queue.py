@@ -82,3 +82,11 @@ def test_there_is_an_end_for_one_person_and_for_all() -> None:
     assert not queue.is_full_for("b")
     queue.join("b")
     assert queue.is_full_for("c")
+
+
+def test_what_needs_no_place_costs_its_owner_no_turn() -> None:
+    queue, _ = joined("aab")
+    ticket = queue.join("a", aside=True)
+    queue.serve(ticket)
+    assert ticket not in queue
+    assert served(queue) == "aba"

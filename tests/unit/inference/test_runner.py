@@ -548,3 +548,28 @@ def test_whoever_asks_while_a_child_is_ending_gets_the_next_one(runner: Runner, 
     leaving.join(20)
     assert waiter.has_it()
     assert launcher.starts == 2
+
+
+def test_what_needs_no_place_is_served_beside_all_answers_and_counts_as_none(runner: Runner) -> None:
+    held = [ask(runner), ask(runner)]
+    waiter = Waiter(runner, "bob")
+    assert waiter.waits_at("queued", 1)
+    beside = runner.lease("bob", patient, aside=True)
+    status = runner.status()
+    assert (status["busy"], status["waiting"]) == (2, 1)
+    runner.release(beside)
+    status = runner.status()
+    assert (status["answered"], status["wait_s"], waiter.grant) == (0, None, None)
+    runner.release(held[0])
+    assert waiter.has_it()
+    assert waiter.grant
+    runner.release(waiter.grant)
+    runner.release(held[1])
+
+
+def test_what_needs_no_place_has_the_model_loaded_and_kept_until_it_is_done(runner: Runner, launcher: Launcher) -> None:
+    beside = runner.lease("alice", patient, aside=True)
+    assert launcher.starts == 1
+    assert not runner.unload_if_idle()
+    runner.release(beside)
+    assert runner.unload_if_idle()
