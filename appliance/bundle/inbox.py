@@ -110,6 +110,7 @@ class Inbox:
             sealed=sealed,
             visibility=visibility,
         )
+        durable.folder(self.folder / digest)
         durable.sync(self.folder)
         durable.replace(self.folder / digest / _NOTE, note.model_dump_json().encode())
 

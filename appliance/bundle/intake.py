@@ -13,13 +13,13 @@ from appliance.bundle.index import Index
 from appliance.bundle.media import Place, place_of
 from appliance.bundle.packs import Store
 from appliance.bundle.planning import Planner
-from appliance.bundle.reading import Offer
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.shelf import Visibility
 from appliance.bundle.staging import FILES, Source, Staging
 from appliance.bundle.update import preview
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
+from appliance.bundle.update.state import Release
 from appliance.bundle.update.updates import Updates
 from appliance.bundle.web_packs import PackedSnapshot, SnapshotShelf
 from appliance.errors import (
@@ -83,12 +83,18 @@ class Intake:
                     raise plan.refusals[0]
                 if plan.release is not None:
                     self._updates.demand_resting()
-                files = self._copy(self._planner.sources(reading.medium, plan.wanted), plan.wanted, digest, report)
-                for model in plan.new:
-                    self._store.check(model, files, offer.index.licence)
-                self._keep(plan.new_snapshots, digest, files, report)
+                by_root = plan.release is not None and self._updates.root.installs
+                if not by_root:
+                    files = self._copy(self._planner.sources(reading.medium, plan.wanted), plan.wanted, digest, report)
+                    for model in plan.new:
+                        self._store.check(model, files, offer.index.licence)
+                    self._keep(plan.new_snapshots, digest, files, report)
             if plan.release is not None:
-                self._install(offer, plan.release, anchor.fingerprint, actor, report)
+                release = releases.described(offer.index, offer.digest, anchor.fingerprint, plan.release)
+                if by_root:
+                    self._updates.have_installed(release, place, actor, report, stale=reading.is_stale)
+                else:
+                    self._install(offer.index, release, plan.release, actor, report)
             report("placing", 0, len(plan.new) + len(plan.new_snapshots))  # the last moment to cancel it
             self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new, plan.pack_to_place, _visibility(job))
             self._inbox.place(digest, actor)
@@ -108,12 +114,11 @@ class Intake:
         action = "bundle-cancelled" if cancelled else "bundle-failed"
         self._audit.record(actor, action, digest, **({} if cancelled else {"code": error.code}))
 
-    def _install(self, offer: Offer, manifest: Manifest, publisher: str, actor: str, report: Report) -> None:
+    def _install(self, index: Index, release: Release, manifest: Manifest, actor: str, report: Report) -> None:
         """Beside the running release, from what is checked by now; the medium is not needed any more."""
-        release = releases.described(offer.index, offer.digest, publisher, manifest)
-        files = self._inbox.folder / offer.digest / FILES
+        files = self._inbox.folder / release.digest / FILES
         report("installing", 0, 1)
-        about = preview.about(offer.index, manifest)
+        about = preview.about(index, manifest)
         self._updates.install(release, manifest, files, actor, lambda: report("installing", 0, 1), about)
 
     def _take_pack(self, place: Place, digest: str, visibility: Visibility, report: Report) -> None:

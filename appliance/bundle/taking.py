@@ -25,7 +25,7 @@ from appliance.bundle.trust.anchors import Anchor, Anchors
 from appliance.bundle.update.updates import Updates
 from appliance.bundle.web_packs import SnapshotShelf
 from appliance.config import Settings
-from appliance.errors import BadInputError, BoxUntrustedError, BundleInvalidError, BusyError, ConflictError
+from appliance.errors import BadInputError, BoxUntrustedError, BundleInvalidError, BusyError, ConflictError, HakoError
 from appliance.gateway.gateway import Gateway
 from appliance.inference.importing import Importer
 from appliance.jobs.queue import Job, Queue
@@ -129,7 +129,10 @@ class Bundles:
         """Trust this root from now on, and nobody else. Raises as `Anchors.put`."""
         described = self.anchors.demand_fit(root, fingerprint, replaces)
         self._audit.record(actor, "publisher-trusted", described.fingerprint, replaces=anchors.plain(replaces))
-        return self.anchors.put(root, fingerprint, by=actor, replaces=replaces)
+        anchor = self.anchors.put(root, fingerprint, by=actor, replaces=replaces)
+        with suppress(HakoError):  # without a helper that answers, the first release is soon enough
+            self.updates.root.vouch(root)
+        return anchor
 
     def look(self, where: str | Place) -> Look:
         """What lies in a folder of this machine; copies nothing, but remembers what the publisher said.
@@ -196,6 +199,7 @@ class Bundles:
             raise found.plan.refusals[0]
         if found.plan.release is not None:
             self.updates.demand_resting()
+            self.updates.root.vouch(self.anchors.demand().root)
         self._demand_free(digest)
         self._audit.record(actor, "bundle-started", digest, bundle=f"{found.index.name} {found.index.version}")
         payload = {

@@ -49,3 +49,15 @@ class OwnModelError(HakoError):
     """A model that the box itself uses doesn't run, so the release isn't changed. Params: `name`."""
 
     code, status = "HK-UPD-008", 409
+
+
+class ReleaseMediumError(HakoError):
+    """Root's helper installs releases, and only from where sticks appear; this folder is elsewhere."""
+
+    code, status = "HK-UPD-009", 409
+
+
+class OtherPublisherError(HakoError):
+    """The machine trusts another publisher's releases than the box does. Params: `fingerprint` of the machine's."""
+
+    code, status = "HK-UPD-010", 409

@@ -14,7 +14,8 @@ from appliance.machine.helper_shapes import (
     PowerOff,
     Reboot,
     Request,
-    Restart,
+    Switch,
+    Trust,
     Unmount,
 )
 
@@ -27,17 +28,21 @@ Run = Callable[[Sequence[str]], None]
 """Runs a command to its end; raises OSError or subprocess.SubprocessError where it fails."""
 
 
+Tell = Callable[[str, int, int], None]
+"""`tell(stage, done, total)`: how far it is. Raises CancelledError when nobody waits for it any more."""
+
+
 class Releases(Protocol):
-    """What may become the box's program."""
+    """What may become the box's program. All of them raise HakoError, and leave everything as it was."""
 
-    def install(self, folder: Path, below: tuple[str, ...], digest: str) -> str:
-        """Verify the release on a medium by the machine's own root, and install it as root's; its version.
+    def install(self, wish: Install, tell: Tell) -> str:
+        """Verify the release on a medium by the machine's own root, and install it as root's; its version."""
 
-        Raises HakoError: not signed as it must be, or it can't be installed; nothing is left of it.
-        """
+    def agree(self, digest: str) -> str:
+        """Let the box change to this release, which root has installed; its version."""
 
-    def is_wanted(self, digest: str) -> bool:
-        """Whether an operator has said that the box is to change to this release, and root has installed it."""
+    def trust(self, root: bytes) -> str:
+        """Trust this publisher where none is trusted yet; the fingerprint of the one that is trusted."""
 
 
 def run(command: Sequence[str]) -> None:
@@ -49,18 +54,13 @@ class Helper:
     """`sysroot`: what is taken for `/`."""
 
     def __init__(
-        self,
-        releases: Releases,
-        sysroot: Path = Path("/"),
-        run: Run = run,
-        is_mounted: Callable[[Path], bool] = Path.is_mount,
-        machine: MachineErrands | None = None,
+        self, releases: Releases, sysroot: Path = Path("/"), run: Run = run, machine: MachineErrands | None = None
     ) -> None:
-        self._releases, self._root, self._run, self._is_mounted = releases, sysroot, run, is_mounted
+        self._releases, self._root, self._run = releases, sysroot, run
         self.machine = machine or MachineErrands(sysroot)
 
-    def act(self, request: Request) -> dict[str, Any]:
-        """Do it; what there is to say of it.
+    def act(self, request: Request, tell: Tell = lambda _stage, _done, _total: None) -> dict[str, Any]:
+        """Do it; what there is to say of it. `tell` hears of an errand that takes minutes.
 
         Raises:
             HelperRefusedError: this machine has no such thing.
@@ -68,13 +68,13 @@ class Helper:
             HakoError: of a release, as `Releases.install`.
         """
         try:
-            return self._act(request) or {}
+            return self._act(request, tell) or {}
         except (OSError, subprocess.SubprocessError) as error:
             detail = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
             log.warning("helper_failed", verb=request.verb, reason=str(detail)[-300:])
             raise HelperFailedError(str(detail)[-300:], verb=request.verb) from error
 
-    def _act(self, request: Request) -> dict[str, Any] | None:
+    def _act(self, request: Request, tell: Tell) -> dict[str, Any] | None:
         match request:
             case Reboot() | PowerOff():
                 self._run(["systemctl", "--no-block", request.verb.replace("-", "")])
@@ -85,11 +85,11 @@ class Helper:
             case Unmount(partition=partition):
                 self._run(["systemctl", "stop", f"hako-usb@{partition}.service"])
             case Install():
-                return self._install(request)
-            case Restart(digest=digest):
-                if not self._releases.is_wanted(digest):
-                    raise HelperRefusedError(reason="release")
-                self._run(["systemctl", "--no-block", "restart", "hako.target"])
+                return {"version": self._releases.install(request, tell)}
+            case Switch(digest=digest):
+                return {"version": self._releases.agree(digest)}
+            case Trust(root=root):
+                return {"fingerprint": self._releases.trust(root.encode())}
             case _:
                 return self.machine.act(request)
         return None
@@ -99,10 +99,3 @@ class Helper:
         place = self._root / "sys/class/block" / partition
         if not place.exists() or not any(part.startswith("usb") for part in place.resolve().parts):
             raise HelperRefusedError(reason="medium")
-
-    def _install(self, wish: Install) -> dict[str, Any]:
-        self._demand_stick(wish.partition)
-        folder = self._root / MEDIA / wish.partition
-        if not self._is_mounted(folder):
-            raise HelperRefusedError(reason="medium")
-        return {"version": self._releases.install(folder, wish.below, wish.digest)}

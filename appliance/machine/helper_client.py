@@ -1,15 +1,18 @@
 """Ask the helper, which is root, for one of its errands; safe to share between threads."""
 
+import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.errors import BadInputError, HelperRefusedError, HelperUnreachableError, by_code
+from appliance.errors import HakoError, HelperRefusedError, HelperUnreachableError, by_code
 from appliance.machine.helper_shapes import Request
-from appliance.vault.protocol import receive, send
+from appliance.vault.protocol import LONGEST_LINE, Message, send
 
 _QUICK_S: Final = 150.0
-_INSTALL_S: Final = 3600.0
+_INSTALL_S: Final = 1800.0
+"""From one word of the helper's to the next: a slow disk takes everything that was written at the end."""
 
 
 class HelperClient:
@@ -18,8 +21,13 @@ class HelperClient:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def ask(self, request: Request) -> dict[str, Any]:
-        """Have it done; what the helper says of it.
+    @property
+    def is_there(self) -> bool:
+        """Whether this machine has a helper: systemd has made its socket."""
+        return self._path.is_socket()
+
+    def ask(self, request: Request, tell: Callable[[str, int, int], None] | None = None) -> dict[str, Any]:
+        """Have it done; what the helper says of it. `tell(stage, done, total)` may raise to have it stopped.
 
         Raises:
             HelperUnreachableError: nobody answers, or not in time.
@@ -33,16 +41,36 @@ class HelperClient:
             try:
                 connection.connect(str(self._path))
                 send(connection, request.model_dump(mode="json"))
-                answer = receive(connection, within_s)
+                said = connection.makefile("rb")
+            except ConnectionRefusedError as error:
+                raise HelperUnreachableError(str(error)) from error
             except ConnectionError as error:
-                if isinstance(error, ConnectionRefusedError):
-                    raise HelperUnreachableError(str(error)) from error
                 raise HelperRefusedError(str(error), reason="account") from error
-            except (OSError, BadInputError) as error:
+            except OSError as error:
                 raise HelperUnreachableError(f"{self._path}: {error}") from error
-        if answer is None:
-            raise HelperRefusedError(reason="account")
+            with said:
+                answer = self._next(said.readline, HelperRefusedError(reason="account"))
+                while "stage" in answer:
+                    if tell is not None:
+                        tell(str(answer["stage"]), int(answer["done"]), int(answer["total"]))
+                    answer = self._next(said.readline, HelperUnreachableError(f"{self._path}: ended"))
         if "error" in answer:
             raise by_code(str(answer["error"]), **answer.get("params", {}))
         answer.pop("ok", None)
         return answer
+
+    def _next(self, readline: Callable[[int], bytes], closed: HakoError) -> Message:
+        """The next word. Raises `closed` where there is none."""
+        try:
+            line = readline(LONGEST_LINE + 1)
+        except ConnectionError as error:
+            raise closed from error
+        except OSError as error:
+            raise HelperUnreachableError(f"{self._path}: {error}") from error
+        if not line:
+            raise closed
+        try:
+            message: Message = json.loads(line)
+        except ValueError as error:  # killed in the middle of a word
+            raise HelperUnreachableError(f"{self._path}: half an answer") from error
+        return message

@@ -9,9 +9,13 @@ from appliance.errors import HelperRefusedError
 from appliance.machine import machine_shapes
 from appliance.machine.machine_shapes import MachineRequest, Shape
 
+LONGEST_ROOT: Final = 24_000
+"""Characters of a root that fit into one message with room to spare; one of five keys has about 4,000."""
+
 Partition = Annotated[str, StringConstraints(pattern=r"^sd[a-z]{1,2}([1-9][0-9]?)?$")]
 """As the kernel names it below /dev."""
-Folder = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._ -]{0,100}$")]
+Folder = Annotated[str, StringConstraints(pattern=r"^[^/\x00.][^/\x00]{0,254}$")]
+"""One folder's name, as people give them to their sticks; never a hidden one, nor the one above."""
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -44,24 +48,35 @@ class Unmount(Shape):
 class Install(Shape):
     """Install a release from a stick, after the helper has verified it by the root that the machine trusts.
 
-    `below`: folders on the stick that lead to the bundle. `digest`: of its index, which the operator confirmed.
+    `media`: one of the folders below which sticks appear, as root's settings name them. `below`: the way on from there
+    to the bundle. `digest`: of its index, which the operator confirmed. `stale`: an operator takes it past its date.
     """
 
     verb: Literal["install"]
-    partition: Partition
-    below: tuple[Folder, ...] = Field((), max_length=3)
+    media: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    below: tuple[Folder, ...] = Field((), max_length=4)
+    digest: Digest
+    stale: bool = False
+
+
+class Switch(Shape):
+    """Let the box change to a release that the helper has installed; `digest` as for `Install`."""
+
+    verb: Literal["switch"]
     digest: Digest
 
 
-class Restart(Shape):
-    """Have the box restarted into a release that the helper has installed; `digest` as for `Install`."""
+class Trust(Shape):
+    """Trust this publisher from now on, where the machine trusts none yet. `root`: its root metadata, as text."""
 
-    verb: Literal["restart"]
-    digest: Digest
+    verb: Literal["trust"]
+    root: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ROOT)]
 
 
-Request = Reboot | PowerOff | Mount | Unmount | Install | Restart | MachineRequest
-VERBS: Final = ("reboot", "power-off", "mount", "unmount", "install", "restart", *machine_shapes.VERBS)
+Request = Reboot | PowerOff | Mount | Unmount | Install | Switch | Trust | MachineRequest
+VERBS: Final = ("reboot", "power-off", "mount", "unmount", "install", "switch", "trust", *machine_shapes.VERBS)
+WORKERS: Final = frozenset({"install"})
+"""What the worker may ask for, which takes bundles; everything else is web's."""
 _ADAPTER: Final[TypeAdapter[Request]] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 
 

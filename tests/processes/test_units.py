@@ -1,5 +1,6 @@
 """The box's processes as their units start them: one by one, as accounts of their own, on a socket opened for web."""
 
+import json
 import subprocess
 import sys
 import time
@@ -74,7 +75,7 @@ def test_a_process_that_comes_again_finds_its_place_and_the_box_goes_on(units: U
         assert {model["id"] for model in client.get("/models")["items"]} == {"talker", "embedder"}
 
 
-def test_the_helper_listens_to_web_and_to_nobody_else(units: Units) -> None:
+def test_the_helper_listens_to_web_and_for_releases_to_the_worker_and_to_nobody_else(units: Units) -> None:
     if not units.are_separate:
         pytest.skip("needs root")
     units.start("helper")
@@ -82,8 +83,12 @@ def test_the_helper_listens_to_web_and_to_nobody_else(units: Units) -> None:
     no_stick = '{"verb":"mount","partition":"sdzz99"}'
     refused = '{"error":"HK-BOX-024","params":{"reason":"medium"}}'
     assert said(path, no_stick, units.uid("web"), group) == refused
-    assert {said(path, no_stick, uid, group) for uid in (units.uid("worker"), units.uid("keys"), 0)} == {""}
-    assert units.log("helper").count('"reason": "account"') == 3
+    assert {said(path, no_stick, uid, group) for uid in (units.uid("inference"), units.uid("keys"), 0)} == {""}
+    not_yours = '{"error":"HK-BOX-024","params":{"reason":"account"}}'
+    assert said(path, no_stick, units.uid("worker"), group) == not_yours
+    release = json.dumps({"verb": "install", "media": "/elsewhere", "below": [], "digest": "a" * 64})
+    assert said(path, release, units.uid("worker"), group) == '{"error":"HK-UPD-009","params":{}}'
+    assert units.log("helper").count('"reason": "account"') == 4
 
 
 def derived(path: Path, uid: int, group: int) -> str:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import platform
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,29 @@ def install_at_once(
         assert any((files / "wheels").iterdir())
         (places.folder(made.name) / "venv").mkdir(parents=True)
         (places.folder(made.name) / MANIFEST).write_text(json.dumps(vars(made)))
+
+
+def install_slowly(step_s: float) -> Callable[..., None]:
+    """The same in steps, as pip writes file after file, with the manifest at last; each takes so many seconds."""
+
+    def install(
+        places: Places, made: Release, _manifest: object, files: Path, tell: Callable[[], None] = lambda: None
+    ) -> None:
+        if places.is_whole(made.name):
+            return
+        folder = places.folder(made.name)
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "venv").mkdir(parents=True)
+        for number, wheel in enumerate([*(files / "wheels").iterdir()] * 8):
+            tell()
+            time.sleep(step_s)
+            shutil.copy(wheel, folder / "venv" / f"{number}")
+        (folder / f"{MANIFEST}.new").write_text(json.dumps(vars(made)))
+        time.sleep(step_s)
+        (folder / f"{MANIFEST}.new").rename(folder / MANIFEST)
+        time.sleep(step_s)
+
+    return install
 
 
 class Offered:

@@ -18,7 +18,7 @@ from typing import Final
 
 from appliance import durable, logs, modes
 from appliance.bundle.update.release import WHEELS, Manifest
-from appliance.bundle.update.state import MANIFEST, Places, Release
+from appliance.bundle.update.state import MANIFEST, NO_RELEASE, Places, Release
 from appliance.errors import ReleaseFailedError
 
 log = logs.get(__name__)
@@ -73,7 +73,8 @@ def remove_others(places: Places, keep: Sequence[str]) -> None:
     """Remove what no link and no state names any more."""
     kept = {*keep, places.pointed("current"), places.pointed("previous")}
     for folder in places.root.iterdir():
-        if folder.is_dir() and not folder.is_symlink() and folder.name not in kept and (folder / "venv").is_dir():
+        is_one = not folder.is_symlink() and folder.name not in NO_RELEASE and (folder / "venv").is_dir()
+        if is_one and folder.name not in kept:
             _remove(folder)
 
 

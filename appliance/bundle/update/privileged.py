@@ -3,100 +3,187 @@
 What web and worker have found on a medium, and what their database says of it, counts for nothing here.
 """
 
+import hashlib
 import os
 import secrets
+import shutil
 import stat
+import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import appliance
-from appliance import clock, modes
+from appliance import clock, durable, logs, modes
 from appliance.bundle.index import File, Index
-from appliance.bundle.reading import Reading
+from appliance.bundle.reading import Offer, Reading
+from appliance.bundle.remembered import memory_of
 from appliance.bundle.staging import Staging, checked
-from appliance.bundle.trust.anchors import LONGEST
+from appliance.bundle.trust.anchors import LONGEST, describe
 from appliance.bundle.trust.medium import Medium
-from appliance.bundle.trust.state import TrustState, TrustStore
-from appliance.bundle.update import install
-from appliance.bundle.update.release import described, manifest_of, unmet
-from appliance.bundle.update.state import RESTING, Places
+from appliance.bundle.trust.state import TrustStore
+from appliance.bundle.update import install, preview
+from appliance.bundle.update.release import Manifest, described, manifest_of, unmet
+from appliance.bundle.update.state import INCOMING, Places, Release
 from appliance.errors import (
     BundleIncompleteError,
     BundleKindError,
     BundleRollbackError,
+    BundleSignatureError,
     BundleWrongBoxError,
+    HelperRefusedError,
     NoPublisherError,
+    OtherPublisherError,
     PrivateFileError,
     ReleaseFloorError,
+    ReleaseMediumError,
 )
+from appliance.machine.helper import Tell
+from appliance.machine.helper_shapes import Install
+
+log = logs.get(__name__)
 
 ANCHOR: Final = Path("/etc/hako/publisher-root.json")
-"""The publisher's root metadata, put there with the machine or by root's own hand."""
+"""The publisher's root metadata, put there with the machine or by root's own hand; goes before what web has said."""
 MEMORY: Final = Path("/var/lib/hako-helper")
+_SAID: Final = "publisher-root.json"
+"""In the memory: the first publisher that an operator has trusted on the pages."""
 
 
 class RootsReleases:
-    """`anchor` must be root's own file; `memory` is a folder that nobody else can enter."""
+    """Safe to share between threads. `anchor` must be root's own file; `memory` is a folder that nobody else can enter.
 
-    def __init__(self, places: Places, anchor: Path = ANCHOR, memory: Path = MEMORY) -> None:
-        self._places, self._anchor, self._memory = places, anchor, memory
+    `media`: folders below which sticks appear, as root's own settings name them.
+    """
 
-    def install(self, folder: Path, below: tuple[str, ...], digest: str) -> str:
+    def __init__(self, places: Places, media: Sequence[Path], anchor: Path = ANCHOR, memory: Path = MEMORY) -> None:
+        self._places, self._media, self._anchor, self._memory = places, tuple(media), anchor, memory
+        self._lock = threading.Lock()
+
+    def install(self, wish: Install, tell: Tell) -> str:
         """Verify the release on a medium, and install it for every account to run; its version.
 
         Raises:
-            NoPublisherError: the machine trusts no publisher.
+            ReleaseMediumError: not where sticks appear.
+            NoPublisherError: the machine trusts no publisher. OtherPublisherError: it trusts another one.
             PrivateFileError: others could have written the anchor.
             BundleRollbackError, ReleaseFloorError, BundleWrongBoxError, BundleKindError: not for this machine, or older
                 than what root has installed.
+            CancelledError: `tell` says so; nothing is left of it but parts that needn't be read again.
             HakoError: as `Reading`, `Staging` and `install.install`.
         """
-        anchor, store = self._trusted(), TrustStore(self._memory / "trust", self._key())
-        with Reading(folder, anchor, store, at_least=0, clock=clock.now(), below=below) as reading:
-            offer = reading.offer(digest)
-            index = offer.index
-            if index.kind != "release":
-                raise BundleKindError(kind=index.kind)
+        if Path(wish.media) not in self._media:
+            raise ReleaseMediumError(wish.media)
+        with self._lock:
+            anchor = self._trusted()
+            store = self._store(anchor)
+            try:
+                reading = Reading(
+                    Path(wish.media), anchor, store, at_least=0, clock=clock.now(), below=wish.below,
+                    accepts=lambda _expired: wish.stale,
+                )  # fmt: skip
+            except BundleSignatureError as error:  # the box's own look found it signed by whom it trusts
+                raise OtherPublisherError(error.detail, fingerprint=_fingerprint(anchor)) from error
+            with reading:
+                offer = reading.offer(wish.digest)
+                release, manifest = self._demand_fit(reading.medium, offer, store, _fingerprint(anchor))
+                self._put(reading.medium, offer, release, manifest, tell)
             known = store.load()
-            floor = max(known.floor, index.floor)
-            if index.counter < floor:
-                raise ReleaseFloorError(version=index.version, counter=index.counter, floor=floor)
-            if index.counter < max(known.counter, appliance.COUNTER):
-                raise BundleRollbackError(f"counter {index.counter}, {known.counter} was installed")
-            manifest = manifest_of(index, lambda file: _small(reading.medium, index, file))
-            for need in unmet(manifest):
-                raise BundleWrongBoxError(need=need)
-            release = described(index, digest, "", manifest)
-            install.remove_others(self._places, [release.name])
-            with Staging(self._places.root / "incoming", index, digest) as staging:
-                staging.demand_room()
-                for _step in staging.bring([reading.medium]):
-                    pass
-                install.install(self._places, release, manifest, staging.finish())
-                staging.drop()
-            store.save(_raised(store, index))
+            store.save(
+                replace(
+                    known,
+                    counter=max(known.counter, release.counter),
+                    floor=max(known.floor, release.floor),
+                )
+            )
         return release.version
 
-    def is_wanted(self, digest: str) -> bool:
-        """Whether the state says that the box is to change to this release, and its folder is root's."""
-        update = self._places.read()
-        if update.phase in RESTING or not self._places.is_whole(update.target.name):
-            return False
-        installed = self._places.release(update.target.name)
-        folder = self._places.folder(update.target.name)
-        return installed is not None and installed.digest == digest and _is_ours(folder)
+    def agree(self, digest: str) -> str:
+        """Let the box change to this release; its version. An operator's word is still needed, in the box's own state.
+
+        Raises:
+            HelperRefusedError: root has installed no such release.
+            ReleaseFloorError, BundleRollbackError: older than what root knows.
+        """
+        with self._lock:
+            release = next((each for each in self._places.all() if each.digest == digest), None)
+            if release is None or not _is_ours(self._places.folder(release.name)):
+                raise HelperRefusedError(reason="release")
+            self._demand_new(release.version, release.counter, self._store(self._trusted()))
+            self._places.agree(release.name)
+        return release.version
+
+    def trust(self, root: bytes) -> str:
+        """Trust this publisher from now on if none is trusted yet; the fingerprint of the one that is.
+
+        Raises:
+            BundleInvalidError, BundleSignatureError: no root that its own keys have signed.
+            PrivateFileError: others could have written the anchor.
+        """
+        described = describe(root)
+        with self._lock:
+            try:
+                return _fingerprint(self._trusted())
+            except NoPublisherError:
+                durable.folder(self._memory)
+                durable.replace(self._memory / _SAID, root)
+        log.info("publisher_trusted", fingerprint=described.fingerprint)
+        return described.fingerprint
+
+    def _demand_fit(
+        self, medium: Medium, offer: Offer, store: TrustStore, fingerprint: str
+    ) -> tuple[Release, Manifest]:
+        index = offer.index
+        if index.kind != "release":
+            raise BundleKindError(kind=index.kind)
+        self._demand_new(index.version, index.counter, store, index.floor)
+        manifest = manifest_of(index, lambda file: _small(medium, index, file))
+        for need in unmet(manifest):
+            raise BundleWrongBoxError(need=need)
+        return described(index, offer.digest, fingerprint, manifest), manifest
+
+    def _put(self, medium: Medium, offer: Offer, release: Release, manifest: Manifest, tell: Tell) -> None:
+        incoming = self._places.root / INCOMING
+        if not self._places.is_whole(release.name):
+            install.remove_others(self._places, [release.name])
+            _tidy(incoming, offer.digest)
+            with Staging(incoming, offer.index, offer.digest) as staging:
+                staging.demand_room()
+                for step in staging.bring([medium]):
+                    tell("copying", step.done, step.total)
+                files = staging.finish(lambda step: tell("checking", step.done, step.total))
+                install.install(self._places, release, manifest, files, lambda: tell("installing", 0, 1))
+        self._places.note_about(release.name, preview.about(offer.index, manifest))
+        _tidy(incoming)
+
+    def _demand_new(self, version: str, counter: int, store: TrustStore, own_floor: int = 0) -> None:
+        known = store.load()
+        floor = max(known.floor, own_floor)
+        if counter < floor:
+            raise ReleaseFloorError(version=version, counter=counter, floor=floor)
+        if counter < max(known.counter, appliance.COUNTER):
+            raise BundleRollbackError(f"counter {counter}, {known.counter} was installed")
 
     def _trusted(self) -> bytes:
-        try:
-            opened = os.open(self._anchor, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError as error:
-            raise NoPublisherError from error
-        with os.fdopen(opened, "rb") as file:
-            found = os.fstat(file.fileno())
-            if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise PrivateFileError(f"mode {found.st_mode & 0o777:o}", name=self._anchor.name)
-            return file.read(LONGEST + 1)
+        """The root that counts: the file that root has put there, else the one that came first over the socket."""
+        for place in (self._anchor, self._memory / _SAID):
+            try:
+                opened = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise PrivateFileError(str(error), name=place.name) from error
+            with os.fdopen(opened, "rb") as file:
+                found = os.fstat(file.fileno())
+                if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                    raise PrivateFileError(f"mode {found.st_mode & 0o777:o}", name=place.name)
+                return file.read(LONGEST + 1)
+        raise NoPublisherError
+
+    def _store(self, anchor: bytes) -> TrustStore:
+        """What was learned of a publisher, with the highest counter and the floor."""
+        return TrustStore(self._memory / "trust" / memory_of(_fingerprint(anchor)), self._key())
 
     def _key(self) -> bytes:
         """Seals the memory, so that a damaged disk is told from what was learned."""
@@ -106,16 +193,26 @@ class RootsReleases:
             return place.read_bytes()
         except FileNotFoundError:
             made = secrets.token_bytes(32)
-            descriptor = os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o400)
+            fresh = place.with_name("key.new")
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o400)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(made)
                 os.fsync(file.fileno())
+            fresh.rename(place)
+            durable.sync(self._memory)
             return made
 
 
-def _raised(store: TrustStore, index: Index) -> TrustState:
-    known = store.load()
-    return replace(known, counter=max(known.counter, index.counter), floor=max(known.floor, index.floor))
+def _tidy(incoming: Path, keep: str = "") -> None:
+    """What was brought and isn't needed any more: it is installed, or it never was."""
+    for folder in incoming.iterdir() if incoming.is_dir() else ():
+        if folder.name != keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fingerprint(root: bytes) -> str:
+    return hashlib.sha256(root).hexdigest()
 
 
 def _is_ours(folder: Path) -> bool:

@@ -25,6 +25,12 @@ BOOTS: Final = 3
 MANIFEST: Final = "release.json"
 """Written last: a folder without it was never wholly installed, and is never run."""
 STATE: Final = "state"
+INCOMING: Final = "incoming"
+"""What root brings in before it is installed."""
+_SNAPSHOT: Final = "snapshot"
+NO_RELEASE: Final = frozenset({STATE, INCOMING, _SNAPSHOT})
+"""Folders beside the releases. Files in them have names that others chose, so none of them is ever run."""
+_AGREED: Final = "agreed"
 _FILE: Final = "update.json"
 _MARK: Final = "migrated"
 _SEEN: Final = "checks.json"
@@ -101,7 +107,7 @@ class Places:
 
     def __init__(self, root: Path, data: Path) -> None:
         self.root, self.data = root, data
-        self.snapshot = root / "snapshot"
+        self.snapshot = root / _SNAPSHOT
         # Where releases are root's, what the box itself writes has a folder of its own beside them.
         self._state = root / STATE if (root / STATE).is_dir() else root
         self._mark = self._state / _MARK
@@ -126,7 +132,8 @@ class Places:
 
     def is_whole(self, name: str) -> bool:
         """Whether a release can be run; the base always can."""
-        return name == BASE or (Path(name).name == name and (self.folder(name) / MANIFEST).is_file())
+        is_plain = Path(name).name == name and name not in NO_RELEASE
+        return name == BASE or (is_plain and (self.folder(name) / MANIFEST).is_file())
 
     def python(self, name: str) -> Path:
         """The interpreter of a release with all that it needs; not for the base."""
@@ -150,7 +157,8 @@ class Places:
     def all(self) -> list[Release]:
         """Those that are wholly installed here, the base not among them."""
         folders = sorted(path.parent for path in self.root.glob(f"*/{MANIFEST}") if not path.parent.is_symlink())
-        return [release for folder in folders if (release := self.release(folder.name))]
+        names = [folder.name for folder in folders if self.is_whole(folder.name)]
+        return [release for name in names if (release := self.release(name))]
 
     def note_base(self, release: Release) -> None:
         """What the base is, told by itself, for the releases after it."""
@@ -173,6 +181,21 @@ class Places:
             fresh.symlink_to(name, target_is_directory=True)
             fresh.rename(place)
         durable.sync(self.root)
+
+    # -- where releases are root's, root has to agree to each change
+
+    def agree(self, name: str) -> None:
+        """Root has verified this release, and lets the box change to it."""
+        durable.replace(self.root / _AGREED, name.encode())
+
+    def may_become(self, name: str) -> bool:
+        """Whether the box may change to a release: where its folder is the box's own, to any."""
+        if self._state == self.root:
+            return True
+        try:
+            return (self.root / _AGREED).read_text("utf-8") == name
+        except (OSError, ValueError):
+            return False
 
     # -- the state
 

@@ -14,6 +14,8 @@ NO_ROOM: Final = "room"
 """Reason: no room for the snapshot. The release before goes on."""
 TOO_LONG: Final = "too-long"
 """Reason: it answered, and was not found healthy in time."""
+NOT_AGREED: Final = "not-agreed"
+"""Reason: releases are root's here, and root's helper knows nothing of this change."""
 SEALED: Final = "sealed"
 """In the times of an update: when the release on trial was first found locked."""
 
@@ -24,6 +26,8 @@ def advance(places: Places) -> Update:
     A release on trial loses a boot here, before it is started: what stops the machine itself is counted, too.
     """
     with places.held() as held:
+        if held.now.phase in (Phase.WANTED, Phase.SNAPSHOT) and not places.may_become(held.now.target.name):
+            held.change(phase=Phase.ROLLING_BACK, reason=NOT_AGREED)
         if held.now.phase is Phase.WANTED:
             _keep_a_copy(places, held)
         if held.now.phase is Phase.SNAPSHOT:

@@ -1,17 +1,20 @@
 """Updates as an operator deals with them: what runs here, what could, beginning, going back, and what is recorded."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import appliance
 from appliance import durable, logs
+from appliance.bundle.media import Place
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.update import history, install, preview, snapshot
 from appliance.bundle.update.history import Change
 from appliance.bundle.update.preview import Preview
 from appliance.bundle.update.release import Manifest
+from appliance.bundle.update.root import Root
 from appliance.bundle.update.state import BASE, RESTING, Phase, Places, Release, Update
 from appliance.config import Settings
 from appliance.errors import (
@@ -30,6 +33,7 @@ from appliance.errors import (
 from appliance.gateway.gateway import Gateway
 from appliance.inference.importing import demand_room
 from appliance.machine.gap import State as GapState
+from appliance.machine.helper import Tell
 from appliance.storage import migrations, settings_store
 from appliance.storage.audit import Audit
 from appliance.storage.database import Database
@@ -75,6 +79,7 @@ class Updates:
         self.places = Places(settings.releases, settings.data_dir)
         self._settings, self._database, self._audit = settings, database, audit
         self._gateway, self._remembered = gateway, remembered
+        self.root = Root(settings)
 
     @property
     def running(self) -> Release:
@@ -130,16 +135,35 @@ class Updates:
             UpdateTrialError: not while another one is on trial.
             ReleaseFailedError, DiskFullError: as `install.install`.
         """
+        with self._staged(release, actor) as is_new:
+            if is_new:
+                install.remove_others(self.places, [release.name])
+                install.install(self.places, release, manifest, files, tell)
+                self.places.note_about(release.name, dict(about))
+
+    def have_installed(self, release: Release, place: Place, actor: str, tell: Tell, *, stale: bool) -> None:
+        """The same by root's helper, which reads the medium itself and believes nothing of what was found here.
+
+        Raises:
+            UpdateTrialError: not while another one is on trial.
+            HakoError: as `Root.install`.
+        """
+        with self._staged(release, actor) as is_new:
+            if is_new:
+                self.root.install(release, place, tell, stale=stale)
+
+    @contextmanager
+    def _staged(self, release: Release, actor: str) -> Iterator[bool]:
+        """While a release is installed; whether there is anything to do."""
         self.settle()
         if release.name == self.places.current:
+            yield False
             return
         with self.places.held() as held:
             if held.now.phase not in RESTING:
                 raise UpdateTrialError
             held.change(phase=Phase.STAGED, target=release, reason="", actor=actor)
-        install.remove_others(self.places, [release.name])
-        install.install(self.places, release, manifest, files, tell)
-        self.places.note_about(release.name, dict(about))
+        yield True
         with self.places.held() as held:
             if held.now.phase is Phase.STAGED and held.now.target == release:
                 held.change(phase=Phase.INSTALLED)
@@ -212,6 +236,7 @@ class Updates:
             ReleaseFloorError: the floor has risen above it.
             IrreversibleError: it says that there is no way back, and that was not agreed to.
             UnhealthyError, DiskFullError: as `demand_healthy`.
+            HakoError: root doesn't agree, as `Root.agree`.
         """
         self.settle()
         self.demand_resting()
@@ -222,6 +247,8 @@ class Updates:
         if release.irreversible and not irreversible:
             raise IrreversibleError
         self.demand_healthy(gap)
+        if self.root.installs:
+            self.root.agree(digest)
         self._audit.record(actor, "update-started", release.digest, version=release.version, counter=release.counter)
         before = self.places.current
         if before == BASE:

@@ -29,6 +29,7 @@ TPM: Final = Path("/dev/tpmrm0")
 KEPT: Final = {
     "box": "/var/lib/hako",
     "releases": "/opt/hako/releases",
+    "helper": "/var/lib/hako-helper",
     "hako": "/etc/hako",
     "network": "/etc/systemd/network",
     "credentials": "/etc/credstore.encrypted",

@@ -59,6 +59,7 @@ def test_an_operators_word_restarts_the_box_and_resting_does_not(places: Places)
 
 def test_resume_switches_and_goes_back_when_the_boots_are_used_up(places: Places) -> None:
     install(places, "new", "exit 0")
+    places.agree("new")
     places.write(Update(Phase.WANTED, Release("new")))
     for phase, current in [(Phase.SWITCHED, "new")] * 3 + [(Phase.ROLLED_BACK, "")]:
         units.resume(places)

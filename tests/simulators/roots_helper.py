@@ -1,0 +1,78 @@
+"""Root's helper beside a box, as an ordinary account in folders of its own: real socket, real look, real files.
+
+`as_thread` shares this process, so that an installation can be made quick; `as_process` can be killed.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Collection, Iterator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from appliance import modes
+from appliance.bundle.update import install
+from appliance.bundle.update.privileged import RootsReleases
+from appliance.bundle.update.state import STATE, Places
+from appliance.machine.helper import Helper
+from appliance.machine.helper_server import HelperServer
+from appliance.machine.helper_shapes import VERBS
+from tests.simulators import nursery
+from tests.simulators.release_offers import install_slowly
+
+
+class RootsFolders:
+    """What root has on a machine, below one folder: releases, sticks, an anchor and a memory."""
+
+    def __init__(self, folder: Path, data: Path) -> None:
+        self.folder = folder
+        self.media, self.memory = folder / "media", folder / "memory"
+        (folder / "releases" / STATE).mkdir(parents=True)
+        self.media.mkdir()
+        self.places = Places(folder / "releases", data)
+
+    @property
+    def releases(self) -> RootsReleases:
+        return RootsReleases(self.places, [self.media], self.folder / "publisher-root.json", self.memory)
+
+
+@contextlib.contextmanager
+def as_thread(folders: RootsFolders, path: Path, uid: int, verbs: Collection[str] = VERBS) -> Iterator[None]:
+    """A helper that listens to one account alone."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        listening.bind(str(path))
+        listening.listen()
+        server = HelperServer(listening, Helper(folders.releases), {uid: verbs})
+        serving = threading.Event()
+
+        def serve() -> None:
+            while not serving.is_set():
+                server.serve(0.2)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            serving.set()
+            thread.join(20)
+            path.unlink()
+            assert not thread.is_alive()
+
+
+def as_process(folders: RootsFolders, path: Path, uid: int, step_s: float | None = None) -> BaseProcess:
+    """The same in a child that can be killed. `step_s`: an installation without pip that takes some steps so long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return nursery.start(_serve, folders, path, uid, step_s)
+
+
+def _serve(folders: RootsFolders, path: Path, uid: int, step_s: float | None) -> None:
+    modes.open_to_all()
+    if step_s is not None:
+        install.install = install_slowly(step_s)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        HelperServer(listening, Helper(folders.releases), {uid: VERBS}).serve(60.0)
