@@ -1,6 +1,7 @@
 """Root's errands to the machine itself: how it is, its network, its name, its time, its certificate, its end."""
 
 import subprocess
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -46,6 +47,7 @@ class MachineErrands:
         now: Callable[[], float] = clock.now,
     ) -> None:
         self._root, self._ask, self._bus, self._now = root, ask, bus.Bus(ask), now
+        self._keeping = threading.Lock()
         self.network = network or Network(root, self._bus, self._renew)
         self._errands: dict[type[MachineRequest], Callable[[Any], Done]] = {
             Machine: lambda _wish: self._machine(),
@@ -86,14 +88,19 @@ class MachineErrands:
 
     def _set_name(self, wish: SetName) -> None:
         self._ask(["hostnamectl", "set-hostname", wish.name])
-        kept.write(replace(kept.read(self._root), name=wish.name), self._root)
+        self._keep(name=wish.name)
         self._renew()
 
     def _set_zone(self, wish: SetZone) -> None:
         if not (self._root / "usr/share/zoneinfo" / wish.zone).is_file():
             raise HelperRefusedError(reason="zone")
         self._ask(["timedatectl", "set-timezone", wish.zone])
-        kept.write(replace(kept.read(self._root), zone=wish.zone), self._root)
+        self._keep(zone=wish.zone)
+
+    def _keep(self, **said: str) -> None:
+        """For the next start. Requests come in threads, and each changes a part of the one file."""
+        with self._keeping:
+            kept.write(replace(kept.read(self._root), **said), self._root)
 
     def _set_clock(self, wish: SetClock) -> None:
         if self._bus.properties("timedate1", "NTP")["NTP"]:  # the clock can be set only while nobody else sets it

@@ -50,7 +50,7 @@ class HelperServer:
                 connection, _ = self._listening.accept()
             except TimeoutError:
                 self._places.release()
-                if any(thread.is_alive() for thread in threads) or self._helper.machine.network.is_on_trial:
+                if self._helper.machine.network.is_on_trial or any(thread.is_alive() for thread in threads):
                     continue
                 return
             except OSError:

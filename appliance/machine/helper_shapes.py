@@ -74,9 +74,7 @@ class Trust(Shape):
 
 
 Request = Reboot | PowerOff | Mount | Unmount | Install | Switch | Trust | MachineRequest
-VERBS: Final = (
-    "reboot", "power-off", "mount", "unmount", "install", "switch", "trust", *machine_shapes.VERBS,
-)  # fmt: skip
+VERBS: Final = ("reboot", "power-off", "mount", "unmount", "install", "switch", "trust", *machine_shapes.VERBS)
 WORKERS: Final = frozenset({"install"})
 """What the worker may ask for, which takes bundles; everything else is web's."""
 _ADAPTER: Final[TypeAdapter[Request]] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])

@@ -16,6 +16,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from selectors import EVENT_READ
 from typing import Any, Self
 from wsgiref.types import WSGIApplication
@@ -24,6 +25,8 @@ from gunicorn import http
 from gunicorn import sock as gunicorn_sockets
 from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.workers.gthread import ThreadWorker
+
+from appliance.processes.tls import Certified
 
 HEAD_S = 15.0
 """For the head of a request and a small body to be there, the TLS handshake included."""
@@ -199,11 +202,15 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         self._parting: deque[Any] = deque()
         """Connections that were told good-bye, by the time until which they may answer it."""
-        self._tls: ssl.SSLContext | None = None
+        self._tls: Certified | None = None
         if self.cfg.is_ssl:
-            self._tls = gunicorn_sockets.ssl_context(self.cfg)
-            self._tls.sslsocket_class = TlsIncoming
+            self._tls = Certified(self._new_tls, [Path(self.cfg.certfile), Path(self.cfg.keyfile)])
         super().init_process()
+
+    def _new_tls(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = gunicorn_sockets.ssl_context(self.cfg)
+        context.sslsocket_class = TlsIncoming
+        return context
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
@@ -258,7 +265,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         plain = Incoming.of(accepted)
         if self._tls is None:
             return plain
-        wrapped = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+        wrapped = self._tls.context().wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         assert isinstance(wrapped, TlsIncoming)
         return wrapped
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulators.certificates import certificate as signed
+from tests.simulators.certificates import new_key, pem_of
 from tests.simulators.waiting import eventually
 
 THREADS = 4
@@ -161,6 +163,30 @@ def test_clients_that_greet_by_halves_take_no_thread(certificate: Path) -> None:
         assert server.ask().startswith(OK)
     finally:
         server.close()
+
+
+def test_a_certificate_that_is_replaced_serves_from_the_next_connection_on(tmp_path: Path) -> None:
+    since = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    keys = [new_key(), new_key()]
+    chains = [signed(key, "localhost", since=since) for key in keys]
+
+    def put(name: str, content: str) -> None:
+        (tmp_path / "new").write_text(content)
+        (tmp_path / "new").rename(tmp_path / name)
+
+    put("key.pem", pem_of(keys[0]))
+    put("cert.pem", chains[0])
+    running = Server(tmp_path)
+    try:
+        served = [ssl.get_server_certificate(("127.0.0.1", running.port))]
+        put("key.pem", pem_of(keys[1]))
+        served.append(ssl.get_server_certificate(("127.0.0.1", running.port)))  # the new key doesn't fit yet
+        put("cert.pem", chains[1])
+        assert running.ask().startswith(OK)
+        served.append(ssl.get_server_certificate(("127.0.0.1", running.port)))
+    finally:
+        running.close()
+    assert served == [chains[0], chains[0], chains[1]]
 
 
 def test_clients_that_never_say_good_bye_hold_up_nobody(server: Server) -> None:

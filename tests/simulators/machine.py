@@ -14,6 +14,7 @@ from appliance.machine.bus import Bus
 from appliance.machine.errands import MachineErrands
 from appliance.machine.helper import Helper
 from appliance.machine.helper_server import HelperServer
+from appliance.machine.helper_shapes import VERBS
 from appliance.machine.network import Network
 
 FALLBACK = "[Match]\nName=e*\n\n[Network]\nDHCP=yes\nMulticastDNS=yes\n"
@@ -52,7 +53,7 @@ class Machine:
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(path))
             listening.listen()
-            server, ended = HelperServer(listening, self.helper, os.geteuid()), threading.Event()
+            server, ended = HelperServer(listening, self.helper, {os.geteuid(): VERBS}), threading.Event()
 
             def serve() -> None:  # as systemd: one that ended is started again by the next request
                 while not ended.is_set():

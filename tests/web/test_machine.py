@@ -86,6 +86,7 @@ def test_mallory_neither_sees_nor_changes_it(machine: Machine, mallory: Person, 
     assert machine.ran == []
 
 
+@pytest.mark.usefixtures("alice")  # or Olga would be the last operator
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES, ids=[path for _, path, _ in CHANGES])
 def test_every_change_wants_the_password_once_more(
     machine: Machine, box: TestBox, method: str, path: str, body: dict[str, Any]

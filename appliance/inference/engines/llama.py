@@ -66,7 +66,7 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
         # `ngram_map_k` guesses right half as often where a text is quoted sentence by sentence.
         parameters.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_SIMPLE]
         # Its own 12 and 48 miss what is quoted in short pieces, and try long guesses that end early.
-        parameters.speculative.ngram_simple.size_n, parameters.speculative.ngram_simple.size_m = 4, 16
+        parameters.speculative.ngram_simple.size_n, parameters.speculative.ngram_simple.size_m = 5, 12
     parameters.sse_ping_interval = _PING_SECONDS
     parameters.verbosity = 1  # higher levels write prompts to the log
     parameters.offline = True
