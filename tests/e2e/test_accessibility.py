@@ -125,6 +125,7 @@ PAGES: dict[str, tuple[str, str, Act | None]] = {
     "updates": ("/operate/update", ".steps", None),
     "whom to trust": ("/operate/update", ".steps", _open("update.trust_set")),
     "schedule of backups": ("/operate/backup", ".checks", _open("backup.schedule_set")),
+    "machine": ("/operate/machine", ".kv", None),
     "people": ("/operate/users", "table", None),
     "new person": ("/operate/users", "table", _open("operate.add_user")),
     "manual": ("/help/operate", ".prose table", None),

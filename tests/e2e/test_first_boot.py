@@ -11,6 +11,7 @@ from appliance import config
 from appliance.vault.client import KeysClient
 from tests.e2e.axe import examine
 from tests.e2e.browser import Visitor, add_person, texts
+from tests.simulators.machine import Machine
 from tests.simulators.served import PASSWORD, ServedBox
 from webui.locales import Language
 
@@ -24,9 +25,29 @@ def box(tmp_path: Path) -> Iterator[ServedBox]:
         yield box
 
 
-def test_the_one_time_link_leads_through_the_first_set_up(box: ServedBox, browser: Browser, language: Language) -> None:
+@pytest.fixture
+def machine(box: ServedBox, tmp_path: Path) -> Iterator[Machine]:
+    """A helper beside the box, so that set-up asks for network and time."""
+    made = Machine(tmp_path / "machine")
+    with made.served(config.load(data_dir=box.folder).helper_socket):
+        yield made
+
+
+def test_the_one_time_link_leads_through_the_first_set_up(
+    box: ServedBox, machine: Machine, browser: Browser, language: Language
+) -> None:
     link = re.search(r"/setup\?token=\S+", box.output)
+    code = re.search(r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b", box.output)
     assert link
+    assert code  # typed in test_setup; here its page is looked at
+    with Visitor(browser, box, language) as bob:
+        bob.expects(403)
+        bob.go("/setup")
+        bob.page.locator(f"button[value={language}]").click()
+        bob.page.fill("#code", "ZZZZ-ZZZZ")
+        bob.button("page.setup.code.submit").click()
+        bob.see("HK-BOX-034")
+        examine(bob)
     with Visitor(browser, box, language) as alice:
         page = alice.page
         alice.expects(422)
@@ -61,7 +82,24 @@ def test_the_one_time_link_leads_through_the_first_set_up(box: ServedBox, browse
         examine(alice)
         page.fill("#group", groups[wanted - 1].lower())
         alice.button("page.setup.confirm.submit").click()
-        alice.see(alice.say("page.setup.capacity.heading"))  # without a helper or TLS nothing else is asked
+        alice.see(alice.say("page.setup.network.heading"))
+        examine(alice)
+        page.check("input[value=static]")
+        page.fill("#address", "192.0.2.7/24")
+        page.fill("#host", "ward-3")
+        alice.button("page.setup.next").click()
+        alice.see(alice.say("page.setup.network.trial"))
+        examine(alice)
+        alice.button("page.setup.network.drop").click()
+        assert machine.name == "ward-3"
+        alice.button("page.setup.next").click()
+        alice.see(alice.say("page.setup.time.heading"))
+        examine(alice)
+        page.select_option("#zone", "Asia/Tokyo")
+        alice.button("page.setup.time.here").click()
+        alice.button("page.setup.next").click()
+        assert machine.zone == "Asia/Tokyo"
+        alice.see(alice.say("page.setup.capacity.heading"))  # without TLS there is no fingerprint to compare
         examine(alice)
         alice.button("page.setup.capacity.measure").click()
         alice.see(page.locator(".sign-big"))

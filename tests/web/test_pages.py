@@ -29,10 +29,10 @@ def test_signing_in_never_leads_to_another_site(box: TestBox, bob: Person, wish:
 
 
 def test_a_wrong_name_and_a_wrong_password_look_alike(box: TestBox) -> None:
-    box.person("carol")
-    known, unknown = sign_in(box, "carol", "wrong"), sign_in(box, "nobody-here", "wrong")
+    box.person("caroline")
+    known, unknown = sign_in(box, "caroline", "wrong"), sign_in(box, "nobody-here", "wrong")
     assert known.status_code == unknown.status_code == 401
-    strip = lambda page: re.sub(r"carol|nobody-here", "", page.get_data(as_text=True))  # noqa: E731
+    strip = lambda page: re.sub(r"caroline|nobody-here", "", page.get_data(as_text=True))  # noqa: E731
     assert strip(known) == strip(unknown)
     assert "HK-AUTH-002" in known.get_data(as_text=True)
 
