@@ -16,7 +16,7 @@ from tests.simulators.box import PASSWORD, Person, TestBox, wait
 from webui import locales
 from webui.box import Box
 
-RELEASE = Release("0.9.0-00000000", "0.9.0", 9, 0, 9, 5, "0" * 64)
+RELEASE = Release("0.9.0-00000000", "0.9.0", 9, 0, len(migrations.STEPS), 5, "0" * 64)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from appliance.health.finding import Finding, Look
 from appliance.health.host import Host
 
 _PROBE: Final = ".health-probe"
+_OWN: Final = "health"
+"""In the data folder: under systemd the only place in it where the process that looks may write."""
 
 
 def takes_a_file(folder: Path) -> bool | None:
@@ -38,13 +40,14 @@ class FilesystemCheck:
     def __init__(self, folder: Path, probe: Callable[[Path], bool | None] = takes_a_file) -> None:
         """`folder` is the data folder."""
         self._folder = folder
+        self._own = folder / _OWN
         self._probe = probe
 
     def look(self, host: Host) -> Look:
         findings = []
         if not self._folder.is_dir():
             return Look(self.name, note="unreadable", is_known=False)
-        is_taken = self._probe(self._folder)
+        is_taken = self._probe(self._own if self._own.is_dir() else self._folder)
         if is_taken is False:
             findings.append(Finding(self.name, "unwritable", "error", self.codes["unwritable"]))
         for path in host.glob("/sys/fs/ext4/*/errors_count"):

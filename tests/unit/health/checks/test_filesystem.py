@@ -17,6 +17,13 @@ def test_a_good_one_takes_the_probe_and_keeps_nothing(tmp_path: Path) -> None:
     assert not list(data.iterdir())
 
 
+def test_under_systemd_only_the_folder_of_its_own_is_written(tmp_path: Path) -> None:
+    (tmp_path / "data" / "health").mkdir(parents=True)
+    seen: list[Path] = []
+    FilesystemCheck(tmp_path / "data", lambda folder: bool(seen.append(folder)) or True).look(host(tmp_path))
+    assert seen == [tmp_path / "data" / "health"]
+
+
 def test_errors_and_a_failed_probe_are_found_and_cleared(tmp_path: Path) -> None:
     check = FilesystemCheck(tmp_path, lambda _folder: False)
     assert found(check.look(host(tmp_path, {COUNT: "2"}))) == [("unwritable", "error"), ("errors", "error")]
