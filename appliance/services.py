@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from appliance import clock
 from appliance.accounts.api_keys import ApiKeys
 from appliance.accounts.sessions import Sessions
 from appliance.accounts.throttle import Throttle
@@ -30,6 +31,7 @@ from appliance.gateway.remote import Remote
 from appliance.gateway.store import ModelStore
 from appliance.health import seen
 from appliance.health.airgap.airgap import AirGap
+from appliance.health.alerts import Alerts
 from appliance.health.box.parts import BackupState, Parts, Plain
 from appliance.health.health import HealthKeeper
 from appliance.health.kit import kit
@@ -67,6 +69,7 @@ class Stores:
     snapshots: Snapshots
     backups: Backups
     health: HealthKeeper
+    alerts: Alerts
 
 
 def open_stores(settings: Settings, keys: KeysClient) -> Stores:
@@ -102,7 +105,8 @@ def open_stores(settings: Settings, keys: KeysClient) -> Stores:
         machine=lambda: seen.read(settings.health_file),
     )
     health = HealthKeeper(parts)
-    return Stores(database, blobs, queue, gateway, audit, packed, bundles, snapshots, backups, health)
+    alerts = Alerts(settings, health, audit, Credentials(database))
+    return Stores(database, blobs, queue, gateway, audit, packed, bundles, snapshots, backups, health, alerts)
 
 
 def _backup_state(backups: Backups) -> BackupState:
@@ -153,6 +157,9 @@ class Services:
     backups: Backups
     airgap: AirGap
     health: HealthKeeper
+    alerts: Alerts
+    sent: Callable[[], int]
+    """What went to named destinations since this process began: its own calls, and the alerts of the worker."""
     kit: Callable[[str], Kit]
     """`kit(policy)`: a support kit of now; `policy` is what pages tell a browser."""
 
@@ -186,7 +193,12 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     responses = Responses(database)
     responses.sweep()
     stores.bundles.updates.begin()
-    airgap = AirGap(settings, database, stores.queue, stores.audit, stores.gateway, stores.bundles.updates)
+    began, remote = clock.now(), stores.gateway.remote
+
+    def sent() -> int:
+        return (remote.sent if remote else 0) + stores.alerts.sent_since(began)
+
+    airgap = AirGap(settings, database, stores.queue, stores.audit, sent, stores.bundles.updates)
     return Services(
         settings=settings,
         keys=keys,
@@ -219,5 +231,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         backups=stores.backups,
         airgap=airgap,
         health=stores.health,
+        alerts=stores.alerts,
+        sent=sent,
         kit=partial(kit.of_box, stores.health, airgap, say),
     )

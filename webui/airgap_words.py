@@ -148,7 +148,10 @@ def _resolvers(part: Resolvers, say: Say) -> dict[str, Any]:
 
 
 def _destinations(part: Destinations, say: Say) -> dict[str, Any]:
-    rows = tuple((each.name, each.url, each.address, ", ".join(each.models)) for each in part.named)
+    rows = tuple(
+        (each.name, each.url, each.address, say("alerts") if each.kind == "alerts" else ", ".join(each.models))
+        for each in part.named
+    )
     facts = ((say("sent"), str(part.sent)),) if part.state != "unknown" else ()
     return {"facts": facts, "columns": (say("name"), "URL", say("address"), say("models")), "rows": rows}
 

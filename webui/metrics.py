@@ -72,10 +72,7 @@ class _Collector:
         yield CounterMetricFamily("hako_tokens_written", "Tokens passed on as streams.", PACE.total)
         waiting, _oldest = self._services.queue.waiting()
         yield _gauge("hako_jobs_waiting", "Work that nobody has begun.", {(): waiting})
-        remote = self._services.gateway.remote
-        yield CounterMetricFamily(
-            "hako_remote_calls", "Calls sent to named destinations.", remote.sent if remote else 0
-        )
+        yield CounterMetricFamily("hako_remote_calls", "What was sent to named destinations.", self._services.sent())
         yield from _memory()
 
     def _health(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""`hako destinations`: other machines on the closed network whose models the box may use."""
+"""`hako destinations`: other machines on the closed network, for their models or for alerts."""
 
 import socket
 from pathlib import Path
@@ -16,7 +16,7 @@ _LONGEST_FILE = 100_000
 
 @click.group("destinations")
 def group() -> None:
-    """Models of other machines."""
+    """Models of other machines, and where alerts go."""
 
 
 @group.command("list")
@@ -30,18 +30,29 @@ def list_destinations(terminal: Terminal) -> None:
         click.echo(say("cli.destinations.none"))
     for item in items:
         names = " ".join(f"{item['name']}/{model['name']}" for model in item["models"])
-        click.echo(f"{item['name']:<20} {item['address']:<20} {item['url']}  {names}")
+        click.echo(f"{item['name']:<20} {item['kind']:<7} {item['address']:<20} {item['url']}  {names}".rstrip())
 
 
 @group.command()
 @click.argument("name")
 @click.argument("url")
+@click.option(
+    "--kind",
+    type=click.Choice(["models", "alerts"]),
+    default="models",
+    show_default=True,
+    help="It offers models, or takes alerts by POST at this URL.",
+)
 @click.option("--address", help="IP address of the URL's host; looked up once, here, when left out.")
 @click.option("--private", is_flag=True, help="It is this machine or in its own network, and that is meant.")
 @click.option("--open-gap", is_flag=True, help="It is outside, and that is meant: this opens the air gap.")
 @click.option("--ca", type=click.Path(path_type=Path), help="PEM file of the authority of its certificate.")
 @click.option("--fingerprint", default="", help="SHA-256 of its certificate.")
-@click.option("--key-file", type=click.Path(path_type=Path), help="File with the API key that it asks for.")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="File with the API key that it asks for, or the secret that signs alerts.",
+)
 @click.option("--at-once", type=click.IntRange(1, 256), default=8, show_default=True, help="Calls at the same time.")
 @click.option("--model", "models", multiple=True, help="NAME=chat or NAME=embedding; may be repeated.")
 @click.option("--context", type=int, default=4096, show_default=True, help="Tokens that these models hold.")
@@ -51,6 +62,7 @@ def add(
     terminal: Terminal,
     name: str,
     url: str,
+    kind: str,
     address: str | None,
     ca: Path | None,
     fingerprint: str,
@@ -62,9 +74,10 @@ def add(
     private: bool,
     open_gap: bool,
 ) -> None:
-    """Name the machine at URL, so that its models can be used as NAME/MODEL."""
+    """Name the machine at URL, so that its models can be used as NAME/MODEL, or that it is told what is wrong."""
     body: dict[str, Any] = {
         "name": name,
+        "kind": kind,
         "url": url,
         "private": private,
         "open_gap": open_gap,
@@ -87,9 +100,13 @@ def add(
 @click.pass_obj
 @reports_errors
 def test(terminal: Terminal, name: str) -> None:
-    """Ask a destination which models it has."""
+    """Ask a destination which models it has, or send it a test alert."""
     with terminal.client() as client:
+        kinds = {item["name"]: item["kind"] for item in client.get("/destinations")["items"]}
         found = client.post(f"/destinations/{quote(name, safe='')}/test", {})["models"]
+    if kinds.get(name) == "alerts":
+        click.echo(say("cli.destinations.tested", name=name))
+        return
     click.echo(say("cli.destinations.answers", name=name, count=len(found)))
     for model in found:
         click.echo(f"  {model}")

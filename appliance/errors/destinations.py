@@ -51,6 +51,12 @@ class DestinationsDamagedError(HakoError):
     code, status = "HK-NET-008", 500
 
 
+class AlertsNamedError(HakoError):
+    """There is a destination for alerts, and there can be only one. Params: `name`."""
+
+    code, status = "HK-BOX-039", 409
+
+
 class AirgapReportError(HakoError):
     """A file that should be a report of the air gap is none, or is cut off. Params: `name`."""
 

@@ -1,4 +1,4 @@
-"""The machines that an operator named as places of further models: what is kept of each, and the list on the disk."""
+"""The machines that an operator named, for further models or for alerts: what is kept of each, the list on the disk."""
 
 import hashlib
 import re
@@ -6,11 +6,19 @@ import ssl
 import threading
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from appliance import durable, logs
-from appliance.errors import BadInputError, ConflictError, DestinationsDamagedError, HakoError, NotFoundError
+from appliance.errors import (
+    AlertsNamedError,
+    BadInputError,
+    ConflictError,
+    DestinationsDamagedError,
+    HakoError,
+    NotFoundError,
+)
 from appliance.gateway import addresses
 from appliance.gateway.addresses import Place
 
@@ -26,6 +34,8 @@ FarName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@+-]*(/[A-Za-z0-9][A-Za-z0-9._:@+-]*)*$", max_length=120)
 ]
 FarKind = Literal["chat", "embedding"]
+DestinationKind = Literal["models", "alerts"]
+"""What it is named for: it offers models, or is told what is wrong with the box."""
 
 
 class FarModel(BaseModel):
@@ -40,11 +50,14 @@ class FarModel(BaseModel):
 
 
 class Destination(BaseModel):
-    """A server that speaks OpenAI's API. Only its address is ever connected to; its name is never looked up again."""
+    """A server that speaks OpenAI's API, or takes alerts by POST. Only its address is ever connected to; its name is
+    never looked up again.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
+    kind: DestinationKind = "models"
     url: str
     address: str
     """The IP address that belonged to the host when it was named."""
@@ -75,12 +88,19 @@ class Destination(BaseModel):
             raise BadInputError("ca", field="ca")
         if len({model.name for model in self.models}) != len(self.models):
             raise BadInputError("a model twice", field="models")
+        if self.kind == "alerts" and self.models:
+            raise BadInputError("models of a receiver", field="models")
         return self
 
     @property
     def place(self) -> Place:
         """The parts of its URL."""
         return addresses.parse_url(self.url)
+
+    @property
+    def hook(self) -> str:
+        """The path that alerts are posted to, as it was named."""
+        return urlsplit(self.url).path or "/"
 
     def identifies(self, certificate: bytes) -> bool:
         """Whether the pinned fingerprint is that of `certificate`, in DER."""
@@ -148,17 +168,20 @@ class Destinations:
 
         Raises:
             ConflictError: the name is taken, or there are too many.
+            AlertsNamedError: alerts go to another one already.
             DestinationsDamagedError: nobody knows which ones there are, so none is added.
         """
         with self._lock:
-            known = self.demand_free(destination.name)
+            known = self.demand_free(destination.name, destination.kind)
             self._store({**known, destination.name: destination})
 
-    def demand_free(self, name: str) -> dict[str, Destination]:
-        """The ones that there are, if there may be another of that name. Raises as `add`."""
+    def demand_free(self, name: str, kind: DestinationKind = "models") -> dict[str, Destination]:
+        """The ones that there are, if there may be another of that name and kind. Raises as `add`."""
         known = self.known()
         if name in known or len(known) >= _MOST:
             raise ConflictError("taken, or too many", name=name)
+        if kind == "alerts" and (other := next((each.name for each in known.values() if each.kind == kind), None)):
+            raise AlertsNamedError(name=other)
         return known
 
     def remove(self, name: str) -> Destination:
@@ -172,7 +195,10 @@ class Destinations:
         return gone
 
     def _store(self, destinations: dict[str, Destination]) -> None:
-        durable.replace(self._path, _FILE.dump_json(tuple(destinations.values()), indent=1) + b"\n")
+        """Without what is as it always was: a release before this one knows no kinds, and would use none of them."""
+        durable.replace(
+            self._path, _FILE.dump_json(tuple(destinations.values()), indent=1, exclude_defaults=True) + b"\n"
+        )
 
 
 def _literal(host: str) -> str | None:

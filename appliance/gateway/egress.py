@@ -30,7 +30,10 @@ _METHODS: Final = {
     "/v1/embeddings": "POST",
     "/v1/models": "GET",
 }
-"""All that can be asked of a destination."""
+"""All that can be asked of a destination for models."""
+HOOK: Final = "/hook"
+"""Stands for the path that a destination for alerts was named with: all that can be asked of it."""
+SIGNATURE: Final = b"x-hako-signature"
 _LONGEST_BODY: Final = 64 << 20
 _LONGEST_ANSWER: Final = 256 << 20
 _LONGEST_REFUSAL: Final = 64 << 10
@@ -71,7 +74,8 @@ class EgressServer:
     def _answer(self, asking: "_Asking") -> None:
         name, _, path = asking.target.lstrip("/").partition("/")
         destination = self._destinations.all().get(name)
-        method = _METHODS.get(f"/{path}")
+        is_hook = destination is not None and destination.kind == "alerts"
+        method = ("POST" if f"/{path}" == HOOK else None) if is_hook else _METHODS.get(f"/{path}")
         if destination is None or method is None:
             asking.refuse(NOT_NAMED)
             return
@@ -80,7 +84,7 @@ class EgressServer:
                 asking.refuse(BUSY)
                 return
             try:
-                self._relay(asking, destination, method, path.removeprefix("v1"))
+                self._relay(asking, destination, method, "" if is_hook else path.removeprefix("v1"))
             except FarError as error:
                 log.warning("destination_failed", destination=name, reason=error.reason)
                 if asking.has_begun:
@@ -92,7 +96,10 @@ class EgressServer:
             return self._server.ending.is_set() or self._destinations.all().get(destination.name) != destination
 
         with Far(destination, asking.near, is_over) as far:
-            far.send(method, path, asking.authorization, asking.body)
+            if destination.kind == "alerts":
+                far.send(method, destination.hook, [(b"X-Hako-Signature", asking.signature)], asking.body)
+            else:
+                far.send(method, far.below(path), [(b"Authorization", asking.authorization)], asking.body)
             status, kind = far.begin()
             limit = _LONGEST_ANSWER if status == HTTPStatus.OK else _LONGEST_REFUSAL
             asking.begin(status, kind)
@@ -126,6 +133,7 @@ class _Asking:
         self.near = near
         self.target = ""
         self.authorization: bytes | None = None
+        self.signature: bytes | None = None
         self.body = b""
         self.has_begun = False
         self._http = h11.Connection(h11.SERVER)
@@ -143,7 +151,9 @@ class _Asking:
                 self._http.receive_data(self.near.recv(_CHUNK))
             elif isinstance(event, h11.Request):
                 self.target = event.target.decode("ascii", "replace")
-                given = dict(event.headers).get(b"authorization")
+                headers = dict(event.headers)
+                self.signature = headers.get(SIGNATURE)
+                given = headers.get(b"authorization")
                 self.authorization = None if given == f"Bearer {NO_KEY}".encode() else given
             elif isinstance(event, h11.Data):
                 parts.append(bytes(event.data))

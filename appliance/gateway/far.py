@@ -5,7 +5,7 @@ import errno
 import select
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
 from ipaddress import IPv6Address, ip_address
@@ -73,19 +73,22 @@ class Far(Closing):
             self.close()
             raise
 
-    def send(self, method: str, path: str, authorization: bytes | None, body: bytes) -> None:
-        """Send the request. `path` is below the destination's own."""
+    def below(self, path: str) -> str:
+        """A path below the destination's own."""
+        return self._place.path + path
+
+    def send(self, method: str, path: str, own: Sequence[tuple[bytes, bytes | None]], body: bytes) -> None:
+        """Send the request. `own`: headers beside the usual ones; those without a value are left out."""
         headers = [
             (b"Host", self._place.host_header.encode()),
             (b"Accept-Encoding", b"identity"),
             (b"Connection", b"close"),
         ]
-        if authorization is not None:
-            headers.append((b"Authorization", authorization))
+        headers += [(name, value) for name, value in own if value is not None]
         content = body if method == "POST" else b""
         if content:
             headers += [(b"Content-Type", b"application/json"), (b"Content-Length", str(len(content)).encode())]
-        request = h11.Request(method=method, target=self._place.path + path, headers=headers)
+        request = h11.Request(method=method, target=path, headers=headers)
         data = (self._http.send(request) or b"") + (self._http.send(h11.Data(content)) or b"" if content else b"")
         data += self._http.send(h11.EndOfMessage()) or b""
         whole, sent = memoryview(data), 0

@@ -83,6 +83,12 @@ class HealthStore:
             )
         self.note({name: value for seen in looks for name, value in seen.look.measures.items()})
 
+    def open(self) -> dict[str, str]:
+        """The state of every finding by its key, also of checks that can't look at the moment."""
+        with self._database.read() as connection:
+            rows = connection.execute("select key, state from health_findings order by key").fetchall()
+        return {str(key): str(state) for key, state in rows}
+
     def findings(self, looks: Mapping[str, Seen]) -> list[Open]:
         """Those of these looks, the worst and newest first."""
         with self._database.read() as connection:

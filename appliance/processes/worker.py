@@ -56,6 +56,7 @@ def run(settings: Settings, notifier: Notifier) -> None:
             _beside("bundles", bundles.run, stop),
             _beside("backups", backups.run, stop),
             _beside("health", lambda stop: stores.health.run(stop, partial(pulse.beat, "health")), stop),
+            _beside("alerts", lambda stop: stores.alerts.run(stop, partial(pulse.beat, "alerts")), stop),
             _beside("clock", lambda stop: _by_the_clock(stores.backups, stop, partial(pulse.beat, "clock")), stop),
         ):
             handlers: dict[str, Handler] = {Ingest.KIND: ingest, Switch.KIND: switch}

@@ -98,6 +98,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "destination-removed": Action("outside", "destination"),
     "remote-call": Action("outside", "model"),
     "remote-answer": Action("outside", "model"),
+    "alert-sent": Action("outside", "destination"),
+    "alert-answered": Action("outside", "destination"),
     "audit-exported": Action("record"),
     "audit-not-whole": Action("record", outcome="failed"),
     "audit-findings-accepted": Action("record"),

@@ -1,4 +1,4 @@
-"""`/destinations`: other machines whose models the box may use, for its operators."""
+"""`/destinations`: other machines whose models the box may use, or that it tells what is wrong; for operators."""
 
 from typing import Annotated, Any
 
@@ -6,9 +6,10 @@ from flask import Blueprint
 from pydantic import Field, StringConstraints, ValidationError
 
 from appliance.accounts.permissions import Permission
+from appliance.clock import iso
 from appliance.errors import BadInputError
 from appliance.gateway import destinations
-from appliance.gateway.destinations import Destination, FarKind, FarModel
+from appliance.gateway.destinations import Destination, DestinationKind, FarKind, FarModel
 from webui import routing, shapes
 from webui.routing import Call
 
@@ -27,6 +28,7 @@ class NewDestination(shapes.Shape):
     """`private` and `open_gap` are said on purpose; `key` goes into the encrypted database and is never shown."""
 
     name: destinations.Name
+    kind: DestinationKind = "models"
     url: Annotated[str, StringConstraints(min_length=1, max_length=300)]
     address: Annotated[str, StringConstraints(min_length=2, max_length=60)] | None = None
     private: bool = False
@@ -48,7 +50,7 @@ def add(call: Call, wish: NewDestination) -> dict[str, Any]:
     """Recorded before it can be used."""
     destination = _destination(wish)
     services = call.services
-    services.destinations.demand_free(destination.name)
+    services.destinations.demand_free(destination.name, destination.kind)
     services.audit.record(
         call.who.name, "destination-added", destination.name, address=destination.address, port=destination.place.port
     )
@@ -62,7 +64,11 @@ def add(call: Call, wish: NewDestination) -> dict[str, Any]:
 
 @routing.route(api, "POST", "/destinations/<name>/test", permission=Permission.BOX_MANAGE)
 def test(call: Call, name: str) -> dict[str, Any]:
-    """Ask the machine which models it has."""
+    """Ask the machine which models it has, or send it a test alert."""
+    if call.services.destinations.get(name).kind == "alerts":
+        with routing.place(call):
+            call.services.alerts.test(name, call.who.name)
+        return {"models": []}
     remote = call.services.gateway.remote
     found = remote.offered(name, call.who.name) if remote else []
     return {"models": found}
@@ -85,6 +91,17 @@ def describe(call: Call, destination: Destination) -> dict[str, Any]:
         "own_ca": bool(destination.ca),
         "has_key": call.services.destination_keys.key(destination.name) is not None,
         "models": [model.model_dump() for model in destination.models],
+        "alerts": _alerts(call) if destination.kind == "alerts" else None,
+    }
+
+
+def _alerts(call: Call) -> dict[str, Any]:
+    """How the last alert went. `result`: ok, or the code of what stood in the way; empty before the first one."""
+    state = call.services.alerts.state()
+    return {
+        "at": None if state.last_at is None else iso(state.last_at),
+        "result": state.last_result,
+        "failing_since": None if state.failing_since is None else iso(state.failing_since),
     }
 
 
@@ -92,6 +109,7 @@ def _destination(wish: NewDestination) -> Destination:
     try:
         return Destination(
             name=wish.name,
+            kind=wish.kind,
             url=wish.url,
             address=destinations.pinned(wish.url, wish.address),
             private=wish.private,

@@ -27,7 +27,7 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
     state: dict[str, Any] = {
         "gap": {
             "state": "open" if named else gap.state,  # what may leave counts, not only what leaves at this moment
-            "sent": gap.sent + _sent(box),
+            "sent": gap.sent + box.services().sent() if box.is_open else 0,
             "checked_at": iso(gap.checked_at),
         },
         "vault": {"state": "open" if box.is_open else "sealed"},
@@ -57,12 +57,6 @@ def _health(box: Box) -> dict[str, Any]:
     """What was found last, and how many findings nobody has put off: for a line on every page."""
     health, at = box.services().health.now(), clock.now()
     return {"state": health.state, "findings": sum(not is_snoozed(found, at) for found in health.findings)}
-
-
-def _sent(box: Box) -> int:
-    """Calls of other machines since the box began."""
-    remote = box.services().gateway.remote if box.is_open else None
-    return remote.sent if remote else 0
 
 
 def _recovery_confirmed(box: Box) -> bool:

@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,6 @@ from appliance.bundle.update.updates import Updates
 from appliance.config import Settings
 from appliance.errors import AirgapOpenError, DestinationsDamagedError, NotFoundError
 from appliance.gateway import destinations
-from appliance.gateway.gateway import Gateway
 from appliance.health.airgap import installed, outside
 from appliance.health.airgap.facts import Browser, Clock, Destinations, Named, Part, Record, Software, Test
 from appliance.health.airgap.outside import Outside
@@ -36,9 +36,16 @@ class AirGap:
     """Safe to share between threads."""
 
     def __init__(
-        self, settings: Settings, database: Database, queue: Queue, audit: Audit, gateway: Gateway, updates: Updates
+        self,
+        settings: Settings,
+        database: Database,
+        queue: Queue,
+        audit: Audit,
+        sent: Callable[[], int],
+        updates: Updates,
     ) -> None:
-        self._settings, self._audit, self._gateway, self._updates = settings, audit, gateway, updates
+        """`sent`: how many calls went to named destinations."""
+        self._settings, self._audit, self._sent, self._updates = settings, audit, sent, updates
         self._database = database
         self._root = Path("/")
         self.test = SelfTest(
@@ -119,19 +126,22 @@ class AirGap:
         return installed.software(places.release(places.current) or self._updates.running, check=check)
 
     def _destinations(self) -> Destinations:
-        remote = self._gateway.remote
         try:
             known = destinations.Destinations(self._settings.destinations).known()
         except DestinationsDamagedError:
             return Destinations(state="unknown", why="unreadable")
         named = tuple(
-            Named(name=each.name, url=each.url, address=each.address, models=tuple(model.name for model in each.models))
+            Named(
+                name=each.name,
+                url=each.url,
+                address=each.address,
+                models=tuple(model.name for model in each.models),
+                kind=each.kind,
+            )
             for each in known.values()
         )
         about = ("destination-named",) if named else ()
-        return Destinations(
-            state="warning" if named else "ok", about=about, named=named, sent=remote.sent if remote else 0
-        )
+        return Destinations(state="warning" if named else "ok", about=about, named=named, sent=self._sent())
 
     def _record(self) -> Record:
         report, newest = self._audit.report, self._audit.newest()

@@ -105,6 +105,8 @@ class Named(Fact):
     url: str
     address: str
     models: tuple[str, ...] = ()
+    kind: str = "models"
+    """Or `alerts`."""
 
 
 class Destinations(Part):
