@@ -134,7 +134,7 @@ def removal(wish: Wish) -> Iterator[Step]:
     root = wish.root
     where = [f"--root={root}"] if root != Path("/") else []
     if wish.is_live:
-        yield _tool("stop", ["systemctl", "stop", "hako.target", *_BESIDE_THE_TARGET, FIREWALL], may_fail=True)
+        yield _tool("stop", ["systemctl", "stop", "hako*"], may_fail=True)  # its own pattern
     there = sorted(path for path in (root / _UNITS).glob("hako*") if path.is_file() and not path.is_symlink())
     if there:
         units = [path.name for path in there if "@" not in path.name]
