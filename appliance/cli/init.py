@@ -92,15 +92,15 @@ def passphrase(terminal: Terminal) -> None:
 def _tell_setup_link(terminal: Terminal, settings: Settings) -> None:
     """A box without accounts wants its first operator: print where to make one. A broken audit log comes first."""
     with terminal.client() as client:
-        _warn(client)
+        warn(client)
         invitation = client.post("/setup-link", {})
     if invitation["path"]:
         click.echo(say("cli.serve.setup", url=settings.web.url + invitation["path"]))
         click.echo(say("cli.serve.code", code=invitation["code"]))
 
 
-def _warn(client: BoxClient) -> None:
-    """The keys process has opened the vault; web may remember for a moment longer that it was sealed."""
+def warn(client: BoxClient) -> None:
+    """What the audit log has to say. Web may take a vault that was just opened for sealed a moment longer."""
     until = clock.monotonic() + _OPEN_WITHIN_S
     while True:
         try:

@@ -25,3 +25,21 @@ class BootTestError(HakoError):
     """An image hasn't done in the emulator what it should. Params: `step`."""
 
     code, status = "HK-IMG-004", 500
+
+
+class ServerUnfitError(HakoError):
+    """A server lacks what an installation needs. Params: `need`, in a name that needs no translation."""
+
+    code, status = "HK-IMG-010", 409
+
+
+class WheelhouseError(HakoError):
+    """A folder holds no release to install, or a file of it is damaged. Params: `name` of the file."""
+
+    code, status = "HK-IMG-011", 422
+
+
+class ServerStepError(HakoError):
+    """A step of installing a server has failed. Params: `step`."""
+
+    code, status = "HK-IMG-012", 500

@@ -14,6 +14,7 @@ from typing import Final
 
 from appliance import RELEASED, __version__, modes
 from appliance.image.profiles import Profile
+from appliance.image.server import with_tls
 
 BASE: Final = "opt/hako/base"
 MODELS: Final = "usr/share/hako/models"
@@ -105,8 +106,7 @@ def _units(systemd: Path, root: Path, profile: Profile) -> None:
 
 def settings(plain: str, profile: Profile) -> str:
     """hako.toml of an imaged machine: TLS by the certificate that the box makes, and what the profile says."""
-    tls = 'tls_certificate = "/etc/hako/tls/box.pem"\ntls_key = "/etc/hako/tls/box.key"\n'
-    said = plain.replace("[web]\n", f"[web]\n{tls}", 1)
+    said = with_tls(plain)
     if profile.inference:
         lines = [f"{name} = {json.dumps(value)}" for name, value in sorted(profile.inference.items())]
         said = said.rstrip("\n") + "\n\n[inference]\n" + "\n".join(lines) + "\n"

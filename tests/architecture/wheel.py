@@ -17,6 +17,9 @@ NEEDED = (
     "webui/templates/unlock.html",
     "webui/help/ja/start.md",
     "webui/help/en/start.md",
+    "appliance/units/hako.target",
+    "appliance/units/hako-certificate.service",
+    "appliance/units/hako",
 )
 FOREIGN = ("frontend", "node_modules", "tests", "__pycache__", "offline-bundle", "requirements")
 WEIGHTS = {".gguf", ".ggml", ".onnx", ".safetensors", ".model", ".bin", ".pt", ".pth", ".ckpt", ".npz"}

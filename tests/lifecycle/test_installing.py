@@ -14,6 +14,7 @@ from appliance.bundle.update import install
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Places, Release
 from appliance.errors import BundleInvalidError, CancelledError, ReleaseFailedError
+from appliance.image import base
 from tests.simulators import releases
 
 pytestmark = pytest.mark.timeout(300)
@@ -108,3 +109,26 @@ def test_stopped_or_killed_in_the_middle_nothing_counts_and_the_next_try_is_whol
     assert not places.is_whole("0.2.0-x")
     install.install(places, release(manifest), manifest, content)
     assert places.is_whole("0.2.0-x")
+
+
+def test_a_server_gets_its_base_from_a_release_and_keeps_it_while_it_is_the_same(content: Path, tmp_path: Path) -> None:
+    """As `hako install --from` and, on a machine with nothing but Python, the module in the wheel."""
+    (wheel,) = (content / "wheels").glob("hako_appliance-*.whl")
+    environment = {"PYTHONPATH": str(wheel), "PATH": os.environ["PATH"]}
+    words = [base._python(), "-P", "-c", _BARE, str(content), str(tmp_path)]
+    assert said(words, environment).split() == ["True", "False"]
+    python = tmp_path / base.BASE / "bin" / "python"
+    assert "0.2.0" in said([str(python), "-I", "-m", "appliance", "version"], {"LC_ALL": "en_GB.UTF-8"})
+    where = "import appliance.image.server as s; print(*sorted(s._files(s.Wish())))"
+    files = said([str(python), "-I", "-c", where], {}).split()
+    assert {"etc/systemd/system/hako.target", "usr/local/sbin/hako", "etc/tmpfiles.d/hako.conf"} <= set(files)
+    assert [path.name for path in python.parent.parent.parent.iterdir()] == ["base"]
+
+
+_BARE = """
+from pathlib import Path
+from appliance.image import base
+assert ".whl/" in base.__file__
+for _ in range(2):
+    print(base.make(Path(sys.argv[1]), Path(sys.argv[2])))
+"""

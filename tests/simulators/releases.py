@@ -16,7 +16,7 @@ NOBODY_SIGNS_IN: Changes = {
     "webui/pages/sign_in.py": ("services.users.verify(name, password)", "services.users.verify(name, name)")
 }
 """Such a release starts and answers, and only a look at it as a person finds that it is broken."""
-_SOURCES = ("pyproject.toml", "README.md", "LICENSE", "appliance", "webui")
+_SOURCES = ("pyproject.toml", "README.md", "LICENSE", "appliance", "webui", "systemd", "firmware-scripts")
 
 
 def wheel(folder: Path, version: str, counter: int, changes: Changes | None = None) -> Path:

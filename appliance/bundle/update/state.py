@@ -232,8 +232,9 @@ class Places:
         return _object(self.folder(name) / _ABOUT) if name else {}
 
     def note_seen(self, seen: dict[str, Any]) -> None:
-        """How far the present look at the release on trial is."""
-        durable.replace(self.root / _SEEN, json.dumps(seen).encode())
+        """How far the present look at the release on trial is. Where root looks, web reads it."""
+        mode = None if self._state == self.root else 0o644
+        durable.replace(self.root / _SEEN, json.dumps(seen).encode(), mode=mode)
 
     def seen(self) -> dict[str, Any]:
         """The last look at a release on trial, also when the trial is over; empty where there was none."""

@@ -69,6 +69,9 @@ def test_resume_switches_and_goes_back_when_the_boots_are_used_up(places: Places
 def test_what_the_box_writes_lies_apart_from_roots_releases(places: Places) -> None:
     places.write(Update(Phase.WANTED, Release("new")))
     places.note_base(Release(version="1"))
+    places.note_seen({"number": 1})
+    assert (places.root / "checks.json").stat().st_mode & 0o777 == 0o644, "root looks, and web shows it"
+    places.forget_seen()
     units.resume(places)  # no such release is whole: it goes back at once
     assert {path.name for path in places.root.iterdir()} == {STATE}
     assert places.read().phase is Phase.ROLLED_BACK
