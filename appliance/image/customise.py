@@ -22,7 +22,7 @@ UNITS: Final = "usr/lib/systemd/system"
 ENABLED: Final = (
     "hako.target", "hako-keys.service", "hako-web.socket", "hako-web.service", "hako-worker.service",
     "hako-inference.service", "hako-helper.socket", "hako-update-watch.service", "hako-update.path",
-    "hako-health.timer", "hako-airgap.timer", "hako-disk.service", "hako-starter.service", "hako-certificate.service",
+    "hako-health.service", "hako-airgap.timer", "hako-disk.service", "hako-starter.service", "hako-certificate.service",
     "hako-erase.service",
     "hako-slots.service", "hako-firewall.service", "hako-console@tty1.service", "hako-console@ttyS0.service",
     "systemd-networkd.service", "systemd-resolved.service", "usbguard.service",

@@ -39,10 +39,10 @@ _PORT_FOLDER: Final = "hako-web.socket.d"
 ENABLED: Final = (
     "hako.target", "hako-keys.service", "hako-web.socket", "hako-web.service", "hako-worker.service",
     "hako-inference.service", "hako-helper.socket", "hako-update-watch.service", "hako-update.path",
-    "hako-health.timer", "hako-airgap.timer", "hako-certificate.service", "hako-starter.service",
+    "hako-health.service", "hako-airgap.timer", "hako-certificate.service", "hako-starter.service",
 )  # fmt: skip
 FIREWALL: Final = "hako-firewall.service"
-_BESIDE_THE_TARGET: Final = ("hako-web.socket", "hako-helper.socket", "hako-health.timer", "hako-airgap.timer")
+_BESIDE_THE_TARGET: Final = ("hako-web.socket", "hako-helper.socket", "hako-airgap.timer")
 """Enabled for other targets than the box's own, so its start alone doesn't bring them."""
 _TOOLS: Final = ("systemctl", "systemd-sysusers", "systemd-tmpfiles", "openssl", "ip")
 
