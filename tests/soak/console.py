@@ -12,7 +12,13 @@ from tests.soak.visitor import Place, Visitor
 PAGES: Final[dict[str, tuple[str, ...]]] = {
     "/docs": ("bases",),
     "/docs/{base}": ("bases/{base}", "bases/{base}/documents"),
-    "/operate": ("models", "models/running", "models/reranking", "models/running"),
+    "/operate": (
+        "health",
+        "health/now",
+        "health/history?span=24h&name=answers.tokens_per_s&name=answers.waiting&name=disk.used&name=memory.used",
+        "health/now",
+        "health/now",
+    ),
     "/operate/models": ("models", "models/running", "models/reranking", "models/running"),
     "/operate/models/import": ("models/media", "models/uploads"),
     "/operate/models/{id}": ("models/{id}", "models/{id}/settings", "models/{id}/adapters", "models/{id}/bench"),
@@ -28,6 +34,7 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "/operate/update/release": ("update",),
     "/operate/backup": ("backups", "backups/work", "backups/targets", "backups/work"),
+    "/operate/machine": ("machine",),
     "/operate/users": ("users",),
     "/audit": ("audit/verify", "audit/key", "users", "audit?{filters}", "audit?{filters}"),
     "/audit/log": ("audit/verify", "audit/key", "users", "audit?{filters}", "audit?limit=1&before=3"),
