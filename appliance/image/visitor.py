@@ -16,11 +16,10 @@ DOCUMENT: Final = (
     "The key of the boiler room hangs in cabinet 12 on the second floor.\n\n"
     "Broken lamps are collected on the first Thursday of each month.\n"
 )
-QUESTION: Final = "Where does the key of the boiler room hang?"
-ANSWER: Final = "cabinet 12"
+QUESTION: Final = "When does the storeroom of the east wing open?"
+ANSWER: Final = "seven"
 _GROUP: Final = re.compile(r"<li>([0-9A-Z]{4,6})</li>")
 _ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
-_DONE: Final = 'class="done-list"'
 _PATIENCE_S: Final = 1200.0
 
 
@@ -59,9 +58,9 @@ class Visitor:
         self._page(self._http.post("/setup", data={"step": "language", "language": "en", "token": token}))
         account = {"step": "account", "token": token, "display_name": "Aoki", "name": NAME, "password": PASSWORD}
         page = self._page(self._http.post("/setup", data=account))
-        if _DONE in page:
-            return
         groups = _GROUP.findall(page)
+        if not groups:  # the console had it noted; network, time and the rest can wait
+            return
         page = self._page(self._http.post("/setup", data={"step": "recovery", "token": token}))
         asked = _ASKED.search(html.unescape(page))
         if not groups or asked is None:
