@@ -48,6 +48,7 @@ SOUND = {
     "lockdown": (0, "none [integrity] confidentiality\n"),
     "veritysetup": (0, "  status:      verified\n"),
     "cryptsetup": (0, "  type:    LUKS2\n"),
+    "airgap": (0, "Proof of the air gap\n\n✓ Firewall\n  The rules.\n\n? Installed models\n"),
     "is-active": (0, "active\n"),
     "usbguard": (0, "block\n"),
 }
@@ -63,6 +64,7 @@ def test_a_machine_as_it_should_be_passes_and_its_refusals_are_counted(tmp_path:
     inside.usb(shell)
     assert inside.kernel(shell, settings) == 2
     assert inside.firewall(shell)["egress_refused"] == 1
+    assert "1 parts hold; not looked at: Installed models" in inside.airgap(shell)
 
 
 def test_the_settings_that_are_looked_for_are_those_of_the_image() -> None:
@@ -81,6 +83,8 @@ def test_the_settings_that_are_looked_for_are_those_of_the_image() -> None:
         (inside.usb, "get-parameter", "allow\n"),
         (inside.disk, "veritysetup", "  status:      corrupted\n"),
         (inside.disk, "/etc/hostname", ""),
+        (inside.airgap, "airgap", "✓ Firewall\n\n! Listening and connected sockets\n"),
+        (inside.airgap, "airgap", "not a report\n"),
         (inside.kernel, "/proc/sys", "1\n" * 30),
     ],
 )
