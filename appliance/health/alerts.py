@@ -164,18 +164,18 @@ class Alerts:
         lines = [
             f"{each['change']}: {each['code']} {each['check']}.{each['name']} ({each['state']})" for each in listed
         ]
-        box = box_of(self._audit.public_key)[:_BOX_CHARS]
+        box, now = box_of(self._audit.public_key)[:_BOX_CHARS], self._keeper.now().state
         return {
             "format": "hako-alert 1",
             "id": clock.new_id("alert"),
             "at": iso(clock.now()),
             "box": box,
             "version": __version__,
-            "state": self._keeper.now().state,
+            "state": now,
             "test": is_test,
             "count": len(changes),
             "changes": listed,
-            "text": "\n".join([f"Hako {box}: {'test' if is_test else self._keeper.now().state}", *lines]),
+            "text": "\n".join([f"Hako {box}: {'test' if is_test else now}", *lines]),
         }
 
     def _found(self, told: Told) -> Told:

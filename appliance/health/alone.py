@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance import clock
-from appliance.bundle.update.state import Phase, Places
+from appliance.bundle.update.state import Places
 from appliance.config import Settings
 from appliance.errors import HakoError
 from appliance.health import registry
 from appliance.health.box.parts import Plain
+from appliance.health.box.update import taken_back
 from appliance.health.finding import Finding, Look
 from appliance.health.host import Host
 from appliance.health.seen import Seen
@@ -48,9 +49,9 @@ def _models(settings: Settings) -> Look:
 
 def _update(settings: Settings) -> Look:
     last = Places(settings.releases, settings.data_dir).read()
-    params = {"version": last.target.version}
-    if last.reason and last.phase in (Phase.ROLLED_BACK, Phase.ROLLING_BACK):
-        return Look("update", "", "", params, (Finding("update", "taken_back", "warning", "HK-HLT-049", params),))
+    params, found = {"version": last.target.version}, taken_back(last)
+    if found:
+        return Look("update", "", "", params, found)
     return Look("update", "trial" if last.is_trial else "", "", params, is_known=last.is_trial)
 
 

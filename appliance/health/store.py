@@ -1,7 +1,7 @@
 """What health keeps in the encrypted database: the last look of each check, findings, and a history of measures."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -99,7 +99,7 @@ class HealthStore:
             for finding in seen.look.findings:
                 _key, since, until = known.get(finding.key, (finding.key, seen.at, None))
                 found.append(Open(finding, float(since), None if until is None else float(until)))
-        return sorted(found, key=lambda each: (each.finding.state != "error", -each.since, each.finding.key))
+        return worst_first(found)
 
     def snooze(self, key: str, until: float | None) -> bool:
         """Don't remind of it until then; whether there is such a finding."""
@@ -171,3 +171,8 @@ class HealthStore:
                 (int(since),),
             ).fetchall()
         return {str(name): float(str(value)) for name, value, _at in rows}
+
+
+def worst_first(found: Iterable[Open]) -> list[Open]:
+    """As people see them: of the same weight the newest first."""
+    return sorted(found, key=lambda each: (each.finding.state != "error", -each.since, each.finding.key))

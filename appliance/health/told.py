@@ -6,7 +6,7 @@ from appliance.clock import iso
 from appliance.health.finding import Finding, worst
 from appliance.health.health import Health, is_snoozed
 from appliance.health.seen import Seen
-from appliance.health.store import Open
+from appliance.health.store import Open, worst_first
 
 Json = dict[str, Any]
 
@@ -23,8 +23,7 @@ def health(now: Health, at: float) -> Json:
 
 def looks(seen: list[Seen], at: float) -> Json:
     """Of looks that were made just now and are kept nowhere."""
-    found = [Open(each, at, None) for one in seen for each in one.look.findings]
-    found.sort(key=lambda each: (each.finding.state != "error", each.finding.key))
+    found = worst_first(Open(each, at, None) for one in seen for each in one.look.findings)
     states = [each.finding.state for each in found]
     return health(Health(worst(list(states)), at, {one.look.check: one for one in seen}, found), at)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance import durable, modes
+from appliance.bundle.update import offline_pip
 from appliance.errors import HakoError, ServerStepError, ServerUnfitError, WheelhouseError
 
 BASE: Final = Path("opt/hako/base")
@@ -60,18 +61,11 @@ def _fill(fresh: Path, source: Path, manifest: dict[str, Any]) -> None:
     # The system's own Python: an environment of an environment would end with the one it came from.
     _run("python", [_python(), "-I", "-m", "venv", str(fresh)])
     wanted = fresh / "wheels.txt"
-    wheels = (source / "wheels").absolute()
-    wanted.write_text(
-        "".join(
-            f"{wheel['name']} @ {(wheels / wheel['file']).as_uri()} --hash=sha256:{wheel['sha256']}\n"
-            for wheel in manifest["wheels"]
-        ),
-        "ascii",
-    )
-    pip = [str(fresh / "bin" / "python"), "-I", "-m", "pip", "--isolated", "--disable-pip-version-check", "--quiet"]
-    options = ["--no-index", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir"]
-    _run("pip", [*pip, "install", *options, "-r", str(wanted)])
-    _run("import", [str(fresh / "bin" / "python"), "-I", "-c", "import appliance.cli.main, appliance.processes.web"])
+    wheels = ((wheel["name"], wheel["file"], wheel["sha256"]) for wheel in manifest["wheels"])
+    wanted.write_text(offline_pip.requirements(wheels, source / "wheels"), "ascii")
+    python = fresh / "bin" / "python"
+    _run("pip", offline_pip.words(python, wanted))
+    _run("import", [str(python), "-I", "-c", "import appliance.cli.main, appliance.processes.web"])
 
 
 def _read(source: Path) -> dict[str, Any]:

@@ -13,18 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from appliance import RELEASED, __version__, modes
+from appliance.image import server
 from appliance.image.profiles import Profile
-from appliance.image.server import with_tls
 
 BASE: Final = "opt/hako/base"
 MODELS: Final = "usr/share/hako/models"
 UNITS: Final = "usr/lib/systemd/system"
 ENABLED: Final = (
-    "hako.target", "hako-keys.service", "hako-web.socket", "hako-web.service", "hako-worker.service",
-    "hako-inference.service", "hako-helper.socket", "hako-update-watch.service", "hako-update.path",
-    "hako-health.service", "hako-airgap.timer", "hako-disk.service", "hako-starter.service", "hako-certificate.service",
-    "hako-erase.service",
-    "hako-slots.service", "hako-firewall.service", "hako-console@tty1.service", "hako-console@ttyS0.service",
+    *server.ENABLED, server.FIREWALL, "hako-disk.service", "hako-erase.service", "hako-slots.service",
+    "hako-console@tty1.service", "hako-console@ttyS0.service",
     "systemd-networkd.service", "systemd-resolved.service", "usbguard.service",
 )  # fmt: skip
 MASKED: Final = (
@@ -106,7 +103,7 @@ def _units(systemd: Path, root: Path, profile: Profile) -> None:
 
 def settings(plain: str, profile: Profile) -> str:
     """hako.toml of an imaged machine: TLS by the certificate that the box makes, and what the profile says."""
-    said = with_tls(plain)
+    said = server.with_tls(plain)
     if profile.inference:
         lines = [f"{name} = {json.dumps(value)}" for name, value in sorted(profile.inference.items())]
         said = said.rstrip("\n") + "\n\n[inference]\n" + "\n".join(lines) + "\n"

@@ -36,15 +36,15 @@ class TpmCounter:
     def make(self) -> int:
         """Have a new one, and where it stands: never below what the chip has counted before. Raises TpmError."""
         self._ask("tpm2_nvdefine", _PLACE, "-C", "o", "-s", str(_BYTES), "-a", _ATTRIBUTES)
-        return self.increase()
-
-    def increase(self) -> int:
-        """Count on, and where it stands now. Raises TpmError."""
-        self._ask("tpm2_nvincrement", _PLACE, "-C", "o")
+        self.increase()
         value = self.value()
         if value is None:
             raise TpmError("tpm2_nvread")
         return value
+
+    def increase(self) -> None:
+        """Count on. Raises TpmError."""
+        self._ask("tpm2_nvincrement", _PLACE, "-C", "o")
 
     def forget(self) -> None:
         """Remove it: for a machine that is set up anew. Raises TpmError."""

@@ -16,6 +16,7 @@ from appliance.machine.helper_client import HelperClient
 from tests.simulators import releases, roots_helper
 from tests.simulators.publishing import PublishersTerminal
 from tests.simulators.roots_helper import RootsFolders
+from tests.simulators.served_helper import ask
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -63,17 +64,6 @@ def runs(root: RootsFolders) -> str:
     python = root.places.python(there.name)
     words = [str(python), "-I", "-c", "import appliance, appliance.processes.web; print(appliance.__version__)"]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def ask(client: HelperClient, wish: shapes.Request) -> dict[str, object]:
-    """As soon as the helper listens."""
-    until = time.monotonic() + 60
-    while True:
-        try:
-            return client.ask(wish)
-        except HelperUnreachableError:
-            assert time.monotonic() < until
-            time.sleep(0.05)
 
 
 def _made(folder: Path) -> Path:

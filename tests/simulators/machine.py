@@ -2,10 +2,8 @@
 
 import json
 import os
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,9 @@ from appliance import clock
 from appliance.machine.bus import Bus
 from appliance.machine.errands import MachineErrands
 from appliance.machine.helper import Helper
-from appliance.machine.helper_server import HelperServer
 from appliance.machine.helper_shapes import VERBS
 from appliance.machine.network import Network
+from tests.simulators.served_helper import serving
 
 FALLBACK = "[Match]\nName=e*\n\n[Network]\nDHCP=yes\nMulticastDNS=yes\n"
 GIVEN = "192.0.2.50/24"
@@ -47,27 +45,9 @@ class Machine:
         found = [path for each in ("etc", "run") for path in (self.root / each / "systemd/network").glob("*.network")]
         return min(found, key=lambda path: path.name)
 
-    @contextmanager
-    def served(self, path: Path) -> Iterator[None]:
+    def served(self, path: Path) -> AbstractContextManager[None]:
         """A helper at this socket."""
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(path))
-            listening.listen()
-            server, ended = HelperServer(listening, self.helper, {os.geteuid(): VERBS}), threading.Event()
-
-            def serve() -> None:  # as systemd: one that ended is started again by the next request
-                while not ended.is_set():
-                    server.serve(0.1)
-
-            serving = threading.Thread(target=serve)
-            serving.start()
-            try:
-                yield
-            finally:
-                ended.set()
-                self.network.close()
-                serving.join(20)
-                path.unlink()
+        return serving(path, self.helper, {os.geteuid(): VERBS})
 
     def _ask(self, words: Sequence[str]) -> str:
         if words[0] != "busctl":

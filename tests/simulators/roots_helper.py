@@ -3,10 +3,9 @@
 `as_thread` shares this process, so that an installation can be made quick; `as_process` can be killed.
 """
 
-import contextlib
 import socket
-import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from contextlib import AbstractContextManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from appliance.machine.helper_server import HelperServer
 from appliance.machine.helper_shapes import VERBS
 from tests.simulators import nursery
 from tests.simulators.release_offers import install_slowly
+from tests.simulators.served_helper import serving
 
 
 class RootsFolders:
@@ -36,29 +36,11 @@ class RootsFolders:
         return RootsReleases(self.places, [self.media], self.folder / "publisher-root.json", self.memory)
 
 
-@contextlib.contextmanager
-def as_thread(folders: RootsFolders, path: Path, uid: int, verbs: Collection[str] = VERBS) -> Iterator[None]:
+def as_thread(
+    folders: RootsFolders, path: Path, uid: int, verbs: Collection[str] = VERBS
+) -> AbstractContextManager[None]:
     """A helper that listens to one account alone."""
-    with socket.socket(socket.AF_UNIX) as listening:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        listening.bind(str(path))
-        listening.listen()
-        server = HelperServer(listening, Helper(folders.releases), {uid: verbs})
-        serving = threading.Event()
-
-        def serve() -> None:
-            while not serving.is_set():
-                server.serve(0.2)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            serving.set()
-            thread.join(20)
-            path.unlink()
-            assert not thread.is_alive()
+    return serving(path, Helper(folders.releases), {uid: verbs})
 
 
 def as_process(folders: RootsFolders, path: Path, uid: int, step_s: float | None = None) -> BaseProcess:

@@ -35,11 +35,10 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
     }
     if who is not None:
         state["recovery_confirmed"] = _recovery_confirmed(box)
+        state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
         if who.is_operator and box.is_open:
             report = box.services().audit.report
             state["audit"] = "broken" if report and not report.is_sound else "sound"
-        state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
-        if who.is_operator and box.is_open:
             state["set_up"] = box.services().users.count() > 0
             state["backup"] = _backup(box)
             state["health"] = _health(box)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance import durable, logs, modes
+from appliance.bundle.update import offline_pip
 from appliance.bundle.update.release import WHEELS, Manifest
 from appliance.bundle.update.state import MANIFEST, NO_RELEASE, Places, Release
 from appliance.errors import ReleaseFailedError
@@ -81,15 +82,10 @@ def remove_others(places: Places, keep: Sequence[str]) -> None:
 def _fill(folder: Path, manifest: Manifest, files: Path, tell: Callable[[], None]) -> None:
     venv = folder / "venv"
     _run("venv", [sys.executable, "-I", "-m", "venv", str(venv)], folder, tell)
-    lines = (
-        f"{wheel.name} @ {(files / WHEELS / wheel.file).absolute().as_uri()} --hash=sha256:{wheel.sha256}\n"
-        for wheel in manifest.wheels
-    )
+    wheels = ((wheel.name, wheel.file, wheel.sha256) for wheel in manifest.wheels)
     wanted = folder / "wheels.txt"
-    wanted.write_text("".join(lines), "ascii")
-    pip = [str(venv / "bin" / "python"), "-I", "-m", "pip", "--isolated", "--disable-pip-version-check", "--quiet"]
-    options = ["--no-index", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-cache-dir"]
-    _run("install", [*_without_network(), *pip, "install", *options, "-r", str(wanted)], folder, tell)
+    wanted.write_text(offline_pip.requirements(wheels, files / WHEELS), "ascii")
+    _run("install", [*_without_network(), *offline_pip.words(venv / "bin" / "python", wanted)], folder, tell)
 
 
 def _check(python: Path, release: Release, tell: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from appliance import __version__, clock
 from appliance.bundle.update import history
-from appliance.bundle.update.state import Phase, Places
+from appliance.bundle.update.state import Phase, Places, Update
 from appliance.health.box.parts import Parts
 from appliance.health.check import Group
 from appliance.health.finding import Finding, Fix, Look, Params
@@ -28,10 +28,7 @@ class UpdateCheck:
         with parts.database.read() as connection:
             begun = connection.execute("select min(created_at) from users").get
         since = max([*kept, *([float(begun)] if begun is not None else [])], default=None)
-        found = []
-        if now.reason and now.phase in (Phase.ROLLED_BACK, Phase.ROLLING_BACK):
-            params: Params = {"version": now.target.version}
-            found.append(Finding("update", "taken_back", "warning", "HK-HLT-049", params, fix=_PAGE))
+        found = taken_back(now, _PAGE)
         if since is None:
             return Look("update", "", "version", {"version": __version__}, found, is_known=bool(found))
         days = int(max(0.0, clock.now() - since) / _DAY_S)
@@ -39,3 +36,10 @@ class UpdateCheck:
         if days > _OLD_DAYS:
             found.append(Finding("update", "old", "warning", "HK-HLT-048", figures, fix=_PAGE))
         return Look("update", "trial" if now.is_trial else "days", "version", figures, found)
+
+
+def taken_back(last: Update, fix: Fix | None = None) -> list[Finding]:
+    """Whether the last change came to nothing."""
+    if not last.reason or last.phase not in (Phase.ROLLED_BACK, Phase.ROLLING_BACK):
+        return []
+    return [Finding("update", "taken_back", "warning", "HK-HLT-049", {"version": last.target.version}, fix=fix)]

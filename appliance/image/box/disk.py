@@ -26,7 +26,6 @@ OPENED: Final = Path("/dev/mapper/hako-data")
 MOUNT: Final = Path("/run/hako-root/data")
 RECOVERY: Final = Path("/run/hako-root/recovery-key")
 """Until somebody at the console has noted it, or until the machine stops."""
-TPM: Final = Path("/dev/tpmrm0")
 KEPT: Final = {
     "box": "/var/lib/hako",
     "releases": "/opt/hako/releases",
@@ -75,7 +74,7 @@ def _first_start(disk: Disk) -> Disk:
         run("sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--append", disk.device, text=lines)
         disk = _read_again(disk)
     fresh = disk.partitions[layout.FRESH]
-    has_tpm = TPM.exists()
+    has_tpm = tpm.DEVICE.exists()
     phrase = None if has_tpm else _new_passphrase()
     _format(fresh.device, phrase)
     _forget_count()
@@ -160,9 +159,9 @@ def _open(device: Path) -> None:
     """By the TPM; where that doesn't open it, whoever is at the console enters passphrase or recovery key."""
     until = time.monotonic() + _WAIT_S
     has_token = "systemd-tpm2" in run("cryptsetup", "luksDump", device)
-    while has_token and not TPM.exists() and time.monotonic() < until:
+    while has_token and not tpm.DEVICE.exists() and time.monotonic() < until:
         time.sleep(0.5)
-    options = "luks,discard,tries=0,timeout=0" + (",tpm2-device=auto" if has_token and TPM.exists() else "")
+    options = "luks,discard,tries=0,timeout=0" + (",tpm2-device=auto" if has_token and tpm.DEVICE.exists() else "")
     subprocess.run([_ATTACH, "attach", OPENED.name, device, "-", options], check=True)
 
 

@@ -13,9 +13,7 @@ from appliance.health.finding import Finding, Look
 from appliance.health.fixes import FIXES
 from appliance.health.health import HealthKeeper
 from appliance.health.seen import Seen
-from tests.unit.health.box.conftest import Lab, lab
-
-__all__ = ["lab"]
+from tests.unit.health.conftest import Lab
 
 NEVER = "backup/never"
 

@@ -1,7 +1,6 @@
 """A holder's key in a hardware token, for which SoftHSM stands: it is asked through the same kind of driver."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,7 +39,7 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ["--init-token", "--free", "--label", "dave", "--so-pin", OFFICERS_PIN, "--pin", PIN],
         ["--import", pem, "--token", "dave", "--label", "root", "--id", "02", "--pin", PIN],
     ):
-        subprocess.run(["softhsm2-util", *map(str, words)], check=True, capture_output=True, env=dict(os.environ))
+        subprocess.run(["softhsm2-util", *map(str, words)], check=True, capture_output=True)
     return "dave"
 
 

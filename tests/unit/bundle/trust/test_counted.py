@@ -29,14 +29,13 @@ class Paper:
         return self.stands
 
     def make(self) -> int:
-        self.stands = 41
-        return self.increase()
+        self.stands = 42
+        return self.stands
 
-    def increase(self) -> int:
+    def increase(self) -> None:
         if self.is_deaf or self.stands is None:
             raise TpmError("tpm2_nvincrement")
         self.stands += 1
-        return self.stands
 
 
 @pytest.fixture
@@ -98,7 +97,8 @@ def test_another_machine_does_not_believe_the_disk(chip: TpmCounter, tmp_path: P
 def test_the_chip_counts_on_from_what_it_has_counted_before(chip: TpmCounter) -> None:
     assert chip.value() is None
     first = chip.make()
-    assert [chip.increase(), chip.value()] == [first + 1, first + 1]
+    chip.increase()
+    assert chip.value() == first + 1
     chip.forget()
     chip.forget()
     assert chip.value() is None

@@ -3,7 +3,6 @@
 import os
 import random
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from appliance.machine.helper_client import HelperClient
 from tests.simulators import roots_helper
 from tests.simulators.release_offers import Offered, install_at_once
 from tests.simulators.roots_helper import RootsFolders
+from tests.simulators.served_helper import ask
 from tests.simulators.sticks import Sticks
 from tests.simulators.taking_box import TakingBox
 
@@ -166,7 +166,7 @@ def test_a_helper_that_is_killed_at_any_moment_leaves_the_old_release_or_the_new
     offered, path = Offered(root.media, sticks, box), tmp_path / "run" / "helper.sock"
     client, chance, seen = HelperClient(path), random.Random(7), []
     helper = roots_helper.as_process(root, path, OWN, step_s=0.02)
-    _ask(client, shapes.Trust(verb="trust", root=sticks.publisher.anchor.decode()))
+    ask(client, shapes.Trust(verb="trust", root=sticks.publisher.anchor.decode()))
     for number in range(2, 6):
         stick = offered.stick(f"0.{number}.0", number)
         wish = shapes.Install(verb="install", media=str(root.media), below=(stick.name,), digest=offered.digest)
@@ -178,9 +178,9 @@ def test_a_helper_that_is_killed_at_any_moment_leaves_the_old_release_or_the_new
         helper.join(20)
         seen.append([each.version for each in root.places.all()])
         helper = roots_helper.as_process(root, path, OWN, step_s=0.02)
-        _ask(client, wish)
+        ask(client, wish)
         assert [each.version for each in root.places.all()] == [f"0.{number}.0"]
-        assert _ask(client, shapes.Switch(verb="switch", digest=offered.digest)) == {"version": f"0.{number}.0"}
+        assert ask(client, shapes.Switch(verb="switch", digest=offered.digest)) == {"version": f"0.{number}.0"}
     helper.kill()
     helper.join(20)
     box.close()
@@ -188,17 +188,6 @@ def test_a_helper_that_is_killed_at_any_moment_leaves_the_old_release_or_the_new
         number for number, there in enumerate(seen, 2) if there not in ([], [f"0.{number - 1}.0"], [f"0.{number}.0"])
     ]
     assert (halves, len(seen)) == ([], 4)
-
-
-def _ask(client: HelperClient, wish: shapes.Request) -> dict[str, object]:
-    """As soon as the helper listens."""
-    until = time.monotonic() + 60
-    while True:
-        try:
-            return client.ask(wish)
-        except HelperUnreachableError:
-            assert time.monotonic() < until
-            time.sleep(0.02)
 
 
 def test_who_takes_the_release_may_stop_root(machine: Machine) -> None:

@@ -35,7 +35,7 @@ from appliance.knowledge import index
 from appliance.machine.gap import Gap, GapWatch
 from appliance.vault.protocol import VaultStatus
 from tests.simulators.library import Library, member
-from tests.unit.health.box.conftest import Lab
+from tests.unit.health.conftest import Lab
 from webui import locales
 
 DAY_S = 24 * 3600.0
