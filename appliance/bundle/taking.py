@@ -22,6 +22,7 @@ from appliance.bundle.shelf import Shelf, Visibility
 from appliance.bundle.stale import Acceptances
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
+from appliance.bundle.update.systems import Systems
 from appliance.bundle.update.updates import Updates
 from appliance.bundle.web_packs import SnapshotShelf
 from appliance.config import Settings
@@ -106,6 +107,7 @@ class Bundles:
         self._snapshots = snapshots
         self._planner = Planner(settings, self._store, shelf, snapshots)
         self.updates = Updates(settings, database, audit, gateway, self._remembered)
+        self.systems = Systems(settings, database, audit, self.updates.root)
         self._inbox = Inbox(settings.models / INBOX, self._store, shelf, snapshots, identity, database, audit)
         self.identity, self.boxes = identity, Boxes(database)
         largest = settings.limits.upload_mb << 20
@@ -123,6 +125,7 @@ class Bundles:
             self._receiving,
             self._audit,
             self.updates,
+            self.systems,
         )
 
     def trust(self, root: bytes, fingerprint: str, actor: str, replaces: str = "") -> Anchor:
@@ -197,7 +200,7 @@ class Bundles:
             raise BundleInvalidError("not in this folder")
         if found.plan.refusals:
             raise found.plan.refusals[0]
-        if found.plan.release is not None:
+        if found.plan.release is not None or found.plan.system is not None:
             self.updates.demand_resting()
             self.updates.root.vouch(self.anchors.demand().root)
         self._demand_free(digest)

@@ -16,6 +16,7 @@ from appliance.bundle.update.preview import Preview
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.root import Root
 from appliance.bundle.update.state import BASE, RESTING, Phase, Places, Release, Update
+from appliance.bundle.update.system_state import SystemPlaces
 from appliance.config import Settings
 from appliance.errors import (
     AuditBrokenError,
@@ -114,9 +115,13 @@ class Updates:
     # -- installing, in the worker
 
     def demand_resting(self) -> None:
-        """Raises UpdateTrialError while the box is between two releases."""
+        """Raises UpdateTrialError while the box is between two releases; SystemUnderWayError, the machine two systems.
+
+        Never both at once: nobody could tell which of them has broken something.
+        """
         if self.places.read().phase not in RESTING:
             raise UpdateTrialError
+        SystemPlaces(self.places.root).demand_resting()
 
     def install(
         self,
