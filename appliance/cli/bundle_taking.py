@@ -199,7 +199,7 @@ def _print_item(item: Mapping[str, Any]) -> None:
         return
     sizes = {"copy": size(plan["to_copy_bytes"]), "free": size(plan["free_bytes"])}
     if plan["system"]:
-        sizes |= {"number": plan["system"]["number"], "minutes": -(-int(plan["system"]["seconds"]) // 60)}
+        sizes |= {"number": str(plan["system"]["number"]), "minutes": str(-(-int(plan["system"]["seconds"]) // 60))}
     way = "plan_system" if plan["system"] else "plan_release" if plan["restarts"] else "plan"
     click.echo(f"  {say(f'cli.bundle.{way}', **sizes)}")
     if plan["from_box_bytes"]:
