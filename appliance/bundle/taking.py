@@ -188,6 +188,7 @@ class Bundles:
 
         Raises:
             ConflictError: another one is being taken.
+            UnhealthyError: a system is not taken by a box that is unwell.
             BundleInvalidError: the folder holds no such bundle, or not any more.
             HakoError: as `look`, or the plan's first refusal.
         """
@@ -203,6 +204,8 @@ class Bundles:
         if found.plan.release is not None or found.plan.system is not None:
             self.updates.demand_resting()
             self.updates.root.vouch(self.anchors.demand().root)
+        if found.plan.system is not None:
+            self.updates.demand_well("closed")  # its trial would find the box as unwell, and go back
         self._demand_free(digest)
         self._audit.record(actor, "bundle-started", digest, bundle=f"{found.index.name} {found.index.version}")
         payload = {

@@ -4,6 +4,7 @@ The helper gives the order, `hako-slots` carries it out and says how things stan
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from appliance import durable
 from appliance.bundle.update.state import SYSTEM
 from appliance.bundle.update.system import Room, System
-from appliance.errors import NotImagedError, SystemUnderWayError
+from appliance.errors import DiskFullError, NotImagedError, SystemUnderWayError
 
 Phase = Literal["idle", "staged", "writing", "waiting", "trial", "given-up"]
 """staged: its files are here, and verified. writing: the other slot can't be started. waiting: the next start is its
@@ -125,8 +126,9 @@ class SystemPlaces:
             raise SystemUnderWayError
 
     def say(self, standing: Standing) -> None:
-        """For everybody to read."""
-        self._write(self._standing, standing)
+        """For everybody to read. It only informs: a full disk must not keep a machine from starting well."""
+        with suppress(OSError, DiskFullError):
+            self._write(self._standing, standing)
 
     # -- the order, between helper and `hako-slots`
 

@@ -202,12 +202,16 @@ class Updates:
         """An update must not begin on a box that is unwell: nobody could tell what made it so.
 
         Raises:
-            UnhealthyError: naming the first thing that is wrong.
+            UnhealthyError: as `demand_well`.
             DiskFullError: no room for the snapshot.
         """
+        self.demand_well(gap)
+        self._demand_room()
+
+    def demand_well(self, gap: GapState) -> None:
+        """Raises UnhealthyError, naming the first thing that is wrong."""
         for what, error in self._unwell(gap):
             raise UnhealthyError(error.detail, what=what) from error
-        self._demand_room()
 
     def _unwell(self, gap: GapState) -> Iterator[tuple[str, HakoError]]:
         """All that is wrong, each with the word that an operator knows it by."""

@@ -143,7 +143,8 @@ def give_up(ground: Ground, order: Order, reason: str) -> bool:
     """The system that runs on trial is not to be started again; whether there is another one to restart into."""
     if not slots.is_armed(ground.esp, ground.other):
         return False
-    _change(ground, order, phase="given-up", reason=reason)
+    with suppress(DiskFullError):  # then it is told as the loader's own word
+        _change(ground, order, phase="given-up", reason=reason)
     slots.strike(ground.esp, ground.slot)
     return True
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -216,7 +216,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that nothing stays mounted
     modes.open_to_all()
     os.umask(modes.umask())
-    note_base(Places.of(trial.DATA))
+    with suppress(OSError, DiskFullError):
+        note_base(Places.of(trial.DATA))
     tend(Own(slot))
     return 0
 

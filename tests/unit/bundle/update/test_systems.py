@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,10 @@ from appliance.errors import (
     SystemPythonError,
     SystemTooLargeError,
     SystemUnderWayError,
+    UnhealthyError,
     UpdateTrialError,
 )
+from appliance.inference.engines import scripted
 from appliance.machine import helper_shapes as shapes
 from appliance.machine.helper_client import HelperClient
 from appliance.machine.helper_shapes import TakeSystem
@@ -56,7 +59,14 @@ class Imaged:
     def __init__(self, folder: Path, sticks: Sticks) -> None:
         self.folder, self.sticks = folder, sticks
         self.root = RootsFolders(folder / "root", folder / "box")
-        self.box = TakingBox(folder / "box", releases_dir=self.root.places.root, storage={"media": [self.root.media]})
+        self.box = TakingBox(
+            folder / "box",
+            releases_dir=self.root.places.root,
+            storage={"media": [self.root.media]},
+            inference={"chat_model": "talker", "embedding_model": "embedder"},
+        )
+        scripted.install(self.box.settings.models, "talker", "chat")
+        scripted.install(self.box.settings.models, "embedder", "embedding")
         self.systems = self.box.bundles.systems
         self.places = self.systems.places
         self.say()
@@ -110,6 +120,15 @@ def test_a_system_goes_from_the_stick_by_root_to_where_the_machine_looks_for_it(
     assert imaged.root.ran == [RESTART]
     assert imaged.box.trail[-2:] == ["system-taken", "bundle-taken"]
     assert (imaged.box.leftovers, list((imaged.root.places.root / INCOMING).iterdir())) == ([], [])
+
+
+def test_a_box_that_is_unwell_takes_no_system_for_its_trial_would_find_it_so(imaged: Imaged) -> None:
+    shutil.rmtree(imaged.box.settings.models / "talker")
+    imaged.box.trust(imaged.sticks)
+    stick, made = imaged.stick()
+    with pytest.raises(UnhealthyError) as seen:
+        imaged.box.bundles.take(str(stick), made, "alice")
+    assert seen.value.params == {"what": "talker"}
 
 
 def refused(imaged: Imaged, error: type[HakoError], *given: Any, **more: Any) -> HakoError:

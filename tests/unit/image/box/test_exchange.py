@@ -2,6 +2,9 @@
 
 import itertools
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,10 +12,13 @@ import pytest
 from appliance import durable
 from appliance.bundle.update import system
 from appliance.bundle.update.system_state import Standing
-from appliance.errors import ImageStepError
+from appliance.errors import DiskFullError, ImageStepError
+from appliance.image import slot, tools
 from appliance.image.box import exchange, slots, tend, trial
 from appliance.image.box.trial import Pace
 from tests.simulators.two_slots import ROOT_BYTES, Cut, Power, TwoSlots, kernel
+
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 @pytest.fixture(autouse=True)
@@ -252,3 +258,57 @@ def test_after_a_restart_of_the_service_nothing_has_to_be_told_again(machine: Tw
     machine.places.want_back()  # heard only where it can be meant
     tend.tend(machine)
     assert machine.power() == 2
+
+
+def test_a_full_disk_keeps_no_slot_from_getting_its_tries_back(
+    machine: TwoSlots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_given: object, **_more: object) -> None:
+        raise DiskFullError
+
+    monkeypatch.setattr(durable, "replace", full)
+    assert machine.power() == 1
+    assert machine.entries() == ["hako-a+3.efi", "hako-b+3.efi"]
+
+
+def test_a_full_disk_keeps_no_system_that_is_unwell(machine: TwoSlots, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object, **_more: object) -> None:
+        raise DiskFullError
+
+    machine.unwell.add(2)
+    machine.order(2)
+    machine.power()
+    monkeypatch.setattr(durable, "replace", full)
+    assert machine.power() == 1
+    assert machine.entries() == ["hako-a+3.efi", "hako-b+3.efi"]
+
+
+@pytest.mark.skipif(shutil.which("veritysetup", path=_PATH) is None, reason="veritysetup is not installed")
+def test_the_real_tree_tells_a_changed_byte_on_a_larger_partition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", _PATH)
+    root, tree = tmp_path / "root", tmp_path / "tree"
+    root.write_bytes(bytes(range(256)) * 256)
+    said = tools.run("verity", ["veritysetup", "format", f"--salt={'68' * 32}", root, tree])
+    found = re.search(r"Root hash:\s+([0-9a-f]{64})", said)
+    assert found
+    for path in (root, tree):
+        path.write_bytes(path.read_bytes() + bytes(1 << 16))
+    exchange.verify(root, tree, found[1])
+    root.write_bytes(b"!" + root.read_bytes()[1:])
+    with pytest.raises(ImageStepError):
+        exchange.verify(root, tree, found[1])
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize(
+    ("newer", "older"), [(("b", 2), ("a", 1)), (("b", 10), ("a", 9)), (("a", 2), ("b", 2)), (("b", 3), ("a", 2))]
+)
+def test_the_loader_sorts_by_number_and_of_two_the_same_takes_the_first(
+    newer: tuple[str, int], older: tuple[str, int]
+) -> None:
+    """By the same rule as systemd-boot's."""
+    words = [re.findall(r'IMAGE_VERSION="(.+)"', slot.release(of, number))[0] for of, number in (newer, older)]
+    said = subprocess.run(["systemd-analyze", "compare-versions", words[0], "gt", words[1]], check=False)
+    assert said.returncode == 0, words
