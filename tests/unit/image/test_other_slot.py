@@ -1,20 +1,25 @@
 """What the publisher gets of a build, and the bundle that the command line makes of it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from appliance import clock
+from appliance.bundle.reading import Reading
+from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import system
 from appliance.bundle.update.system import System
 from appliance.cli.main import main
 from appliance.errors import ImageStepError
-from appliance.image import other_slot
+from appliance.image import other_slot, stick
 from appliance.image.slot import Slot
 from tests.simulators.publishing import PublishersTerminal
 from tests.simulators.two_slots import digest, fill, own
 
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 PACKAGES = "libstdc++6 12.2.0-14+deb12u1 amd64\nsystemd 252.39-1~deb12u1 amd64\nadduser 3.134 all\n"
 
 
@@ -61,3 +66,15 @@ def test_the_publisher_makes_a_bundle_of_it_as_of_everything_else(tmp_path: Path
     ran = CliRunner().invoke(main, ["bundle", *map(str, words)])
     assert ran.exit_code == 1
     assert "HK-BND-" in ran.output
+
+
+@pytest.mark.skipif(shutil.which("mcopy") is None or shutil.which("mkfs.vfat", path=_PATH) is None, reason="no tools")
+def test_the_stick_of_a_boot_test_is_one_that_a_box_believes(tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "system"
+    other_slot.gather(work, built(work), "bookworm", out)
+    root, image = stick.write(out, "system", "2", 2, tmp_path / "stick")
+    assert image.stat().st_size > 60 << 20
+    store = TrustStore(tmp_path / "memory", bytes(32))
+    with Reading(tmp_path / "stick" / "content", root, store, at_least=0, clock=clock.now()) as reading:
+        (offer,) = reading.offers
+    assert (offer.index.kind, offer.index.counter) == ("system", 2)
