@@ -130,12 +130,12 @@ def build(
 ) -> None:  # fmt: skip
     """Cut what is in FOLDER into parts and publish it; it is then signed by each holder."""
     opened = Repository(repository, clock.now())
-    is_knowledge = kind == "knowledge"
+    is_knowledge, has_programs = kind == "knowledge", kind not in ("knowledge", "system")
     if is_knowledge:
         _demand_told(title_ja, title_en, source)
     if kind == "system" and not counter:
         counter = systems.parsed(_read(folder / systems.MANIFEST, _ROOT_BYTES)).number
-    files = cutting.cut(folder, repository / "parts", programs=not is_knowledge)
+    files = cutting.cut(folder, repository / "parts", programs=has_programs)
     try:
         index = Index(
             format=1,

@@ -25,6 +25,7 @@ def gather(work: Path, filled: Slot, suite: str, out: Path) -> Manifest:
     sources |= {system.KERNELS[slot]: kernel for slot, kernel in filled.kernels.items()}
     for name, source in sources.items():
         shutil.move(source, out / name)
+        (out / name).chmod(0o644)
     said = System.model_validate_json((work / system.MANIFEST).read_bytes())
     files = {name: Content(size=(out / name).stat().st_size, sha256=tools.sha256(out / name)) for name in sources}
     manifest = Manifest(**said.model_dump(), digest=filled.digest, files=files)

@@ -28,6 +28,8 @@ def built(folder: Path, number: int = 2) -> Slot:
     fill(folder, number)
     (folder / system.MANIFEST).write_text(own(number).model_dump_json())
     (folder / "packages.txt").write_text(PACKAGES)
+    for name in system.KERNELS.values():
+        (folder / name).chmod(0o755)  # as binutils leaves them
     kernels = {of: folder / name for of, name in system.KERNELS.items()}
     return Slot(folder / system.ROOT, folder / system.TREE, digest(number), kernels)
 
@@ -38,6 +40,7 @@ def test_a_build_leaves_a_folder_with_all_of_a_slot_and_what_it_consists_of(tmp_
     assert {path.name for path in out.iterdir()} == {system.MANIFEST, system.SBOM, *system.FILES}
     assert system.parsed((out / system.MANIFEST).read_bytes()) == manifest
     assert (manifest.number, manifest.digest, manifest.python) == (2, digest(2), "3.11")
+    assert {path.stat().st_mode & 0o777 for path in out.iterdir() if path.name in system.FILES} == {0o644}
     said = json.loads((out / system.SBOM).read_text())
     assert (said["bomFormat"], len(said["components"])) == ("CycloneDX", 3)
     assert (
@@ -55,6 +58,8 @@ def test_the_publisher_makes_a_bundle_of_it_as_of_everything_else(tmp_path: Path
     terminal = PublishersTerminal(tmp_path)
     work, out = tmp_path / "work", tmp_path / "system"
     other_slot.gather(work, built(work), "bookworm", out)
+    for name in system.KERNELS.values():
+        (out / name).chmod(0o755)  # on the way, e.g. by a stick
     words = ["build", terminal.repository, out, "--kind", "system", "--name", "hako-system-generic", "--version", "2",
              "--licence", "GPL-2.0-or-later"]  # fmt: skip
     terminal.hako(*words)
