@@ -68,6 +68,7 @@ def tend(machine: Machine) -> None:
     Raises:
         ImageStepError, DiskFullError, OSError: a disk doesn't do what it should; to be tried again.
     """
+    machine.tell("is being checked")
     with machine.ground() as ground:
         ground.places.tidy()
         order = ground.places.order()
@@ -79,7 +80,6 @@ def tend(machine: Machine) -> None:
         if wants_back and order is None and exchange.leave(ground):
             machine.restart()
             return
-    machine.tell("is being checked")
     if order is not None and on_trial:
         first = order.reason if order.phase == "given-up" else "operator" if wants_back else ""
         _try_out(machine, order, first)
