@@ -1,9 +1,8 @@
-"""The encrypted database: one connection per thread, snapshots for reading, one writer at a time."""
+"""The encrypted database: a few connections that are lent, snapshots for reading, one writer at a time."""
 
 import errno
 import os
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +18,18 @@ from appliance.vault.digests import check_key
 
 _PLAIN_HEADER = b"SQLite format 3\0"
 _BUSY_MS = 15_000
-_CACHE_KIB = 4 * 1024
-"""Of each connection, and so of each thread, of which the web process has dozens: with 32 MiB each they took hundreds.
-The kernel remembers the file, too: a search of the manual takes 28 ms of CPU time instead of 18 (with sqlcipher 83, not
-24), and one of a base that is larger than any cache the same.
-"""
+_CACHE_KIB = 8 * 1024
+"""Of each connection: a page that isn't in it has to be decrypted again, a tenth to a third of a search's CPU time."""
+_KEPT = 4
+"""Connections that wait to be lent again; more are opened when more are needed at once, and closed afterwards."""
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Thread(threading.local):
-    """What one thread has: its connection, and whether a transaction is open."""
+    """What a thread has while one of its transactions is open."""
 
     connection: apsw.Connection | None = None
-    reading = False
-    writing = False
 
 
 class Database:
@@ -49,7 +45,7 @@ class Database:
         self._key = check_key(key).hex()
         self._cipher = cipher
         self._thread = _Thread()
-        self._connections: weakref.WeakSet[apsw.Connection] = weakref.WeakSet()
+        self._idle: list[apsw.Connection] = []
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
@@ -60,19 +56,18 @@ class Database:
 
         Inside a `write` of the same thread it is that transaction, so that it sees its own changes.
         """
-        connection = self._connection()
         thread = self._thread
-        if thread.reading or thread.writing:
-            yield connection
+        if thread.connection is not None:
+            yield thread.connection
             return
-        with self._translated(connection):
+        with self._lent() as connection:
             connection.execute("begin")
-            thread.reading = True
+            thread.connection = connection
             try:
                 connection.execute("pragma query_only = 1")
                 yield connection
             finally:
-                thread.reading = False
+                thread.connection = None
                 connection.execute("pragma query_only = 0")
                 _end(connection, "rollback")
 
@@ -85,18 +80,17 @@ class Database:
             BusyError: another process has been writing for too long.
             RuntimeError: nested; a transaction inside a transaction is a mistake in the program.
         """
-        connection = self._connection()
         thread = self._thread
-        if thread.reading or thread.writing:
+        if thread.connection is not None:
             raise RuntimeError("write() inside another transaction of this thread")
-        with self._translated(connection):
+        with self._lent() as connection:
             connection.execute("begin immediate")
-            thread.writing = True
+            thread.connection = connection
             try:
                 yield connection
                 connection.execute("commit")
             finally:
-                thread.writing = False
+                thread.connection = None
                 _end(connection, "rollback")
 
     @contextmanager
@@ -106,7 +100,7 @@ class Database:
         Raises:
             BusyError: somebody has been reading for too long; try again.
         """
-        with self._translated(self._connection()), frozen(self._path, self._open) as still:
+        with self._lent(), frozen(self._path, self._open) as still:
             yield still
 
     @property
@@ -120,8 +114,7 @@ class Database:
         Raises:
             NewerStoreError: the file comes from a newer release.
         """
-        connection = self._connection()
-        with self._translated(connection):
+        with self._lent() as connection:
             applied = migrations.migrate(connection)
             self._demand_encrypted(connection)
         return applied
@@ -139,26 +132,34 @@ class Database:
             return migrations.reads_from(connection)
 
     def close(self) -> None:
-        """Close the connections of all threads; the object can't be used afterwards."""
+        """Close the connections, those that are lent when they come back; the object can't be used afterwards."""
         with self._lock:
             self._closed = True
-            connections = list(self._connections)
-            self._connections.clear()
+            idle, self._idle = self._idle, []
         if os.getpid() == self._owner:
-            for connection in connections:
+            for connection in idle:
                 connection.close()
 
-    def _connection(self) -> apsw.Connection:
+    @contextmanager
+    def _lent(self) -> Iterator[apsw.Connection]:
+        """A connection for one thread: the one that came back last, whose cache knows most of what is asked now."""
         if os.getpid() != self._owner:
             raise RuntimeError("a database connection doesn't survive a fork: open another Database")
         if self._closed:
             raise RuntimeError("the database is closed")
-        if self._thread.connection is None:
-            opened = self._open()
+        with self._lock:
+            connection = self._idle.pop() if self._idle else None
+        connection = connection or self._open()
+        try:
+            with self._translated(connection):
+                yield connection
+        finally:
             with self._lock:
-                self._connections.add(opened)
-            self._thread.connection = opened
-        return self._thread.connection
+                is_kept = not self._closed and len(self._idle) < _KEPT and not connection.in_transaction
+                if is_kept:
+                    self._idle.append(connection)
+            if not is_kept:
+                connection.close()
 
     def _open(self) -> apsw.Connection:
         """Order matters: cipher, page size and key come before anything that touches the file."""

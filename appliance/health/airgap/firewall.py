@@ -11,7 +11,7 @@ from appliance.health.airgap.facts import Counter, Firewall, Place, State, Tried
 from appliance.health.airgap.tools import Run, run
 
 FILE: Final = Path("etc/hako/hako.nft")
-SHIPPED: Final = "6e5bac40dcefd5942429a20c313f4a34bbd5aaeab0f0ba4a7aafb2129e9c67ff"
+SHIPPED: Final = "5df93f5b70b125befb70e19419653b5f66cc3f81649dbf8a17475d6ebe18ad4e"
 """SHA-256 of systemd/hako.nft of this release."""
 _OUTPUT: Final = re.compile(r"chain output \{\s*type filter hook output priority filter; policy drop;")
 _EGRESS: Final = re.compile(r"chain egress \{.*?\n\t\}", re.DOTALL)

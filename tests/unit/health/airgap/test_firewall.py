@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,25 @@ from appliance.health.airgap.opening import chain
 from appliance.health.airgap.trial import Tried
 
 RULES = REPOSITORY / "systemd" / "hako.nft"
+LATE = """
+import json, socket, struct, sys
+from appliance.health.airgap import trial
+from appliance.health.airgap.tools import run
+for words in trial._SETUP:
+    run(("ip", *words.split()))
+run(("nft", "-f", "-"), trial._WATCH)
+run(("nft", "-f", "-"), sys.stdin.buffer.read())
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+for port, flags in ((443, 0x11), (443, 0x18), (443, 0x02), (444, 0x11)):
+    packet = struct.pack("!HHIIBBHHH", port, 40000, 1, 1, 5 << 4, flags, 1024, 0, 0)
+    try:
+        raw.sendto(packet, ("198.51.100.1", 0))
+    except PermissionError:
+        pass
+names = ("egress_late", "egress_refused")
+print(json.dumps([*(trial.packets(run, "hako", name) for name in names), trial.packets(run, "watch", "left")]))
+"""
+"""In a network of its own: the end and the middle of a conversation at our port, a beginning, and another port."""
 COUNTERS = json.dumps({"nftables": [{"counter": {"name": "egress_refused", "packets": 3, "bytes": 180}}]}).encode()
 
 
@@ -49,6 +69,13 @@ def test_without_the_rules_every_packet_goes_and_with_them_none(tried: Tried) ->
     assert tried.without >= 4  # so this test can fail
     assert tried.left == 0
     assert [(each.outcome, each.by) for each in tried.tries] == [("refused", "egress_refused")] * 4
+
+
+def test_the_rest_of_an_answer_is_refused_and_is_no_attempt_to_leave() -> None:
+    """A client that goes away in mid-answer leaves the kernel with packets for a conversation that is over."""
+    away = ["unshare", "-rn", sys.executable, "-c", LATE]
+    seen = subprocess.run(away, input=RULES.read_bytes(), capture_output=True, check=False)
+    assert json.loads(seen.stdout or b"null") == [2, 2, 0], seen.stderr
 
 
 def test_rules_that_let_something_go_are_found_out() -> None:
