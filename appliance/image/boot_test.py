@@ -250,7 +250,7 @@ def _demand_ended(visitor: Visitor, number: int, *, kept: bool) -> None:
 
     def ended() -> bool:
         seen = _system(visitor)
-        is_over = seen["phase"] == "idle" and seen["running"]["number"] == number
+        is_over = bool(seen["phase"] == "idle" and seen["running"]["number"] == number)
         if is_over and (seen["last"] is None or seen["last"]["kept"] is not kept):
             raise BootTestError(str(seen), step="system")
         return is_over
