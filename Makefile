@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle soak tuf-conformance egress-test native models ui wheel image boot-test boot-kills lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle soak tuf-conformance egress-test native models ui wheel image system boot-test boot-kills lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -109,12 +109,19 @@ PROFILE ?= generic
 IMAGE := $(BUILD)/image
 IMAGE_LOCK := $(shell sed -n 's/^flavour = "\(.*\)"/\1/p' firmware-scripts/profiles/$(PROFILE).toml)
 
-image: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## The whole machine as one file, on Debian as root (10 minutes): make image PROFILE=generic
+SYSTEM_OPTIONS = --system $(IMAGE)/system-$(PROFILE) --out $(IMAGE)/system-$(PROFILE).img
+
+image: ## The whole machine as one file, on Debian as root (10 minutes): make image PROFILE=generic
+system: ## The same as a folder for a signed bundle that brings it to machines: make system PROFILE=generic NUMBER=2
+
+image system: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp
 	@mkdir -p $(IMAGE)/wheels
 	@$(PIP) download --no-deps --require-hashes --only-binary :all: -r requirements/$(IMAGE_LOCK).txt -d $(IMAGE)/wheels/$(IMAGE_LOCK)
 	@SOURCE_DATE_EPOCH=$$($(PY) -c 'import appliance; print(appliance.RELEASED)') \
 	  $(PY) -m build --wheel --no-isolation --outdir $(IMAGE)/wheels/$(IMAGE_LOCK) >/dev/null
-	nice -n 19 $(PY) -m appliance.image build --profile $(PROFILE)
+	@$(if $(filter system,$@),rm -rf $(IMAGE)/system-$(PROFILE))
+	nice -n 19 $(PY) -m appliance.image build --profile $(PROFILE) $(if $(NUMBER),--number $(NUMBER)) \
+	  $(if $(filter system,$@),$(SYSTEM_OPTIONS))
 
 boot-test: $(BUILD)/dev.stamp ## Start that image in an emulator and use it as its first owner does (half an hour)
 	$(PY) -m appliance.image boot-test $(IMAGE)/hako-$(PROFILE).img $(foreach part,$(PARTS),--part $(part))

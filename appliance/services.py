@@ -193,6 +193,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     responses = Responses(database)
     responses.sweep()
     stores.bundles.updates.begin()
+    stores.bundles.systems.begin()
     began, remote = clock.now(), stores.gateway.remote
 
     def sent() -> int:

@@ -27,15 +27,17 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,39}$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Words = Annotated[str, StringConstraints(max_length=20_000)]
-Kind = Literal["release", "models", "knowledge", "apps", "web"]
+Kind = Literal["release", "system", "models", "knowledge", "apps", "web"]
 ROLES: Final[dict[Kind, str]] = {
     "release": "app",
+    "system": "app",
     "models": "models",
     "knowledge": "content",
     "apps": "content",
     "web": "content",
 }
 """Which delegated role signs for which kind; it is the first part of the target's path."""
+_COUNTED: Final = frozenset({"release", "system"})
 
 
 class _Shape(BaseModel):
@@ -98,9 +100,9 @@ class Index(_Shape):
     name: Name
     version: Version
     counter: int = Field(0, ge=0)
-    """Releases only: rises with each one, whatever its version is called."""
+    """Of releases, and another one of systems: rises with each one, whatever its version is called."""
     floor: int = Field(0, ge=0)
-    """No release below it may run once this one is installed for good."""
+    """Releases only: none below it may run once this one is installed for good."""
     issued: int = Field(ge=0)
     """Seconds since the epoch."""
     title: Text
@@ -114,7 +116,8 @@ class Index(_Shape):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _demand_tree([file.path for file in self.files])
-        if self.floor > self.counter or (self.kind == "release") != (self.counter > 0):
+        counts, floor_max = self.kind in _COUNTED, self.counter if self.kind == "release" else 0
+        if self.floor > floor_max or counts != (self.counter > 0):
             raise ValueError("counter")
         return self
 

@@ -12,7 +12,7 @@ from appliance.bundle.inbox import Inbox
 from appliance.bundle.index import Index
 from appliance.bundle.media import Place, place_of
 from appliance.bundle.packs import Store
-from appliance.bundle.planning import Planner
+from appliance.bundle.planning import Plan, Planner
 from appliance.bundle.remembered import Remembered
 from appliance.bundle.shelf import Visibility
 from appliance.bundle.staging import FILES, Source, Staging
@@ -20,6 +20,7 @@ from appliance.bundle.update import preview
 from appliance.bundle.update import release as releases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Release
+from appliance.bundle.update.systems import Systems
 from appliance.bundle.update.updates import Updates
 from appliance.bundle.web_packs import PackedSnapshot, SnapshotShelf
 from appliance.errors import (
@@ -50,9 +51,11 @@ class Intake:
         receiving: Receiving,
         audit: Audit,
         updates: Updates,
+        systems: Systems,
     ) -> None:
         self._inbox, self._planner, self._store, self._snapshots = inbox, planner, store, snapshots
         self._remembered, self._receiving, self._audit, self._updates = remembered, receiving, audit, updates
+        self._systems = systems
 
     def run(self, job: Job, report: Report) -> None:
         """Take the bundle in; progress in bytes.
@@ -81,9 +84,7 @@ class Intake:
                 plan = self._planner.plan(reading.medium, offer, anchor.fingerprint, self._updates.mark)
                 if plan.refusals:
                     raise plan.refusals[0]
-                if plan.release is not None:
-                    self._updates.demand_resting()
-                by_root = plan.release is not None and self._updates.root.installs
+                by_root = self._is_roots(plan)
                 if not by_root:
                     files = self._copy(self._planner.sources(reading.medium, plan.wanted), plan.wanted, digest, report)
                     for model in plan.new:
@@ -95,9 +96,18 @@ class Intake:
                     self._updates.have_installed(release, place, actor, report, stale=reading.is_stale)
                 else:
                     self._install(offer.index, release, plan.release, actor, report)
+            elif plan.system is not None:
+                by, stale = anchor.fingerprint, reading.is_stale
+                self._systems.have_taken(plan.system[0], digest, by, place, actor, report, stale=stale)
             report("placing", 0, len(plan.new) + len(plan.new_snapshots))  # the last moment to cancel it
             self._inbox.note(digest, offer.index, anchor.fingerprint, plan.new, plan.pack_to_place, _visibility(job))
             self._inbox.place(digest, actor)
+
+    def _is_roots(self, plan: Plan) -> bool:
+        """Whether root reads the medium itself. Raises UpdateTrialError, SystemUnderWayError: not now."""
+        if plan.release is not None or plan.system is not None:
+            self._updates.demand_resting()
+        return plan.system is not None or (plan.release is not None and self._updates.root.installs)
 
     def closed(self, job: Job, error: HakoError | None) -> None:
         """Record why it ended. What a cancelled one has brought is removed, unless it is being placed already."""

@@ -19,8 +19,10 @@ from appliance.bundle.shelf import Pack, PackPlan, Shelf
 from appliance.bundle.staging import Source, checked, part_path
 from appliance.bundle.trust.medium import Medium, refusal
 from appliance.bundle.update import release as releases
+from appliance.bundle.update import system as systems
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Places
+from appliance.bundle.update.system_state import Standing, SystemPlaces
 from appliance.bundle.web_packs import PackedSnapshot, SnapshotShelf, SnapshotState
 from appliance.config import Settings
 from appliance.errors import (
@@ -40,6 +42,8 @@ from appliance.machine import resources
 _CHUNK: Final = 1 << 20
 _UNPACKED: Final = 4
 """Bytes that a byte of a wheel takes when it is installed, at most as we have seen, with what Python makes of it."""
+_BESIDE: Final = 1 << 20
+"""Bytes of what is noted beside a system."""
 Mark = tuple[int, int]
 INBOX: Final = ".taking"
 """Below the models, so that what has come is put in place by a rename; no model can be called so."""
@@ -62,6 +66,8 @@ class Plan:
     """Parts of the box that have to be started again: models are seen at once, a release is the whole box."""
     release: Manifest | None = None
     """Of a bundle that is a release."""
+    system: tuple[systems.Manifest, Standing] | None = None
+    """Of a bundle that is a whole system, and the machine as it is."""
     snapshots: tuple[tuple[PackedSnapshot, SnapshotState], ...] = ()
     """Of a bundle of web snapshots."""
     pack: Pack | None = None
@@ -131,6 +137,7 @@ class Planner:
 
     def __init__(self, settings: Settings, store: Store, shelf: Shelf, snapshots: SnapshotShelf) -> None:
         self._settings, self._store, self._shelf, self._snapshots = settings, store, shelf, snapshots
+        self._systems = SystemPlaces(settings.releases)
 
     def sources(self, medium: Medium, index: Index) -> Sequence[Source]:
         """Where parts come from: what the medium leaves out, the box may have."""
@@ -153,6 +160,8 @@ class Planner:
                 refusals.append(error)
         elif index.kind == "release":
             return self._release(medium, offer, mark, refusals)
+        elif index.kind == "system":
+            return self._system(medium, offer, refusals)
         elif index.kind == "web":
             return self._web(medium, offer, refusals)
         elif index.kind == "knowledge":
@@ -178,6 +187,23 @@ class Planner:
             refusals.append(BundleRollbackError(f"counter {index.counter}, {counter} was installed"))
         plan = self._weighed(medium, offer.digest, (), index, refusals, room=index.size * _UNPACKED)
         return replace(plan, release=manifest, restarts=("box",))
+
+    def _system(self, medium: Medium, offer: Offer, refusals: list[HakoError]) -> Plan:
+        """A whole system for the machine's other slot; root's helper looks at all of this again."""
+        index, found = offer.index, None
+        try:
+            manifest = systems.manifest_of(index, lambda file: self._small(medium, index, file))
+            places, system = Places(self._settings.releases, self._settings.data_dir), self._systems
+            found = (manifest, system.demand())
+            refusals += systems.refusals(
+                manifest, found[1].running, found[1].room, highest=found[1].highest, release=appliance.COUNTER,
+                has_releases=bool(places.all()),
+            )  # fmt: skip
+            system.demand_resting()
+        except HakoError as error:
+            refusals.append(error)
+        plan = self._weighed(medium, offer.digest, (), index, refusals, room=_BESIDE)
+        return replace(plan, system=found, restarts=("machine",))
 
     def _web(self, medium: Medium, offer: Offer, refusals: list[HakoError]) -> Plan:
         """Web snapshots: they are kept sealed, so their bytes are here twice until what has come is removed."""

@@ -22,6 +22,7 @@ from appliance.bundle.shelf import Shelf, Visibility
 from appliance.bundle.stale import Acceptances
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Anchors
+from appliance.bundle.update.systems import Systems
 from appliance.bundle.update.updates import Updates
 from appliance.bundle.web_packs import SnapshotShelf
 from appliance.config import Settings
@@ -106,6 +107,7 @@ class Bundles:
         self._snapshots = snapshots
         self._planner = Planner(settings, self._store, shelf, snapshots)
         self.updates = Updates(settings, database, audit, gateway, self._remembered)
+        self.systems = Systems(settings, database, audit, self.updates.root)
         self._inbox = Inbox(settings.models / INBOX, self._store, shelf, snapshots, identity, database, audit)
         self.identity, self.boxes = identity, Boxes(database)
         largest = settings.limits.upload_mb << 20
@@ -123,6 +125,7 @@ class Bundles:
             self._receiving,
             self._audit,
             self.updates,
+            self.systems,
         )
 
     def trust(self, root: bytes, fingerprint: str, actor: str, replaces: str = "") -> Anchor:
@@ -185,6 +188,7 @@ class Bundles:
 
         Raises:
             ConflictError: another one is being taken.
+            UnhealthyError: a system is not taken by a box that is unwell.
             BundleInvalidError: the folder holds no such bundle, or not any more.
             HakoError: as `look`, or the plan's first refusal.
         """
@@ -197,9 +201,11 @@ class Bundles:
             raise BundleInvalidError("not in this folder")
         if found.plan.refusals:
             raise found.plan.refusals[0]
-        if found.plan.release is not None:
+        if found.plan.release is not None or found.plan.system is not None:
             self.updates.demand_resting()
             self.updates.root.vouch(self.anchors.demand().root)
+        if found.plan.system is not None:
+            self.updates.demand_well("closed")  # its trial would find the box as unwell, and go back
         self._demand_free(digest)
         self._audit.record(actor, "bundle-started", digest, bundle=f"{found.index.name} {found.index.version}")
         payload = {

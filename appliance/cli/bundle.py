@@ -19,6 +19,7 @@ from appliance.bundle.publish.repository import ROLE_NAMES, Repository, Share
 from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import release as releases
+from appliance.bundle.update import system as systems
 from appliance.cli import bundle_documents, bundle_export, bundle_release, bundle_taking, bundle_web
 from appliance.cli.amounts import size
 from appliance.cli.context import demand_private, reports_errors, say
@@ -105,7 +106,7 @@ def sign(repository: Path, key: Path, passphrase_file: Path | None) -> None:
 @group.command()
 @click.argument("repository", type=_Folder)
 @click.argument("folder", type=_Folder)
-@click.option("--kind", type=click.Choice(["models", "knowledge", "apps", "web", "release"]), required=True)
+@click.option("--kind", type=click.Choice(["models", "knowledge", "apps", "web", "release", "system"]), required=True)
 @click.option("--name", required=True, help="Small letters, digits, dots and hyphens.")
 @click.option("--version", required=True)
 @click.option("--licence", required=True, help="SPDX name.")
@@ -129,10 +130,12 @@ def build(
 ) -> None:  # fmt: skip
     """Cut what is in FOLDER into parts and publish it; it is then signed by each holder."""
     opened = Repository(repository, clock.now())
-    is_knowledge = kind == "knowledge"
+    is_knowledge, has_programs = kind == "knowledge", kind not in ("knowledge", "system")
     if is_knowledge:
         _demand_told(title_ja, title_en, source)
-    files = cutting.cut(folder, repository / "parts", programs=not is_knowledge)
+    if kind == "system" and not counter:
+        counter = systems.parsed(_read(folder / systems.MANIFEST, _ROOT_BYTES)).number
+    files = cutting.cut(folder, repository / "parts", programs=has_programs)
     try:
         index = Index(
             format=1,
@@ -156,6 +159,8 @@ def build(
         shelf.demand_sizes((file.size for file in index.files), Limits().upload_mb << 20)
     if index.kind == "release":
         releases.manifest_of(index, lambda file: (folder / file.path).read_bytes())
+    if index.kind == "system":
+        systems.manifest_of(index, lambda file: (folder / file.path).read_bytes())
     if index.kind == "web":
         web_packs.snapshots_of(index, lambda file: (folder / file.path).read_bytes())
     digest = opened.add(index)

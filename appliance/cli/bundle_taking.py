@@ -198,7 +198,10 @@ def _print_item(item: Mapping[str, Any]) -> None:
             click.echo(f"  {refusal['title']}  {refusal['code']}")
         return
     sizes = {"copy": size(plan["to_copy_bytes"]), "free": size(plan["free_bytes"])}
-    click.echo(f"  {say('cli.bundle.plan_release' if plan['restarts'] else 'cli.bundle.plan', **sizes)}")
+    if plan["system"]:
+        sizes |= {"number": str(plan["system"]["number"]), "minutes": str(-(-int(plan["system"]["seconds"]) // 60))}
+    way = "plan_system" if plan["system"] else "plan_release" if plan["restarts"] else "plan"
+    click.echo(f"  {say(f'cli.bundle.{way}', **sizes)}")
     if plan["from_box_bytes"]:
         click.echo(f"  {say('cli.bundle.plan_thin', size=size(plan['from_box_bytes']))}")
 

@@ -9,6 +9,7 @@ from appliance import __version__
 from appliance.accounts.permissions import Principal
 from appliance.bundle.update import launch
 from appliance.bundle.update.state import Phase, Places, Release, Update
+from appliance.bundle.update.system_state import Standing, SystemPlaces
 from appliance.bundle.update.updates import BY_OPERATOR
 from appliance.cli import update_check
 from appliance.cli.context import Terminal, reports_errors, say
@@ -30,7 +31,7 @@ def status(terminal: Terminal) -> None:
     update = places.read()
     running = places.release(places.current)
     click.echo(say("cli.update.running", version=running.version if running else __version__))
-    for line in told(update):
+    for line in [*told(update), *told_of_system(SystemPlaces(places.root).standing())]:
         click.echo(line)
 
 
@@ -101,6 +102,16 @@ def told(update: Update) -> list[str]:
         lines.append(say("cli.update.boots", count=update.boots_left))
     if update.reason:
         lines.append(reason(update.reason))
+    return lines
+
+
+def told_of_system(standing: Standing | None) -> list[str]:
+    """The system below the box, and what is on its way into the other slot; nothing where there are no slots."""
+    if standing is None:
+        return []
+    lines = [say("cli.update.system", number=standing.running.number, slot=standing.slot)]
+    if standing.wanted is not None and not standing.is_resting:
+        lines.append(say(f"cli.update.system_{standing.phase}", number=standing.wanted.number))
     return lines
 
 

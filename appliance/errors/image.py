@@ -27,6 +27,24 @@ class BootTestError(HakoError):
     code, status = "HK-IMG-004", 500
 
 
+class NotImagedError(HakoError):
+    """This machine doesn't run the box's own image, so it has no other slot for a system."""
+
+    code, status = "HK-IMG-005", 409
+
+
+class OtherProfileError(HakoError):
+    """A system is for another kind of machine. Params: `need`, and `here`."""
+
+    code, status = "HK-IMG-006", 409
+
+
+class SystemTooLargeError(HakoError):
+    """A system doesn't fit a machine. Params: `what` (slot, tree, esp, kernels), `size` and `room` in bytes."""
+
+    code, status = "HK-IMG-007", 409
+
+
 class ServerUnfitError(HakoError):
     """A server lacks what an installation needs. Params: `need`, in a name that needs no translation."""
 

@@ -61,3 +61,39 @@ class OtherPublisherError(HakoError):
     """The machine trusts another publisher's releases than the box does. Params: `fingerprint` of the machine's."""
 
     code, status = "HK-UPD-010", 409
+
+
+class SystemUnderWayError(HakoError):
+    """Another system is on its way into the other slot, or on trial; one thing after the other."""
+
+    code, status = "HK-UPD-011", 409
+
+
+class SystemBaseError(HakoError):
+    """A system's base is newer than the release that runs: it would change the database. Params: `version`."""
+
+    code, status = "HK-UPD-012", 409
+
+
+class SystemOldError(HakoError):
+    """A system is no newer than what this machine has or had. Params: `number`, `highest`."""
+
+    code, status = "HK-UPD-013", 409
+
+
+class SystemPythonError(HakoError):
+    """Installed releases need another Python than a system brings. Params: `python`, `here`."""
+
+    code, status = "HK-UPD-014", 409
+
+
+class SystemBaseOldError(HakoError):
+    """A system's base is older than the one of the system that runs. Params: `version`, `here`."""
+
+    code, status = "HK-UPD-015", 409
+
+
+class NoOtherSystemError(HakoError):
+    """The other slot has no other system that could be gone back to."""
+
+    code, status = "HK-UPD-016", 409

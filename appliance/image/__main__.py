@@ -7,7 +7,7 @@ from pathlib import Path
 
 from appliance.config import REPOSITORY
 from appliance.errors import HakoError, ImageStepError
-from appliance.image import boot_test, build, flash, profiles
+from appliance.image import boot_test, build, flash, profiles, slot
 from appliance.image.rootfs import Inputs
 
 _CACHE = REPOSITORY / ".build" / "image"
@@ -36,9 +36,10 @@ def _build(wish: argparse.Namespace) -> int:
         raise ImageStepError("no package sources: name them with --sources", step="sources")
     lock = REPOSITORY / "requirements" / f"{profile.flavour}.txt"
     wheels: Path = wish.wheels or _CACHE / "wheels" / profile.flavour
-    inputs = Inputs(profile, sources.absolute(), wheels.absolute(), lock, wish.models.absolute())
+    inputs = Inputs(profile, sources.absolute(), wheels.absolute(), lock, wish.models.absolute(), number=wish.number)
     out: Path = wish.out or _CACHE / f"hako-{profile.name}.img"
-    figures = build.build(inputs, out.absolute(), wish.work.absolute(), _CACHE / "debs", _say)
+    system = wish.system.absolute() if wish.system else None
+    figures = build.build(inputs, out.absolute(), wish.work.absolute(), _CACHE / "debs", _say, system)
     _say(
         f"{out}: {figures.size / 1e6:.0f} MB, of which {figures.taken / 1e6:.0f} MB are taken; "
         f"{figures.packages} packages; {sum(figures.seconds.values()):.0f} s"
@@ -57,6 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     making.add_argument("--models", type=Path, default=REPOSITORY / ".build" / "models")
     making.add_argument("--work", type=Path, default=_CACHE / "work")
     making.add_argument("--out", type=Path)
+    making.add_argument("--number", type=int, default=slot.NUMBER, help="of the system; higher than the last one's")
+    making.add_argument("--system", type=Path, help="new folder for what goes into a bundle of kind system")
     trying = commands.add_parser("boot-test", help="start an image in an emulator and use it as a person does")
     trying.add_argument("image", type=Path)
     trying.add_argument("--part", action="append", choices=boot_test.PARTS, default=[], help="all when left out")

@@ -5,18 +5,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from appliance.bundle.update import system as systems
 from appliance.errors import BootTestError
-from appliance.image import disk, emulator, inside, inspector, layout
+from appliance.image import disk, emulator, inside, inspector, layout, stick
 from appliance.image.emulator import Machine, Tpm
 from appliance.image.inspector import Inspector
 from appliance.image.layout import MIB
-from appliance.image.visitor import Visitor
+from appliance.image.visitor import PASSWORD, Visitor
 
-PARTS: Final = ("first-hour", "inside", "verity", "tpm")
+PARTS: Final = ("first-hour", "inside", "verity", "tpm", "system")
 PASSPHRASE: Final = "lanterns along the canal"  # noqa: S105 - of machines that live for minutes
 _BOOT_S: Final = 1500.0
+_TRIAL_S: Final = 3600.0
 _SETTLE_S: Final = 5.0
 """For what was written a moment ago: the machine is then cut off."""
 _FOLDER: Final = Path(".build/image/boot-test")
@@ -65,7 +67,7 @@ def main(image: Path, parts: set[str], say: Callable[[str], None], *, cores: int
     size, taken = image.stat().st_size / 1e6, disk.taken(image) / 1e6
     load = os.getloadavg()[0]
     say(f"{image.name}: {size:.0f} MB, of which {taken:.0f} MB are taken; no KVM; load {load:.1f}; in {base}")
-    if wanted - {"tpm"}:
+    if wanted - {"tpm", "system"}:
         machine = Machine(image, base / "plain", cores=cores, memory_mib=memory_mib)
         first_hour(machine, times)
         if "inside" in wanted:
@@ -74,6 +76,13 @@ def main(image: Path, parts: set[str], say: Callable[[str], None], *, cores: int
             verity(machine, times)
     if "tpm" in wanted:
         tpm(Machine(image, base / "tpm", Tpm(base / "tpm-one"), cores=cores, memory_mib=memory_mib), base, times)
+    if "system" in wanted:
+        content = image.with_name(image.stem.replace("hako-", "system-"))
+        if not parts and not content.is_dir():
+            say(f"no other system to take: {content} is not there (make system NUMBER=2)")
+        else:
+            machine = Machine(image, base / "slots", cores=cores, memory_mib=memory_mib)
+            other_system(machine, content, base / "stick", times)
     return 0
 
 
@@ -189,6 +198,64 @@ def verity(machine: Machine, times: Times) -> None:
         else:
             raise BootTestError(machine.text[-2000:], step="verity")
         Visitor(machine.url).wait(_BOOT_S)
+
+
+def other_system(machine: Machine, content: Path, folder: Path, times: Times) -> None:
+    """Another system from a stick into the second slot, kept after its trial; then back by an operator's word.
+
+    `content`: as `make system` leaves it, with a higher number than the image's.
+    """
+    number = systems.parsed((content / systems.MANIFEST).read_bytes()).number
+    with times.step(f"system {number} is signed and written to a stick"):
+        root, plugged = stick.write(content, "system", str(number), number, folder)
+        machine.sticks = [plugged]
+    with machine:
+        visitor = set_up(machine, times)
+        before = _system(visitor)["running"]["number"]
+        with times.step(f"it is taken from the stick, beside system {before}"):
+            visitor.take(root, _BOOT_S)
+        with times.step("it is written into the second slot and read back"):
+            visitor.until(lambda: _system(visitor)["phase"] == "waiting", _BOOT_S)
+        with times.step("restart into it"):
+            visitor.asks("POST", "/machine/restart", {"password": PASSWORD})
+            _up_again(machine, visitor)
+        with times.step("it is on trial, and kept"):
+            visitor.open(PASSPHRASE, _BOOT_S)
+            _demand_ended(visitor, number, kept=True)
+        with times.step(f"back to system {before}"):
+            visitor.asks("POST", "/update/system/back", {"password": PASSWORD})
+            _up_again(machine, visitor)
+            visitor.open(PASSPHRASE, _BOOT_S)
+            _demand_ended(visitor, before, kept=False)
+        with times.step("the second slot is its copy again"):
+            visitor.until(lambda: (_system(visitor)["other"] or {}).get("number") == before, _BOOT_S)
+        visitor.close()
+
+
+def _system(visitor: Visitor) -> dict[str, Any]:
+    found = visitor.asks("GET", "/update/system")["system"]
+    if found is None:
+        raise BootTestError("the machine doesn't know its slots yet", step="system")
+    return dict(found)
+
+
+def _up_again(machine: Machine, visitor: Visitor) -> None:
+    machine.expect("[Pp]lease enter", _BOOT_S)
+    machine.send(PASSPHRASE)
+    visitor.wait(_BOOT_S)
+
+
+def _demand_ended(visitor: Visitor, number: int, *, kept: bool) -> None:
+    """Wait until the system of this number runs, and the last one was kept or not. Raises BootTestError."""
+
+    def ended() -> bool:
+        seen = _system(visitor)
+        is_over = bool(seen["phase"] == "idle" and seen["running"]["number"] == number)
+        if is_over and (seen["last"] is None or seen["last"]["kept"] is not kept):
+            raise BootTestError(str(seen), step="system")
+        return is_over
+
+    visitor.until(ended, _TRIAL_S)
 
 
 def sizes(image_file: Path) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.errors import ImageStepError
-from appliance.image import disk, layout, rootfs, slot, tools
+from appliance.image import disk, layout, other_slot, rootfs, slot, tools
 from appliance.image.rootfs import Inputs
 
 
@@ -33,8 +33,12 @@ class Figures:
         tell(f"{name}: {self.seconds[name]} s")
 
 
-def build(inputs: Inputs, out: Path, work: Path, debs: Path, tell: Callable[[str], None]) -> Figures:
+def build(
+    inputs: Inputs, out: Path, work: Path, debs: Path, tell: Callable[[str], None], system: Path | None = None
+) -> Figures:
     """Make `out` (an image) and `out` with .json (its figures). `work` is emptied of what an earlier build left.
+
+    `system`: a folder for what the slot consists of, for `hako bundle build --kind system`.
 
     Raises:
         ImageStepError: what it takes is missing, or a step has failed.
@@ -42,12 +46,14 @@ def build(inputs: Inputs, out: Path, work: Path, debs: Path, tell: Callable[[str
     """
     if missing := tools.missing():
         raise ImageStepError("on Debian: apt-get install " + " ".join(missing), step="tools")
+    if system is not None:
+        other_slot.demand_new(system)
     work.mkdir(parents=True, exist_ok=True)
     figures = Figures()
     with figures.step("root file system", tell):
         tar = rootfs.build(inputs, work, debs)
     with figures.step("slot", tell):
-        filled = slot.build(tar, work / "vmlinuz", work / "initrd", inputs.profile.kernel, work)
+        filled = slot.build(tar, work / "vmlinuz", work / "initrd", inputs.profile.kernel, work, inputs.number)
     with figures.step("disk", tell):
         disk.write(layout.plan(inputs.profile.slot_mib, inputs.profile.esp_mib), filled, out)
     with figures.step("digests", tell):
@@ -55,7 +61,9 @@ def build(inputs: Inputs, out: Path, work: Path, debs: Path, tell: Callable[[str
         figures.sha256, figures.root_sha256 = tools.sha256(out), tools.sha256(tar)
     figures.digest = filled.digest
     figures.packages = len((work / "packages.txt").read_text("utf-8").splitlines())
+    if system is not None:
+        other_slot.gather(work, filled, rootfs.SUITE, system)
     for name in ("root.tar", "root.squashfs", "root.verity", "hako-a.efi", "hako-b.efi"):
-        (work / name).unlink()
+        (work / name).unlink(missing_ok=True)
     out.with_suffix(".json").write_text(json.dumps(vars(figures), indent=1) + "\n", "utf-8")
     return figures

@@ -5,6 +5,7 @@ Everything here is written in the same order with the same modes; dates are clam
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from appliance import RELEASED, __version__, modes
+from appliance import COUNTER, RELEASED, __version__, modes
+from appliance.bundle.update import system
+from appliance.bundle.update.system import System
 from appliance.image import server
 from appliance.image.profiles import Profile
 
@@ -60,6 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     _inside(root, "systemctl", "mask", *MASKED)
     _inside(root, "systemctl", "enable", *ENABLED, *(["ssh.service"] if profile.sshd else []))
     _inside(root, "update-initramfs", "-c", "-k", "all")
+    _describe(root, Path(plan["out"]), profile.name, int(plan["number"]))
     _take_out(root, Path(plan["out"]))
     _clean(root)
     return 0
@@ -136,6 +140,17 @@ def _open(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")]:
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
+def _describe(root: Path, out: Path, profile: str, number: int) -> None:
+    """What this system is, inside of it and beside it."""
+    python = _inside(root, "python3", "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+    machine = platform.machine()
+    said = System(
+        profile=profile, architecture=machine, number=number, version=__version__, counter=COUNTER, python=python
+    ).model_dump_json()
+    _put(root / "usr/share/hako" / system.MANIFEST, said.encode())
+    (out / system.MANIFEST).write_text(said, "utf-8")
 
 
 def _take_out(root: Path, out: Path) -> None:

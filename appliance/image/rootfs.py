@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.image import profiles, tools
+from appliance.image import profiles, slot, tools
 from appliance.image.profiles import Profile
 
 SUITE: Final = "bookworm"
@@ -25,6 +25,8 @@ class Inputs:
     lock: Path
     models: Path
     """Built starter models."""
+    number: int = slot.NUMBER
+    """Of the system."""
     firmware: Path = profiles.FIRMWARE
     systemd: Path = profiles.FIRMWARE.parent / "systemd"
 
@@ -52,7 +54,7 @@ def command(inputs: Inputs, plan: Path, debs: Path, out: Path) -> list[str]:
 
 
 def build(inputs: Inputs, work: Path, debs: Path) -> Path:
-    """The tar, `root.tar`; beside it `vmlinuz`, `initrd` and `packages.txt`, which are not in it.
+    """The tar, `root.tar`; beside it `vmlinuz`, `initrd` and `packages.txt`, which are not in it, and `system.json`.
 
     Raises:
         ImageStepError: a tool is missing or has failed.
@@ -70,6 +72,7 @@ def build(inputs: Inputs, work: Path, debs: Path) -> Path:
                 "lock": str(inputs.lock),
                 "models": str(inputs.models),
                 "profile": inputs.profile.model_dump(),
+                "number": inputs.number,
             }
         ),
         "utf-8",

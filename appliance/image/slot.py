@@ -21,6 +21,8 @@ KERNEL: Final = (
     "vsyscall=none", "page_alloc.shuffle=1",
 )  # fmt: skip
 """Words for the kernel of every image."""
+NUMBER: Final = 1
+"""Of the system: raise it for each that is published, whatever has changed in it."""
 SPARE: Final = "~spare"
 """Behind the version of the second slot's copy: the loader sorts it after the first."""
 _SALT: Final = "68616b6f" * 8
@@ -40,8 +42,8 @@ class Slot:
     kernels: dict[str, Path]
 
 
-def build(tar: Path, vmlinuz: Path, initrd: Path, more: Sequence[str], work: Path) -> Slot:
-    """From the root's tar. `more`: words for the kernel.
+def build(tar: Path, vmlinuz: Path, initrd: Path, more: Sequence[str], work: Path, number: int = NUMBER) -> Slot:
+    """From the root's tar. `more`: words for the kernel; `number`: of the system.
 
     Raises:
         ImageStepError: a tool is missing or has failed.
@@ -58,7 +60,7 @@ def build(tar: Path, vmlinuz: Path, initrd: Path, more: Sequence[str], work: Pat
     kernels = {}
     for slot in SLOTS:
         kernels[slot] = work / f"hako-{slot}.efi"
-        _unified(vmlinuz, initrd, command_line(slot, digest, more), release(slot), kernels[slot])
+        _unified(vmlinuz, initrd, command_line(slot, digest, more), release(slot, number), kernels[slot])
     return Slot(system, verity, digest, kernels)
 
 
@@ -67,10 +69,11 @@ def command_line(slot: str, digest: str, more: Sequence[str] = ()) -> str:
     return " ".join([*KERNEL, f"hako.slot={slot}", f"hako.hash={digest}", *more])
 
 
-def release(slot: str, version: str = __version__) -> str:
-    """What the loader reads of a kernel: the newest version first, of two the same the one that is no spare."""
+def release(slot: str, number: int = NUMBER, version: str = __version__) -> str:
+    """What the loader reads of a kernel: the highest number first, of two the same the one that is no spare."""
     spare = "" if slot == SLOTS[0] else SPARE
-    return f'ID=hako\nIMAGE_ID=hako\nIMAGE_VERSION="{version}{spare}"\nPRETTY_NAME="Hako {version} ({slot})"\n'
+    name = f"Hako {version}, system {number} ({slot})"
+    return f'ID=hako\nIMAGE_ID=hako\nIMAGE_VERSION="{number}.{version}{spare}"\nPRETTY_NAME="{name}"\n'
 
 
 def _unified(vmlinuz: Path, initrd: Path, cmdline: str, os_release: str, out: Path) -> None:

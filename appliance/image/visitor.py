@@ -1,9 +1,11 @@
 """A person with a browser, as far as a boot test needs one: first set-up, a document, a question, its source."""
 
+import hashlib
 import html
 import re
 import time
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import httpx2
 
@@ -23,6 +25,9 @@ _GROUP: Final = re.compile(r"<li>([0-9A-Z]{5})</li>")
 _ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
 _GROUPS: Final = 8
 _PATIENCE_S: Final = 1200.0
+_LOOK_S: Final = 3.0
+
+Said = TypeVar("Said")
 
 
 class Visitor:
@@ -106,6 +111,50 @@ class Visitor:
         if ANSWER not in answer["text"] or not any("storeroom" in each for each in cited):
             raise BootTestError(str(answer)[:2000], step="answer")
         return dict(answer)
+
+    def take(self, root: bytes, within_s: float) -> None:
+        """Trust this publisher, and take the one bundle on the stick that is plugged in. Raises BootTestError."""
+        fingerprint = hashlib.sha256(root).hexdigest()
+        wish = {"root": root.decode("ascii"), "fingerprint": fingerprint, "password": PASSWORD}
+        self.asks("PUT", "/bundles/trust", wish)
+        media = self.until(lambda: self.asks("GET", "/bundles/media")["items"], within_s)
+        (offer,) = self.asks("POST", "/bundles/look", {"media": media[0]["id"]})["items"]
+        wish = {"media": media[0]["id"], "digest": offer["digest"], "password": PASSWORD}
+        self.asks("POST", "/bundles/taking", wish)
+        job = self.until(self._taken, within_s)
+        if job["state"] != "done":
+            raise BootTestError(str(job), step="taking")
+
+    def _taken(self) -> dict[str, Any] | None:
+        job = self.asks("GET", "/bundles/taking")["job"]
+        return dict(job) if job["state"] not in ("waiting", "running") else None
+
+    def open(self, passphrase: str, within_s: float) -> None:
+        """Open the vault of a box that has just started, and sign in. Raises BootTestError."""
+
+        def opened() -> bool:
+            if self.asks("GET", "/state")["vault"]["state"] != "open":
+                self.asks("POST", "/unlock", {"passphrase": passphrase})
+            self.sign_in()
+            return True
+
+        self.until(opened, within_s)
+
+    def until(self, look: Callable[[], Said | None], within_s: float) -> Said:
+        """What it says once it says something; a box that is starting doesn't answer. Raises BootTestError."""
+        end = time.monotonic() + within_s
+        while True:
+            last = ""
+            try:
+                if found := look():
+                    return found
+            except BootTestError as error:
+                last = error.detail
+            except httpx2.HTTPError as error:
+                last = str(error)
+            if time.monotonic() > end:
+                raise BootTestError(last[-1000:], step=look.__name__)
+            time.sleep(_LOOK_S)
 
     def asks(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """What the API answers below /api/v1. Raises BootTestError: an error; httpx2.HTTPError: nothing."""

@@ -15,6 +15,8 @@ from appliance.machine.helper_shapes import (
     Reboot,
     Request,
     Switch,
+    SystemBack,
+    TakeSystem,
     Trust,
     Unmount,
 )
@@ -22,6 +24,8 @@ from appliance.machine.helper_shapes import (
 log = logs.get(__name__)
 
 MEDIA: Final = Path("run/hako/media")
+_SLOTS: Final = ("systemctl", "--no-block", "restart", "hako-slots.service")
+"""Of an imaged machine: it has the disk, and looks for orders at its start."""
 _WITHIN_S: Final = 60.0
 
 Run = Callable[[Sequence[str]], None]
@@ -40,6 +44,12 @@ class Releases(Protocol):
 
     def agree(self, digest: str) -> str:
         """Let the box change to this release, which root has installed; its version."""
+
+    def take_system(self, wish: TakeSystem, tell: Tell) -> str:
+        """Verify a whole system in the same way, and order the machine to put it into its other slot; its version."""
+
+    def back(self) -> None:
+        """Order the machine to start with the system in its other slot."""
 
     def trust(self, root: bytes) -> str:
         """Trust this publisher where none is trusted yet; the fingerprint of the one that is trusted."""
@@ -84,15 +94,29 @@ class Helper:
                 return {"folder": f"/{MEDIA / partition}"}
             case Unmount(partition=partition):
                 self._run(["systemctl", "stop", f"hako-usb@{partition}.service"])
+            case Install() | TakeSystem() | SystemBack() | Switch() | Trust():
+                return self._change(request, tell)
+            case _:
+                return self.machine.act(request)
+        return None
+
+    def _change(self, request: Install | TakeSystem | SystemBack | Switch | Trust, tell: Tell) -> dict[str, Any] | None:
+        """What the box or the whole machine is made of."""
+        match request:
             case Install():
                 return {"version": self._releases.install(request, tell)}
+            case TakeSystem():
+                version = self._releases.take_system(request, tell)
+                self._run(_SLOTS)
+                return {"version": version}
+            case SystemBack():
+                self._releases.back()
+                self._run(_SLOTS)
+                return None
             case Switch(digest=digest):
                 return {"version": self._releases.agree(digest)}
             case Trust(root=root):
                 return {"fingerprint": self._releases.trust(root.encode())}
-            case _:
-                return self.machine.act(request)
-        return None
 
     def _demand_stick(self, partition: str) -> None:
         """A disk that is plugged in by USB; never one that the box itself lies on."""

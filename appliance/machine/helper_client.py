@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance.errors import HakoError, HelperRefusedError, HelperUnreachableError, by_code
-from appliance.machine.helper_shapes import Request
+from appliance.machine.helper_shapes import WORKERS, Request
 from appliance.vault.protocol import LONGEST_LINE, Message, send
 
 _QUICK_S: Final = 150.0
@@ -35,7 +35,7 @@ class HelperClient:
             HelperFailedError: it did not work.
             HakoError: of a release, as it was verified and installed.
         """
-        within_s = _INSTALL_S if request.verb == "install" else _QUICK_S
+        within_s = _INSTALL_S if request.verb in WORKERS else _QUICK_S
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(within_s)
             try:

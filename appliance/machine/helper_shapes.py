@@ -59,6 +59,22 @@ class Install(Shape):
     stale: bool = False
 
 
+class TakeSystem(Shape):
+    """Bring a whole system from a stick to where the machine puts it into its other slot; else as `Install`."""
+
+    verb: Literal["take-system"]
+    media: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    below: tuple[Folder, ...] = Field((), max_length=4)
+    digest: Digest
+    stale: bool = False
+
+
+class SystemBack(Shape):
+    """Start the machine with the system in its other slot, and don't come back to this one by itself."""
+
+    verb: Literal["system-back"]
+
+
 class Switch(Shape):
     """Let the box change to a release that the helper has installed; `digest` as for `Install`."""
 
@@ -73,9 +89,12 @@ class Trust(Shape):
     root: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ROOT)]
 
 
-Request = Reboot | PowerOff | Mount | Unmount | Install | Switch | Trust | MachineRequest
-VERBS: Final = ("reboot", "power-off", "mount", "unmount", "install", "switch", "trust", *machine_shapes.VERBS)
-WORKERS: Final = frozenset({"install"})
+Request = Reboot | PowerOff | Mount | Unmount | Install | TakeSystem | SystemBack | Switch | Trust | MachineRequest
+VERBS: Final = (
+    "reboot", "power-off", "mount", "unmount", "install", "take-system", "system-back", "switch", "trust",
+    *machine_shapes.VERBS,
+)  # fmt: skip
+WORKERS: Final = frozenset({"install", "take-system"})
 """What the worker may ask for, which takes bundles; everything else is web's."""
 _ADAPTER: Final[TypeAdapter[Request]] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
 

@@ -13,8 +13,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
-import httpx2
-
 from appliance.bundle.update.state import RESTING, Phase
 from appliance.errors import BootTestError, HakoError
 from appliance.image import boot_test, tools
@@ -30,7 +28,6 @@ WINDOW_S: Final = 240.0
 """A cut comes within so many seconds after the change has begun, or after the box was opened again."""
 _STICK_KB: Final = 64 * 1024
 _STEP_S: Final = 3600.0
-_LOOK_S: Final = 3.0
 
 
 class Operator:
@@ -49,21 +46,7 @@ class Operator:
 
     def takes(self, publisher: PublishersTerminal) -> None:
         """The release from the stick that is plugged in, installed beside the running one."""
-        root = publisher.root.read_text("ascii")
-        wish = {"root": root, "fingerprint": publisher.fingerprint, "password": PASSWORD}
-        self.visitor.asks("PUT", "/bundles/trust", wish)
-        media = self._until(lambda: self.visitor.asks("GET", "/bundles/media")["items"])
-        seen = self.visitor.asks("POST", "/bundles/look", {"media": media[0]["id"]})
-        (offer,) = seen["items"]
-        wish = {"media": media[0]["id"], "digest": offer["digest"], "password": PASSWORD}
-        self.visitor.asks("POST", "/bundles/taking", wish)
-        job = self._until(self._ended)
-        if job["state"] != "done":
-            raise BootTestError(str(job), step="taking")
-
-    def _ended(self) -> dict[str, Any] | None:
-        job = self.visitor.asks("GET", "/bundles/taking")["job"]
-        return dict(job) if job["state"] not in ("queued", "running") else None
+        self.visitor.take(publisher.root.read_bytes(), _STEP_S)
 
     def changes(self) -> str:
         """Begin the change to the other release; which one that is."""
@@ -85,9 +68,9 @@ class Operator:
             self.visitor.asks("POST", "/unlock", {"passphrase": PASSPHRASE})
             return None
 
-        if self._until(opened)["trial"]:
+        if self.visitor.until(opened, _STEP_S)["trial"]:
             return False
-        self._until(self._signs_in)
+        self.visitor.until(self._signs_in, _STEP_S)
         return Phase(self.visitor.asks("GET", "/update")["phase"]) in RESTING
 
     def _signs_in(self) -> bool:
@@ -96,26 +79,12 @@ class Operator:
 
     def settles(self) -> str:
         """Wait until the change is over, and look at everything; the release that runs."""
-        self._until(self.opens)
+        self.visitor.until(self.opens, _STEP_S)
         standing = self.visitor.asks("GET", "/update")
         documents = self.visitor.asks("GET", f"/bases/{self.base}/documents")["items"]
         if [each["state"] for each in documents] != ["ready"] or standing["running"]["version"] not in (OLD, NEW):
             raise BootTestError(f"{standing} {documents}", step="settles")
         return str(standing["running"]["version"])
-
-    def _until(self, look: Any) -> Any:
-        """What it says once it says something; a box that is between two releases doesn't answer."""
-        end = time.monotonic() + _STEP_S
-        while True:
-            last: object = None
-            try:
-                if found := look():
-                    return found
-            except (BootTestError, httpx2.HTTPError) as error:
-                last = getattr(error, "detail", error)
-            if time.monotonic() > end:
-                raise BootTestError(str(last)[-1000:], step=look.__name__)
-            time.sleep(_LOOK_S)
 
 
 def stick(folder: Path) -> tuple[PublishersTerminal, Path]:

@@ -10,7 +10,7 @@ from typing import Any
 from appliance import clock
 from appliance.machine.bus import Bus
 from appliance.machine.errands import MachineErrands
-from appliance.machine.helper import Helper
+from appliance.machine.helper import Helper, Releases
 from appliance.machine.helper_shapes import VERBS
 from appliance.machine.network import Network
 from tests.simulators.served_helper import serving
@@ -21,9 +21,11 @@ GIVEN = "192.0.2.50/24"
 
 
 class Machine:
-    """What it was told is noted in `ran`; `failing` is raised by the next commands."""
+    """What it was told is noted in `ran`; `failing` is raised by the next commands. `releases`: root's, if any."""
 
-    def __init__(self, root: Path, trial_s: float = 60, now: Callable[[], float] = clock.now) -> None:
+    def __init__(
+        self, root: Path, trial_s: float = 60, now: Callable[[], float] = clock.now, releases: Releases | None = None
+    ) -> None:
         self.root = root
         self.ran: list[list[str]] = []
         self.failing: Exception | None = None
@@ -34,7 +36,7 @@ class Machine:
         (root / "etc/systemd/network/80-hako.network").write_text(FALLBACK)
         network = Network(root, Bus(self._ask), lambda: None, trial_s)
         errands = MachineErrands(root, self._ask, network, now)
-        self.helper = Helper(None, root, lambda words: self.ran.append(list(words)), machine=errands)  # type: ignore[arg-type]
+        self.helper = Helper(releases, root, lambda words: self.ran.append(list(words)), machine=errands)  # type: ignore[arg-type]
 
     @property
     def network(self) -> Network:

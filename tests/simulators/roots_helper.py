@@ -30,6 +30,8 @@ class RootsFolders:
         (folder / "releases" / STATE).mkdir(parents=True)
         self.media.mkdir()
         self.places = Places(folder / "releases", data)
+        self.ran: list[str] = []
+        """Commands that the helper would have run on a machine."""
 
     @property
     def releases(self) -> RootsReleases:
@@ -40,7 +42,8 @@ def as_thread(
     folders: RootsFolders, path: Path, uid: int, verbs: Collection[str] = VERBS
 ) -> AbstractContextManager[None]:
     """A helper that listens to one account alone."""
-    return serving(path, Helper(folders.releases), {uid: verbs})
+    helper = Helper(folders.releases, run=lambda command: folders.ran.append(" ".join(command)))
+    return serving(path, helper, {uid: verbs})
 
 
 def as_process(folders: RootsFolders, path: Path, uid: int, step_s: float | None = None) -> BaseProcess:

@@ -15,6 +15,7 @@ from appliance.bundle.shelf import Visibility
 from appliance.bundle.taking import Found, Look, Taken
 from appliance.bundle.trust import anchors
 from appliance.bundle.trust.anchors import Anchor, Described
+from appliance.bundle.update import system as systems
 from appliance.bundle.web_packs import PackedSnapshot, SnapshotState
 from appliance.clock import iso
 from appliance.errors import ForbiddenError
@@ -233,11 +234,25 @@ def _plan(call: Call, plan: Plan) -> dict[str, Any]:
         "models": models,
         "snapshots": [_snapshot(packed, state) for packed, state in plan.snapshots],
         "documents": plan.documents and asdict(plan.documents),
+        "system": _system(plan),
         "to_copy_bytes": plan.to_copy,
         "from_box_bytes": plan.from_box,
         "free_bytes": plan.free,
         "restarts": list(plan.restarts),
         "refusals": [described(error, call.language) for error in plan.refusals],
+    }
+
+
+def _system(plan: Plan) -> dict[str, Any] | None:
+    """A whole system: what it would come beside, and about how long that takes with the restart."""
+    if plan.system is None:
+        return None
+    manifest, standing = plan.system
+    return {
+        "number": manifest.number,
+        "version": manifest.version,
+        "before": standing.running.number,
+        "seconds": systems.seconds(manifest),
     }
 
 

@@ -37,6 +37,8 @@ class TrustState:
     """No release below this counter may run."""
     issued: float = 0.0
     """When the newest signed statement was made, seconds since the epoch."""
+    system: int = 0
+    """The number of the newest system that was ever taken for good; only root's own memory knows one."""
 
 
 class _Stored(BaseModel):
@@ -47,6 +49,7 @@ class _Stored(BaseModel):
     metadata: dict[str, str]
     counter: int = Field(ge=0)
     floor: int = Field(ge=0)
+    system: int = Field(0, ge=0)
     issued: float = Field(ge=0)
 
 
@@ -94,8 +97,9 @@ class TrustStore:
             metadata={role: _text(data) for role, data in state.metadata.items()},
             counter=state.counter,
             floor=state.floor,
+            system=state.system,
             issued=state.issued,
-        ).model_dump_json()
+        ).model_dump_json(exclude=None if state.system else {"system"})  # a release that knows none reads it, too
         mac = keyed_digest(self._key, stored.encode())
         return json.dumps({"mac": mac, "state": stored}).encode()
 
@@ -123,6 +127,7 @@ class TrustStore:
             state.counter,
             state.floor,
             state.issued,
+            state.system,
         )
 
 

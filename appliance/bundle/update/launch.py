@@ -162,7 +162,7 @@ class Trial:
                 self.close()
                 self._judge(FAILED, "timeout")
             return
-        status, said = self._check.returncode, _said(self._check)
+        status, said = self._check.returncode, said_of(self._check)
         self._check, self._asked = None, now
         self._judge(status, said)
 
@@ -243,7 +243,7 @@ def _children() -> list[int]:
     return [int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split()]
 
 
-def _said(check: "subprocess.Popen[bytes]") -> str:
+def said_of(check: "subprocess.Popen[bytes]") -> str:
     """Which part of the check has failed, in one word of its own."""
     if check.stdout is None:
         return ""

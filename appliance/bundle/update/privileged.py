@@ -1,4 +1,4 @@
-"""Releases as root installs them: verified once more, by a root of trust and a memory that only root can write.
+"""Releases and systems as root installs them: verified again, by a root of trust and a memory that only root can write.
 
 What web and worker have found on a medium, and what their database says of it, counts for nothing here.
 """
@@ -9,7 +9,8 @@ import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -25,8 +26,10 @@ from appliance.bundle.trust.counted import Count, CountedStore
 from appliance.bundle.trust.medium import Medium
 from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import install, preview
+from appliance.bundle.update import system as systems
 from appliance.bundle.update.release import Manifest, described, manifest_of, unmet
-from appliance.bundle.update.state import INCOMING, Places, Release
+from appliance.bundle.update.state import BASE, INCOMING, Places, Release
+from appliance.bundle.update.system_state import Order, Standing, SystemPlaces
 from appliance.errors import (
     BundleIncompleteError,
     BundleKindError,
@@ -34,15 +37,17 @@ from appliance.errors import (
     BundleSignatureError,
     BundleWrongBoxError,
     HelperRefusedError,
+    NoOtherSystemError,
     NoPublisherError,
     OtherPublisherError,
     PrivateFileError,
     ReleaseFloorError,
     ReleaseMediumError,
+    SystemUnderWayError,
 )
 from appliance.machine import tpm
 from appliance.machine.helper import Tell
-from appliance.machine.helper_shapes import Install
+from appliance.machine.helper_shapes import Install, TakeSystem
 
 log = logs.get(__name__)
 
@@ -61,6 +66,7 @@ class RootsReleases:
 
     def __init__(self, places: Places, media: Sequence[Path], anchor: Path = ANCHOR, memory: Path = MEMORY) -> None:
         self._places, self._media, self._anchor, self._memory = places, tuple(media), anchor, memory
+        self._systems = SystemPlaces(places.root)
         self._lock = threading.Lock()
 
     def install(self, wish: Install, tell: Tell) -> str:
@@ -75,21 +81,10 @@ class RootsReleases:
             CancelledError: `tell` says so; nothing is left of it but parts that needn't be read again.
             HakoError: as `Reading`, `Staging` and `install.install`.
         """
-        if Path(wish.media) not in self._media:
-            raise ReleaseMediumError(wish.media)
         with self._lock:
-            anchor = self._trusted()
-            store = self._store(anchor)
-            try:
-                reading = Reading(
-                    Path(wish.media), anchor, store, at_least=0, clock=clock.now(), below=wish.below,
-                    accepts=lambda _expired: wish.stale,
-                )  # fmt: skip
-            except BundleSignatureError as error:  # the box's own look found it signed by whom it trusts
-                raise OtherPublisherError(error.detail, fingerprint=_fingerprint(anchor)) from error
-            with reading:
+            with self._reading(wish) as (reading, store, fingerprint):
                 offer = reading.offer(wish.digest)
-                release, manifest = self._demand_fit(reading.medium, offer, store, _fingerprint(anchor))
+                release, manifest = self._demand_fit(reading.medium, offer, store, fingerprint)
                 self._put(reading.medium, offer, release, manifest, tell)
             known = store.load()
             store.save(
@@ -100,6 +95,38 @@ class RootsReleases:
                 )
             )
         return release.version
+
+    def take_system(self, wish: TakeSystem, tell: Tell) -> str:
+        """Verify the system on a medium, and lay it where `hako-slots` looks for it, with an order; its version.
+
+        Raises:
+            SystemUnderWayError: another one is on its way.
+            NotImagedError, OtherProfileError, SystemOldError and the others of `system.refusals`: not for this machine.
+            HakoError: as `install`.
+        """
+        with self._lock, self._reading(wish) as (reading, store, _fingerprint):
+            offer, standing = reading.offer(wish.digest), self._systems.demand()
+            manifest = self._demand_fit_system(reading.medium, offer, store, standing)
+            order = self._systems.order()
+            if order is None or order.bundle != offer.digest:
+                if order is not None or not standing.is_resting:
+                    raise SystemUnderWayError
+                self._lay(reading.medium, offer, manifest, tell)
+        return manifest.version
+
+    def back(self) -> None:
+        """Have the machine started with the system in the other slot, also from one on trial.
+
+        Raises:
+            NotImagedError, NoOtherSystemError: there is none.
+            SystemUnderWayError: the one in the other slot has never been started.
+        """
+        standing = self._systems.demand()
+        if not standing.is_resting and standing.phase != "trial":
+            raise SystemUnderWayError
+        if not standing.can_go_back:
+            raise NoOtherSystemError
+        self._systems.want_back()
 
     def agree(self, digest: str) -> str:
         """Let the box change to this release; its version. An operator's word is still needed, in the box's own state.
@@ -132,6 +159,68 @@ class RootsReleases:
                 durable.replace(self._memory / _SAID, root)
         log.info("publisher_trusted", fingerprint=described.fingerprint)
         return described.fingerprint
+
+    @contextmanager
+    def _reading(self, wish: Install | TakeSystem) -> Iterator[tuple[Reading, TrustStore, str]]:
+        """The medium as root sees it, with root's memory of its publisher and that one's fingerprint."""
+        if Path(wish.media) not in self._media:
+            raise ReleaseMediumError(wish.media)
+        anchor = self._trusted()
+        store, fingerprint = self._store(anchor), _fingerprint(anchor)
+        try:
+            reading = Reading(
+                Path(wish.media), anchor, store, at_least=0, clock=clock.now(), below=wish.below,
+                accepts=lambda _expired: wish.stale,
+            )  # fmt: skip
+        except BundleSignatureError as error:  # the box's own look found it signed by whom it trusts
+            raise OtherPublisherError(error.detail, fingerprint=fingerprint) from error
+        with reading:
+            yield reading, store, fingerprint
+
+    def _demand_fit_system(
+        self, medium: Medium, offer: Offer, store: TrustStore, standing: Standing
+    ) -> systems.Manifest:
+        index, known = offer.index, store.load()
+        if index.kind != "system":
+            raise BundleKindError(kind=index.kind)
+        manifest = systems.manifest_of(index, lambda file: _small(medium, index, file))
+        highest = max(known.system, standing.highest)
+        if highest > known.system:
+            store.save(replace(known, system=highest))
+        for refusal in systems.refusals(
+            manifest, standing.running, standing.room, highest=highest, release=self._running(),
+            has_releases=bool(self._places.all()),
+        ):  # fmt: skip
+            raise refusal
+        return manifest
+
+    def _running(self) -> int:
+        """The counter of the release that runs. What the box itself says of its base counts for nothing."""
+        name = self._places.current
+        release = self._places.release(name) if name != BASE else None
+        return release.counter if release else appliance.COUNTER
+
+    def _lay(self, medium: Medium, offer: Offer, manifest: systems.Manifest, tell: Tell) -> None:
+        incoming = self._places.root / INCOMING
+        _tidy(incoming, offer.digest)
+        with Staging(incoming, offer.index, offer.digest) as staging:
+            staging.demand_room()
+            for step in staging.bring([medium]):
+                tell("copying", step.done, step.total)
+            files = staging.finish(lambda step: tell("checking", step.done, step.total))
+            own = next(file for file in offer.index.files if file.path == systems.MANIFEST)
+            self._systems.put(files)
+        self._systems.give(
+            Order(
+                id=secrets.token_hex(8),
+                bundle=offer.digest,
+                number=manifest.number,
+                version=manifest.version,
+                digest=manifest.digest,
+                manifest=own.sha256,
+            )
+        )
+        _tidy(incoming)
 
     def _demand_fit(
         self, medium: Medium, offer: Offer, store: TrustStore, fingerprint: str

@@ -8,7 +8,7 @@ from appliance.config import Settings
 from appliance.errors import BundleSignatureError, OtherPublisherError, ReleaseMediumError
 from appliance.machine.helper import Tell
 from appliance.machine.helper_client import HelperClient
-from appliance.machine.helper_shapes import LONGEST_ROOT, Install, Switch, Trust
+from appliance.machine.helper_shapes import LONGEST_ROOT, Install, Switch, SystemBack, TakeSystem, Trust
 
 
 class Root:
@@ -40,10 +40,26 @@ class Root:
         """
         media, below = self._on_media(place)
         wish = Install(verb="install", media=str(media), below=below, digest=release.digest, stale=stale)
+        self._have(wish, release.publisher, tell)
+
+    def take_system(self, digest: str, publisher: str, place: Place, tell: Tell, *, stale: bool) -> None:
+        """Have the system with this digest brought to where the machine puts it into its other slot.
+
+        Raises as `install`, and as `privileged.RootsReleases.take_system`.
+        """
+        media, below = self._on_media(place)
+        wish = TakeSystem(verb="take-system", media=str(media), below=below, digest=digest, stale=stale)
+        self._have(wish, publisher, tell)
+
+    def system_back(self) -> None:
+        """Have the machine started with its other system. Raises as `privileged.RootsReleases.back`."""
+        self._helper.ask(SystemBack(verb="system-back"))
+
+    def _have(self, wish: Install | TakeSystem, publisher: str, tell: Tell) -> None:
         try:
             self._helper.ask(wish, tell)
         except OtherPublisherError as error:
-            if error.params["fingerprint"] == release.publisher:  # the medium was changed after our own look
+            if error.params["fingerprint"] == publisher:  # the medium was changed after our own look
                 raise BundleSignatureError("not as it was seen before") from error
             raise
 

@@ -27,8 +27,10 @@ MANIFEST: Final = "release.json"
 STATE: Final = "state"
 INCOMING: Final = "incoming"
 """What root brings in before it is installed."""
+SYSTEM: Final = "system"
+"""What is on its way into a machine's other slot, see `system_state`."""
 _SNAPSHOT: Final = "snapshot"
-NO_RELEASE: Final = frozenset({STATE, INCOMING, _SNAPSHOT})
+NO_RELEASE: Final = frozenset({STATE, INCOMING, SYSTEM, _SNAPSHOT})
 """Folders beside the releases. Files in them have names that others chose, so none of them is ever run."""
 _AGREED: Final = "agreed"
 _FILE: Final = "update.json"

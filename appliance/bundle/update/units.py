@@ -69,7 +69,7 @@ def resume(places: Places) -> None:
 def watch(places: Places, restart: Callable[[], None], pace: Pace | None = None) -> None:
     """Look at a release on trial until that is decided; have the target restarted where another is to follow."""
     pace = pace or Pace()
-    trial = Trial(places, pace, lambda: _check(places))
+    trial = Trial(places, pace, lambda: check(places))
     try:
         while places.read().is_trial:
             trial.look()
@@ -80,7 +80,7 @@ def watch(places: Places, restart: Callable[[], None], pace: Pace | None = None)
         restart()
 
 
-def _check(places: Places) -> "subprocess.Popen[bytes]":
+def check(places: Places) -> "subprocess.Popen[bytes]":
     """The release's own command, as the launcher starts it."""
     python, environment = launch.place_of(places, places.current)
     return subprocess.Popen(

@@ -16,6 +16,7 @@ from appliance.bundle.update.preview import Preview
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.root import Root
 from appliance.bundle.update.state import BASE, RESTING, Phase, Places, Release, Update
+from appliance.bundle.update.system_state import SystemPlaces
 from appliance.config import Settings
 from appliance.errors import (
     AuditBrokenError,
@@ -114,9 +115,13 @@ class Updates:
     # -- installing, in the worker
 
     def demand_resting(self) -> None:
-        """Raises UpdateTrialError while the box is between two releases."""
+        """Raises UpdateTrialError while the box is between two releases; SystemUnderWayError, the machine two systems.
+
+        Never both at once: nobody could tell which of them has broken something.
+        """
         if self.places.read().phase not in RESTING:
             raise UpdateTrialError
+        SystemPlaces(self.places.root).demand_resting()
 
     def install(
         self,
@@ -197,12 +202,16 @@ class Updates:
         """An update must not begin on a box that is unwell: nobody could tell what made it so.
 
         Raises:
-            UnhealthyError: naming the first thing that is wrong.
+            UnhealthyError: as `demand_well`.
             DiskFullError: no room for the snapshot.
         """
+        self.demand_well(gap)
+        self._demand_room()
+
+    def demand_well(self, gap: GapState) -> None:
+        """Raises UnhealthyError, naming the first thing that is wrong."""
         for what, error in self._unwell(gap):
             raise UnhealthyError(error.detail, what=what) from error
-        self._demand_room()
 
     def _unwell(self, gap: GapState) -> Iterator[tuple[str, HakoError]]:
         """All that is wrong, each with the word that an operator knows it by."""

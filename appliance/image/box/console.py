@@ -16,6 +16,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final, Self
 
+from appliance.bundle.update.state import Places
+from appliance.bundle.update.system_state import SystemPlaces
 from appliance.image.box import certificate, disks, slots
 from appliance.image.box.disk import RECOVERY
 
@@ -27,7 +29,7 @@ _LOOK_S: Final = 15.0
 _ANSWER_S: Final = 60.0
 _MENU: Final = (
     "[1] set this box up here   [2] open it   [3] new set-up code   [4] another operator   [5] restart   [6] switch off"
-    "\n[7] factory reset"
+    "\n[7] factory reset   [8] the other slot's system"
 )
 
 
@@ -154,6 +156,7 @@ def act(choice: str) -> None:
         "5": lambda: _sure("restart") and subprocess.run(["systemctl", "reboot"], check=False),
         "6": lambda: _sure("switch off") and subprocess.run(["systemctl", "poweroff"], check=False),
         "7": lambda: _hako("erase"),
+        "8": _other_system,
         "noted": lambda: RECOVERY.unlink(missing_ok=True),
     }
     deed = deeds.get(choice)
@@ -178,6 +181,17 @@ def _new_operator() -> None:
         name = input("Name of the new account: ").strip()
         if name and not name.startswith("-"):
             _hako("user", "add", name, "--role", "operator")
+
+
+def _other_system() -> None:
+    """Go back to the system before, also from one on trial; `hako-slots` does it."""
+    places = SystemPlaces(Places.of(DATA).root)
+    standing = places.standing()
+    if standing is None or standing.other is None or not standing.can_go_back:
+        _say("The other slot has no other system that was started before.")
+    elif _sure(f"restart with system {standing.other.number} ({standing.other.version})"):
+        places.want_back()
+        subprocess.run(["systemctl", "restart", "hako-slots.service"], check=False)
 
 
 def _hako(*words: str) -> int:

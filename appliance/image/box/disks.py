@@ -84,6 +84,12 @@ def running_slot(cmdline: str | None = None) -> str:
     return next((word.removeprefix("hako.slot=") for word in words if word.startswith("hako.slot=")), "")
 
 
+def running_digest(cmdline: str | None = None) -> str:
+    """The root of the tree over the system that runs, as the kernel was told."""
+    words = (cmdline if cmdline is not None else Path("/proc/cmdline").read_text("ascii")).split()
+    return next((word.removeprefix("hako.hash=") for word in words if word.startswith("hako.hash=")), "")
+
+
 def _word(path: Path) -> str:
     try:
         return path.read_text("utf-8").strip()

@@ -1,9 +1,8 @@
-"""Whether this start has succeeded, and with it which slot comes next; keeps the other slot as good as this one.
+"""The two slots as the loader sees them: kernels with their tries, partitions, and whether the running one is sound."""
 
-The loader counts: each start takes one of a slot's tries. They are given back when the box answers and every block of
-the slot was read; a slot that a damage has changed never gets so far, and the other one is started after three tries.
-"""
-
+import hashlib
+import math
+import os
 import re
 import shutil
 import ssl
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import Final
 
 from appliance import durable
+from appliance.errors import ImageStepError
 from appliance.image import layout
 from appliance.image.box import disks
 from appliance.image.box.disks import Disk
-from appliance.image.layout import MIB, SLOTS, TRIES
+from appliance.image.layout import MIB, TRIES
 
 SYSTEM: Final = Path("/dev/mapper/hako-root")
 STATE: Final = Path("/run/hako-root/slots")
@@ -32,32 +32,14 @@ _ANSWER: Final = "https://127.0.0.1/api/v1/state"
 _LOOK_S: Final = 5.0
 
 
-def main() -> int:
-    """Once after each start."""
-    slot = disks.running_slot()
-    if slot not in SLOTS:
-        return 0
-    _tell("is being checked")
-    wait(_answers, time.sleep)
-    read_all(SYSTEM)
-    disk = disks.started_from()
-    with _esp(disk) as esp:
-        rearm(esp, slot)
-        other = SLOTS[1 - SLOTS.index(slot)]
-        if is_armed(esp, other):
-            _tell("sound, and so was the other one")
-            return 0
-        _tell("sound; is being copied to the other one")
-        copy(disk, slot, other, SYSTEM)
-        arm(esp, other)
-    _tell("sound, and copied to the other one")
-    return 0
-
-
-def wait(answers: Callable[[], bool], sleep: Callable[[float], None]) -> None:
-    """Until the box answers; as long as it takes, for somebody may have to open it first."""
+def wait(answers: Callable[[], bool], sleep: Callable[[float], None], within_s: float = math.inf) -> bool:
+    """Until the box answers; as long as it takes if nothing else is said. Whether it has."""
+    until = time.monotonic() + within_s
     while not answers():
+        if time.monotonic() >= until:
+            return False
         sleep(_LOOK_S)
+    return True
 
 
 def read_all(system: Path) -> int:
@@ -97,15 +79,56 @@ def rearm(esp: Path, slot: str) -> None:
 
 def arm(esp: Path, slot: str) -> None:
     """The slot's kernel from where it is kept; one that has lost its tries goes."""
+    put(esp, slot, esp / "EFI" / "hako" / f"{slot}.efi")
+
+
+def put(esp: Path, slot: str, kernel: Path) -> None:
+    """Let the loader start this kernel, with all tries, instead of what it would start of this slot.
+
+    Raises:
+        DiskFullError: no room; what there was may be gone.
+    """
     folder = esp / "EFI" / "Linux"
     fresh = folder / f"hako-{slot}.new"
-    shutil.copyfile(esp / "EFI" / "hako" / f"{slot}.efi", fresh)
-    durable.sync(fresh)
-    old = entry(esp, slot)
-    if old is not None:
-        old.unlink()
-    fresh.rename(folder / f"hako-{slot}+{TRIES}.efi")
+    with durable.told_when_full():
+        fresh.unlink(missing_ok=True)
+        strike(esp, slot, but=True)
+        _copied(kernel, fresh)
+        strike(esp, slot)
+        fresh.rename(folder / f"hako-{slot}+{TRIES}.efi")
+        durable.sync(folder)
+
+
+def strike(esp: Path, slot: str, *, but: bool = False) -> None:
+    """Let the loader start nothing of this slot. `but`: leave what it might still start."""
+    folder = esp / "EFI" / "Linux"
+    for path in sorted(folder.glob("*.efi")):
+        found = _NAME.fullmatch(path.name)
+        if found and found.group(1) == slot and not (but and "+0" not in path.name):
+            path.unlink()
     durable.sync(folder)
+
+
+def replace(kernel: Path, target: Path, *, room: bool = False) -> None:
+    """Put a kernel where it is kept. `room`: there is enough for both, so the old one goes last; else first."""
+    fresh = target.with_suffix(".new")
+    with durable.told_when_full():
+        fresh.unlink(missing_ok=True)
+        if not room:
+            target.unlink(missing_ok=True)
+        _copied(kernel, fresh)
+        fresh.rename(target)
+        durable.sync(target.parent)
+
+
+def _copied(kernel: Path, target: Path) -> None:
+    """On the disk when this returns, and read back from there. Raises ImageStepError: it isn't the same."""
+    shutil.copyfile(kernel, target)
+    durable.sync(target)
+    with kernel.open("rb") as wanted, target.open("rb") as written:
+        os.posix_fadvise(written.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if hashlib.file_digest(wanted, "sha256").digest() != hashlib.file_digest(written, "sha256").digest():
+            raise ImageStepError(target.name, step="kernel")
 
 
 def copy(disk: Disk, slot: str, other: str, system: Path) -> None:
@@ -121,9 +144,10 @@ def copy(disk: Disk, slot: str, other: str, system: Path) -> None:
 
 
 @contextmanager
-def _esp(disk: Disk) -> Iterator[Path]:
+def mounted(disk: Disk) -> Iterator[Path]:
     """The firmware's partition, mounted for as long as it takes."""
     _MOUNT.mkdir(mode=0o755, exist_ok=True)
+    subprocess.run(["umount", _MOUNT], check=False, capture_output=True)  # somebody was killed
     options = "rw,nosuid,nodev,noexec,sync,umask=0077"
     disks.run("mount", "-t", "vfat", "-o", options, disk.partitions[layout.ESP].device, _MOUNT)
     try:
@@ -132,7 +156,7 @@ def _esp(disk: Disk) -> Iterator[Path]:
         subprocess.run(["umount", _MOUNT], check=False)
 
 
-def _answers() -> bool:
+def answers() -> bool:
     """What it says doesn't matter, and on this machine's own address nobody else can answer."""
     try:
         with urllib.request.urlopen(_ANSWER, timeout=60, context=ssl._create_unverified_context()) as response:  # noqa: S323, SLF001
@@ -143,11 +167,8 @@ def _answers() -> bool:
         return False
 
 
-def _tell(state: str) -> None:
+def tell(state: str) -> None:
+    """For the console, and for the journal."""
     STATE.write_text(f"{disks.running_slot()}: {state}\n", "utf-8")
     sys.stdout.write(f"slot {disks.running_slot()} {state}\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -38,8 +38,8 @@ def test_the_kernel_is_told_its_slot_and_what_it_must_be() -> None:
 
 
 def test_the_copy_of_a_system_comes_behind_it() -> None:
-    assert 'IMAGE_VERSION="1.2"\n' in slot.release("a", "1.2")
-    assert 'IMAGE_VERSION="1.2~spare"\n' in slot.release("b", "1.2")
+    assert 'IMAGE_VERSION="7.1.2"\n' in slot.release("a", 7, "1.2")
+    assert 'IMAGE_VERSION="7.1.2~spare"\n' in slot.release("b", 7, "1.2")
 
 
 def filled(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int = 3 * MIB) -> Slot:

@@ -61,6 +61,15 @@ class Releases:
         self.agreed.append(digest)
         return "0.2.0"
 
+    def take_system(self, wish: shapes.TakeSystem, tell: Tell) -> str:
+        tell("copying", 1, 1)
+        if wish.digest != DIGEST:
+            raise BundleSignatureError
+        return "0.2.0"
+
+    def back(self) -> None:
+        """There always is another one."""
+
     def trust(self, root: bytes) -> str:
         return hashlib.sha256(root).hexdigest()
 
@@ -112,6 +121,18 @@ def test_a_stick_is_mounted_where_web_looks_for_it(machine: Machine) -> None:
     assert machine.ask(verb="mount", partition="sdb1") == {"folder": "/run/hako/media/sdb1"}
 
 
+SLOTS = ["systemctl", "--no-block", "restart", "hako-slots.service"]
+
+
+def test_a_system_is_laid_down_and_the_machine_told_to_look_and_one_that_is_refused_is_not(machine: Machine) -> None:
+    with pytest.raises(BundleSignatureError):
+        machine.ask(verb="take-system", media=MEDIA, below=["sdb1"], digest="b" * 64)
+    assert machine.ran == []
+    assert machine.ask(verb="take-system", media=MEDIA, below=["sdb1"], digest=DIGEST) == {"version": "0.2.0"}
+    assert machine.ask(verb="system-back") == {}
+    assert machine.ran == [SLOTS, SLOTS]
+
+
 def test_a_release_is_installed_and_then_agreed_to(machine: Machine) -> None:
     said = machine.ask(verb="install", media=MEDIA, below=["sdb1", "箱の更新"], digest=DIGEST)
     assert said == {"version": "0.2.0"}
@@ -154,6 +175,8 @@ def test_what_this_machine_does_not_have_is_refused(machine: Machine, message: d
         {"verb": "install", "media": MEDIA, "digest": DIGEST, "below": ["a\0b"]},
         {"verb": "install", "media": MEDIA, "digest": DIGEST, "below": ["a"] * 5},
         {"verb": "install", "media": MEDIA, "digest": DIGEST, "stale": 1},
+        {"verb": "take-system", "media": MEDIA, "digest": DIGEST, "below": ["../sdb1"]},
+        {"verb": "system-back", "slot": "a"},
         {"verb": "switch", "digest": ""},
         {"verb": "trust", "root": ""},
         {"verb": "trust", "root": "x" * (shapes.LONGEST_ROOT + 1)},

@@ -12,7 +12,7 @@ export type TrustedPublisher = Publisher & { set_by: string; set_at: string }
 export type Medium = { id: string; name: string; folder: string; /** made by a box */ pack: boolean }
 export type BundleMedia = { items: Medium[]; folders: string[] }
 
-export type BundleKind = 'release' | 'models' | 'knowledge' | 'apps' | 'web'
+export type BundleKind = 'release' | 'system' | 'models' | 'knowledge' | 'apps' | 'web'
 export type PackedModel = { id: string; name: string; size_bytes: number; room_bytes: number; state: 'new' | 'there' | 'other' }
 export type PackedSnapshot = {
   id: string
@@ -32,6 +32,8 @@ export type BundlePlan = {
   free_bytes: number
   /** of a bundle of documents; `seconds` to read them, null while that can't be told */
   documents: { count: number; size_bytes: number; room_bytes: number; state: 'new' | 'newer' | 'there'; replaces: string; seconds: number | null } | null
+  /** of a whole system: about how many seconds until it runs */
+  system: { number: number; version: string; before: number; seconds: number } | null
   restarts: string[]
   refusals: Problem[]
 }

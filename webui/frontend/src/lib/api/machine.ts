@@ -33,3 +33,24 @@ export type Machine = {
 export type SeenMachine = Machine & { seen: number }
 /** `address`: the new one, empty where the network gives it; `word`: keeps it without signing in. */
 export type Tried = { trial_s: number; address: string; word: string }
+
+export type SystemPhase = 'idle' | 'staged' | 'writing' | 'waiting' | 'trial' | 'given-up'
+export type OneSystem = { number: number; version: string }
+/** The system below the box, on a machine with two slots; the server's side is webui/api/system.py. */
+export type System = {
+  slot: string
+  running: OneSystem
+  profile: string
+  /** what the other slot would start */
+  other: OneSystem | null
+  /** the other slot can't be started, nor be repaired from this one */
+  alone: boolean
+  phase: SystemPhase
+  wanted: OneSystem | null
+  reason: string
+  /** bytes of what is being written */
+  done: number
+  total: number
+  can_go_back: boolean
+  last: (OneSystem & { kept: boolean; reason: string; at: string }) | null
+}
