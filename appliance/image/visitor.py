@@ -19,6 +19,7 @@ DOCUMENT: Final = (
 QUESTION: Final = "When does the storeroom of the east wing open?"
 ANSWER: Final = "seven"
 _GROUP: Final = re.compile(r"<li>([0-9A-Z]{4,6})</li>")
+_TOKEN: Final = re.compile(r'name="token" value="([^"]*)"')
 _ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
 _PATIENCE_S: Final = 1200.0
 
@@ -50,6 +51,22 @@ class Visitor:
                 time.sleep(2)
             else:
                 return
+
+    def begin(self, code: str, passphrase: str) -> str:
+        """First set-up by the code, up to the vault that it makes; the path on which `set_up` goes on."""
+        token = ""
+        for form in (
+            {"step": "language", "language": "en"},
+            {"step": "code", "code": code},
+            {"step": "vault", "passphrase": passphrase, "again": passphrase},
+        ):
+            page = self._page(self._http.post("/setup", data={**form, "token": token}))
+            token = found[1] if (found := _TOKEN.search(page)) else token
+        return f"/setup?token={token}"
+
+    def unlock(self, passphrase: str) -> None:
+        """Open the vault of a box that was started again."""
+        self._page(self._http.post("/unlock", data={"passphrase": passphrase}))
 
     def set_up(self, path: str) -> None:
         """First set-up by its link: account and, unless the console had it noted, the recovery key typed back."""
