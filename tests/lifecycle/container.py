@@ -7,7 +7,6 @@ fetched, and all that podman keeps lies in a folder of the test's own. What is m
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,8 @@ IMAGE = f"localhost/{oci.NAME}:{__version__}"
 NAME, VOLUME = "hako-under-test", "hako-data"
 RUNTIME_FILTER = Path("/usr/share/containers/seccomp.json")
 """Of Debian's containers-common: what podman lets a container call."""
+LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
+"""Podman would raise its own, which not every machine's root may."""
 START_S, STOP_S = 600.0, 60.0
 INSIDE = "HAKO_TEST_INSIDE"
 
@@ -68,15 +69,9 @@ class Podman:
         """As the manual says: nothing may be written but the data, no rights at all."""
         filtered = ("--security-opt", f"seccomp={seccomp}") if seccomp else ()
         return self(
-            "run", "--network", "host", "--cgroups", "disabled", *limits(), "--read-only", "--cap-drop", "all",
+            "run", "--network", "host", "--cgroups", "disabled", *LIMITS, "--read-only", "--cap-drop", "all",
             "--security-opt", "no-new-privileges", *filtered, *more, *words, may_fail="--rm" in more,
         )  # fmt: skip
-
-
-def limits() -> Iterator[str]:
-    """This process's own: podman would raise them, which not every builder may."""
-    for name, kind in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
-        yield from ("--ulimit", f"{name}={':'.join(map(str, resource.getrlimit(kind)))}")
 
 
 def strict(folder: Path) -> Path:
@@ -200,12 +195,14 @@ def reported(visitor: Visitor) -> None:
 def main(words: Sequence[str]) -> int:
     archive = Path(words[0]).absolute()
     if INSIDE not in os.environ:
-        command = ["unshare", "-n", sys.executable, "-m", "tests.lifecycle.container", str(archive)]
+        command = ["unshare", "--net", "--mount", sys.executable, "-m", "tests.lifecycle.container", str(archive)]
         os.execvpe("unshare", command, {**os.environ, INSIDE: "1"})
     # A card with a cable to nowhere: there is an address to be reached at, and no way out.
     for link in ("link set lo up", "link add card type veth peer name cable", "address add 192.0.2.1/24 dev card",
                  "link set card up", "link set cable up"):  # fmt: skip
         subprocess.run(["ip", *link.split()], check=True)
+    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():  # crun knows version 2 alone
+        subprocess.run(["mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup"], check=True)
     say(f"{archive.name}: {archive.stat().st_size / 1e6:.0f} MB; load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(prefix="hako-oci-") as folder:
         podman = Podman(Path(folder))
@@ -223,7 +220,7 @@ def main(words: Sequence[str]) -> int:
             podman("rm", "--force", "--time", "1", NAME, may_fail=True)
             podman("rmi", "--all", "--force", may_fail=True)
             podman("volume", "rm", "--all", "--force", may_fail=True)
-            subprocess.run(["umount", "--quiet", "--recursive", folder, f"{folder}/root/overlay"], check=False)
+            subprocess.run(["umount", "--quiet", f"{folder}/root/overlay"], check=False)
     return 0
 
 
