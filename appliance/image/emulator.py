@@ -90,6 +90,11 @@ class Machine:
         return self._console
 
     @property
+    def url(self) -> str:
+        """Of its pages, as seen from here."""
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
     def text(self) -> str:
         """All that the console has said since the last start."""
         return self.console.text

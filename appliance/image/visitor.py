@@ -18,18 +18,19 @@ DOCUMENT: Final = (
 )
 QUESTION: Final = "When does the storeroom of the east wing open?"
 ANSWER: Final = "seven"
-_GROUP: Final = re.compile(r"<li>([0-9A-Z]{4,6})</li>")
 _TOKEN: Final = re.compile(r'name="token" value="([^"]*)"')
+_GROUP: Final = re.compile(r"<li>([0-9A-Z]{5})</li>")
 _ASKED: Final = re.compile(r'for="group">[^<]*?(\d+)')
+_GROUPS: Final = 8
 _PATIENCE_S: Final = 1200.0
 
 
 class Visitor:
-    """Speaks to one box at a port of loopback. Whoever the certificate names is not looked at: the port is ours."""
+    """Speaks to one box at an address of loopback. Whom its certificate names is not looked at: the port is ours."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, url: str) -> None:
         self._http = httpx2.Client(
-            base_url=f"https://127.0.0.1:{port}",
+            base_url=url,
             verify=False,
             timeout=_PATIENCE_S,
             headers={"Accept-Language": "en"},
@@ -52,38 +53,35 @@ class Visitor:
             else:
                 return
 
-    def begin(self, code: str, passphrase: str) -> str:
-        """First set-up by the code, up to the vault that it makes; the path on which `set_up` goes on."""
+    def set_up(self, code: str, passphrase: str) -> None:
+        """First set-up from the code on the console: a vault, an account, the recovery key typed back.
+
+        Network, time and the rest can wait. Raises BootTestError: a step wasn't followed by the next one.
+        """
         token = ""
-        for form in (
-            {"step": "language", "language": "en"},
-            {"step": "code", "code": code},
-            {"step": "vault", "passphrase": passphrase, "again": passphrase},
-        ):
-            page = self._page(self._http.post("/setup", data={**form, "token": token}))
-            token = found[1] if (found := _TOKEN.search(page)) else token
-        return f"/setup?token={token}"
+
+        def send(step: str, then: str, **form: str) -> str:
+            nonlocal token
+            page = self._page(self._http.post("/setup", data={"step": step, "token": token, **form}))
+            found = _TOKEN.search(page)
+            token = found[1] if found else token
+            if f'name="step" value="{then}"' not in page:
+                raise BootTestError(page[-1500:], step=f"set-up: {step}")
+            return page
+
+        self._page(self._http.get("/setup"))
+        send("language", "code", language="en")
+        send("code", "vault", code=code.lower())
+        send("vault", "account", passphrase=passphrase, again=passphrase)
+        groups = _GROUP.findall(send("account", "recovery", display_name="Aoki", name=NAME, password=PASSWORD))
+        asked = _ASKED.search(html.unescape(send("recovery", "confirm")))
+        if len(groups) != _GROUPS or asked is None:
+            raise BootTestError(str(len(groups)), step="recovery key")
+        send("confirm", "capacity", group=groups[int(asked.group(1)) - 1])
 
     def unlock(self, passphrase: str) -> None:
         """Open the vault of a box that was started again."""
         self._page(self._http.post("/unlock", data={"passphrase": passphrase}))
-
-    def set_up(self, path: str) -> None:
-        """First set-up by its link: account and, unless the console had it noted, the recovery key typed back."""
-        token = path.split("token=", 1)[1]
-        self._page(self._http.get(path))
-        self._page(self._http.post("/setup", data={"step": "language", "language": "en", "token": token}))
-        account = {"step": "account", "token": token, "display_name": "Aoki", "name": NAME, "password": PASSWORD}
-        page = self._page(self._http.post("/setup", data=account))
-        groups = _GROUP.findall(page)
-        if not groups:  # the console had it noted; network, time and the rest can wait
-            return
-        page = self._page(self._http.post("/setup", data={"step": "recovery", "token": token}))
-        asked = _ASKED.search(html.unescape(page))
-        if not groups or asked is None:
-            raise BootTestError(page[-500:], step="recovery key")
-        group = groups[int(asked.group(1)) - 1]
-        self._page(self._http.post("/setup", data={"step": "confirm", "token": token, "group": group}))
 
     def sign_in(self) -> None:
         """With name and password, anew."""

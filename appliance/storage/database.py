@@ -18,7 +18,7 @@ from appliance.vault.digests import check_key
 
 _PLAIN_HEADER = b"SQLite format 3\0"
 _BUSY_MS = 15_000
-_CACHE_KIB = 16 * 1024
+_CACHE_KIB = 8 * 1024
 """Of each connection: a page that isn't in it has to be decrypted again, a tenth to a third of a search's CPU time."""
 _KEPT = 4
 """Connections that wait to be lent again; more are opened when more are needed at once, and closed afterwards."""

@@ -156,7 +156,7 @@ def life(podman: Podman) -> None:
     fresh = podman("exec", NAME, "hako", "setup-code")
     code = (re.search(r"[0-9A-Z]{4}-[0-9A-Z]{4}", fresh) or [code])[0]
     with step("first set-up over the pages"):
-        visitor.set_up(visitor.begin(code, PASSPHRASE))
+        visitor.set_up(code, PASSPHRASE)
         visitor.sign_in()
     demand("already" in podman("exec", NAME, "hako", "setup-code"), "a second set-up code")
     with step("a document"):

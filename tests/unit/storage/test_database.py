@@ -379,4 +379,4 @@ def test_what_many_threads_remember_of_the_file_stays_small(database: Database) 
         reader.start()
     for reader in readers:
         reader.join()
-    assert mebi < apsw.memory_used() - before < 4 * 18 * mebi
+    assert mebi < apsw.memory_used() - before < 4 * 10 * mebi
