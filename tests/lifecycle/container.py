@@ -102,7 +102,7 @@ def started(podman: Podman, *, again: bool) -> Visitor:
     else:
         words = ("--detach", "--name", NAME, "--volume", f"{VOLUME}:/{customise.DATA}")
         podman.run(IMAGE, seccomp=str(strict(podman.folder)), more=words)
-    visitor = Visitor(oci.PORT)
+    visitor = Visitor(f"https://127.0.0.1:{oci.PORT}")
     visitor.wait(START_S)
     say(f"{'started again' if again else 'the first start'} to the first page: {time.monotonic() - began:.1f} s")
     return visitor
