@@ -115,6 +115,15 @@ def test_the_volume_belongs_to_the_account_that_runs(tmp_path: Path) -> None:
     assert (profiles.FIRMWARE / "container" / told["Entrypoint"][0][1:]).is_file()
 
 
+def test_accounts_bear_no_date_of_the_release(tmp_path: Path) -> None:
+    shadow = tmp_path / "shadow"
+    shadow.write_text("root:*:20758:0:99999:7:::\nhako:!:20758::::::\n", "ascii")
+    shadow.chmod(0o640)
+    customise.undate(shadow)
+    assert shadow.read_text("ascii") == "root:*::0:99999:7:::\nhako:!:::::::\n"
+    assert shadow.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_link_across_layers_is_refused(tmp_path: Path) -> None:
     link = tarfile.TarInfo("./usr/share/hako/models/small/sh")
     link.type, link.linkname = tarfile.LNKTYPE, "./bin/sh"
