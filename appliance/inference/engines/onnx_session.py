@@ -13,6 +13,7 @@ from appliance.inference.onnx_roles import output
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
+_CUDA = "CUDAExecutionProvider"
 _TOKENS_PER_RUN = 1024
 """Padded tokens in one run. More is no faster on a CPU, and attention needs memory by the square."""
 
@@ -84,17 +85,20 @@ def _open(spec: EngineSpec) -> onnxruntime.InferenceSession:
     options.enable_cpu_mem_arena = False  # the arena never gives memory back: 250 MiB more at rest
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
+    providers = _providers(spec.provider)
+    if _CUDA in providers:
+        onnxruntime.preload_dlls()  # CUDA's own libraries, which lie in packages beside the runtime's
     try:
-        session = onnxruntime.InferenceSession(str(spec.file), options, providers=_providers(spec.provider))
+        session = onnxruntime.InferenceSession(str(spec.file), options, providers=providers)
     except Exception as error:  # the runtime's errors have no common parent but Exception
         raise EngineLoadError(str(error)) from error
     used = session.get_providers()[0]
-    if spec.provider == "cuda" and used != "CUDAExecutionProvider":
+    if spec.provider == "cuda" and used != _CUDA:
         raise EngineLoadError(f"cuda was asked for, {used} is what works")
     return session
 
 
 def _providers(wish: str) -> list[str]:
     there = onnxruntime.get_available_providers()
-    wished = ["CPUExecutionProvider"] if wish == "cpu" else ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    wished = ["CPUExecutionProvider"] if wish == "cpu" else [_CUDA, "CPUExecutionProvider"]
     return [name for name in wished if name in there]
