@@ -18,7 +18,7 @@ export PIP_NO_INPUT := 1
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 
-.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle soak tuf-conformance egress-test native models ui wheel image system boot-test boot-kills lock clean
+.PHONY: help run test check lint fix types imports ui-check unit e2e bench clients conformance lifecycle soak tuf-conformance egress-test native models ui wheel image system oci oci-test boot-test boot-kills lock clean
 
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -107,7 +107,15 @@ wheel: $(BUILD)/dev.stamp $(BUILD)/ui.stamp ## The installable package
 
 PROFILE ?= generic
 IMAGE := $(BUILD)/image
-IMAGE_LOCK := $(shell sed -n 's/^flavour = "\(.*\)"/\1/p' firmware-scripts/profiles/$(PROFILE).toml)
+IMAGE_LOCK = $(shell sed -n 's/^flavour = "\(.*\)"/\1/p' firmware-scripts/profiles/$(PROFILE).toml)
+
+# What the Python of an image is made of: the locked wheels, and the box's own.
+define image_wheels
+@mkdir -p $(IMAGE)/wheels
+@$(PIP) download --no-deps --require-hashes --only-binary :all: -r requirements/$(IMAGE_LOCK).txt -d $(IMAGE)/wheels/$(IMAGE_LOCK)
+@SOURCE_DATE_EPOCH=$$($(PY) -c 'import appliance; print(appliance.RELEASED)') \
+  $(PY) -m build --wheel --no-isolation --outdir $(IMAGE)/wheels/$(IMAGE_LOCK) >/dev/null
+endef
 
 SYSTEM_OPTIONS = --system $(IMAGE)/system-$(PROFILE) --out $(IMAGE)/system-$(PROFILE).img
 
@@ -115,13 +123,21 @@ image: ## The whole machine as one file, on Debian as root (10 minutes): make im
 system: ## The same as a folder for a signed bundle that brings it to machines: make system PROFILE=generic NUMBER=2
 
 image system: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp
-	@mkdir -p $(IMAGE)/wheels
-	@$(PIP) download --no-deps --require-hashes --only-binary :all: -r requirements/$(IMAGE_LOCK).txt -d $(IMAGE)/wheels/$(IMAGE_LOCK)
-	@SOURCE_DATE_EPOCH=$$($(PY) -c 'import appliance; print(appliance.RELEASED)') \
-	  $(PY) -m build --wheel --no-isolation --outdir $(IMAGE)/wheels/$(IMAGE_LOCK) >/dev/null
+	$(image_wheels)
 	@$(if $(filter system,$@),rm -rf $(IMAGE)/system-$(PROFILE))
 	nice -n 19 $(PY) -m appliance.image build --profile $(PROFILE) $(if $(NUMBER),--number $(NUMBER)) \
 	  $(if $(filter system,$@),$(SYSTEM_OPTIONS))
+
+oci: PROFILE := container
+oci: $(BUILD)/dev.stamp $(BUILD)/models.stamp $(BUILD)/ui.stamp ## An image for containers, on Debian as root (5 minutes); no daemon is needed
+	@command -v mmdebstrap >/dev/null || $(call failed,The image needs mmdebstrap.,On Debian: apt-get install mmdebstrap)
+	$(image_wheels)
+	nice -n 19 $(PY) -m appliance.image oci
+
+oci-test: $(BUILD)/dev.stamp ## Run that image with podman, without a way out, and use it as its first owner does
+	@export PATH="$$PATH:/usr/sbin:/sbin"; for tool in podman crun ip nsenter; do command -v $$tool >/dev/null \
+	  || $(call failed,The test needs $$tool.,On Debian: apt-get install podman crun iproute2 util-linux); done
+	$(PY) -m tests.lifecycle.container $(IMAGE)/hako-container.tar
 
 boot-test: $(BUILD)/dev.stamp ## Start that image in an emulator and use it as its first owner does (half an hour)
 	$(PY) -m appliance.image boot-test $(IMAGE)/hako-$(PROFILE).img $(foreach part,$(PARTS),--part $(part))

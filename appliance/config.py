@@ -170,6 +170,8 @@ class Settings(_Section):
     """Loopback only, passphrase in a file, sample base loaded."""
     samples: bool = True
     """Load the manual as a sample base, once; in development only."""
+    container: bool = False
+    """The box is in a container: machine, firewall and updates are its host's."""
     cipher: Literal["aegis", "sqlcipher"] = "aegis"
     web: Web = Web()
     limits: Limits = Limits()

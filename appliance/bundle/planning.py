@@ -32,6 +32,7 @@ from appliance.errors import (
     BundleUnreadableError,
     BundleWrongBoxError,
     ConflictError,
+    ContainerReleaseError,
     DiskFullError,
     HakoError,
     ReleaseFloorError,
@@ -176,6 +177,8 @@ class Planner:
     def _release(self, medium: Medium, offer: Offer, mark: Mark, refusals: list[HakoError]) -> Plan:
         """The next release of the box itself: it is installed beside the running one."""
         index, (counter, floor), manifest = offer.index, mark, None
+        if self._settings.container:
+            refusals.append(ContainerReleaseError())
         try:
             manifest = releases.manifest_of(index, lambda file: self._small(medium, index, file))
             refusals += [BundleWrongBoxError(need=need) for need in releases.unmet(manifest)]

@@ -16,10 +16,12 @@ from appliance.bundle import provision
 from appliance.bundle.update import launch
 from appliance.bundle.update.state import Places
 from appliance.cli import ask, audit, init, update
+from appliance.cli import container as in_container
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, language, reports_errors, say
 from appliance.config import Settings
 from appliance.errors import AlreadyRunningError, NotInitialisedError, PortTakenError, UnitsError
+from appliance.image.box import starter
 from appliance.machine import erasing
 from appliance.processes import egress
 from appliance.processes.supervise import Supervisor, names
@@ -32,13 +34,25 @@ _SAMPLES_S = 300.0
 
 @click.command()
 @click.option("--development", is_flag=True, help="Loopback only, vault opened from a file, sample documents loaded.")
+@click.option(
+    "--container", is_flag=True, help="As in a container: settings and certificate made once, log to the terminal."
+)
+@click.option(
+    "--name", "known_as", multiple=True, envvar="HAKO_NAMES", help="Of the host, at the first start of a container."
+)
 @click.option("--no-question", is_flag=True, help="Don't ask the sample question after the start.")
 @click.pass_obj
 @reports_errors
-def serve(terminal: Terminal, *, development: bool, no_question: bool) -> None:
+def serve(
+    terminal: Terminal, *, development: bool, container: bool, known_as: tuple[str, ...], no_question: bool
+) -> None:
     """Start the box and stay until Ctrl-C."""
     began = clock.monotonic()
     os.umask(0o077)
+    if container:
+        in_container.settle(terminal.data_dir, known_as)
+        _run(terminal.data_dir, began, development=False, question=False)
+        return
     options = [*(["--development"] if development else []), *(["--no-question"] if no_question else [])]
     launch.hand_over(terminal.data_dir, options)
     if not _run(terminal.data_dir, began, development=development, question=not no_question):
@@ -53,7 +67,7 @@ def _run(data_dir: Path, began: float, *, development: bool, question: bool) -> 
             erasing.erase(settings.data_dir)
             init.prepare(settings)
         _check_ports(settings)
-        log_file = settings.data_dir / "log" / "hako.log"
+        log_file = None if settings.container else settings.data_dir / "log" / "hako.log"
         logs.configure("serve", "WARNING")
         stop = _Signals()
         supervisor = Supervisor(settings.data_dir, log_file, needs={"egress": lambda: egress.is_wanted(settings)})
@@ -62,7 +76,7 @@ def _run(data_dir: Path, began: float, *, development: bool, question: bool) -> 
             if not stop.is_set():
                 _welcome(settings, stop, seconds=clock.monotonic() - began, question=question)
                 supervisor.watch(
-                    lambda: stop.is_set() or launch.is_to_make_way(settings.data_dir),
+                    lambda: stop.is_set() or (not settings.container and launch.is_to_make_way(settings.data_dir)),
                     lambda name: click.echo(say("cli.serve.restarted", name=name)),
                 )
         finally:
@@ -100,7 +114,7 @@ def _settings(data_dir: Path, *, development: bool) -> Settings:
     if settings.accounts.are_separate:
         raise UnitsError
     init.prepare(settings)
-    if not settings.vault_file.exists() and not settings.development:
+    if not settings.vault_file.exists() and not settings.development and not settings.container:
         raise NotInitialisedError
     return settings
 
@@ -133,8 +147,8 @@ def _start(settings: Settings, supervisor: Supervisor, stop: _Signals) -> None:
     if before.is_trial or before.reason:
         for line in update.told(before):
             click.secho("  " + line, fg="yellow")
-    built = config.REPOSITORY / ".build" / "models"
-    if settings.development and settings.models_dir is None and built.is_dir():
+    built = starter.BUILT if settings.container else config.REPOSITORY / ".build" / "models"
+    if (settings.development or settings.container) and settings.models_dir is None and built.is_dir():
         for name in provision.install(built, settings.models):
             click.echo("  " + say("cli.serve.model", name=name))
     for name in names():
@@ -156,6 +170,9 @@ def _open_vault(settings: Settings) -> None:
 
 
 def _welcome(settings: Settings, stop: _Signals, *, seconds: float, question: bool) -> None:
+    if settings.container:
+        in_container.welcome(settings)
+        return
     url = settings.web.url
     if KeysClient(settings.keys_socket).status().sealed:
         click.echo(say("cli.serve.sealed", url=url))

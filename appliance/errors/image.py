@@ -61,3 +61,33 @@ class ServerStepError(HakoError):
     """A step of installing a server has failed. Params: `step`."""
 
     code, status = "HK-IMG-012", 500
+
+
+class ContainerImageError(HakoError):
+    """An image for containers couldn't be made. Params: `step`."""
+
+    code, status = "HK-IMG-013", 500
+
+
+class ContainerReleaseError(HakoError):
+    """A box in a container is updated by a new image, so it takes no release of itself."""
+
+    code, status = "HK-IMG-014", 409
+
+
+class ContainerDataError(HakoError):
+    """The folder of the data can't be used in a container. Params: `name` of the folder, `account` (a number)."""
+
+    code, status = "HK-IMG-015", 409
+
+
+class ContainerSettingsError(HakoError):
+    """The settings aren't those of a box in a container. Params: `name` of the file."""
+
+    code, status = "HK-IMG-016", 409
+
+
+class ContainerTestError(HakoError):
+    """An image for containers hasn't done what it should when it was tried. Params: `step`."""
+
+    code, status = "HK-IMG-018", 500

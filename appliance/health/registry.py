@@ -32,6 +32,7 @@ from appliance.health.checks.gpu import GpuCheck
 from appliance.health.checks.inodes import InodesCheck
 from appliance.health.checks.memory import MemoryCheck
 from appliance.health.checks.ports import PortsCheck
+from appliance.health.checks.sandbox import SandboxCheck
 from appliance.health.checks.secureboot import SecureBootCheck
 from appliance.health.checks.smart import SmartCheck
 from appliance.health.checks.swap import SwapCheck
@@ -41,16 +42,23 @@ from appliance.health.checks.tpm import TpmCheck
 from appliance.health.checks.units import UnitsCheck
 from appliance.health.checks.ups import UpsCheck
 from appliance.health.checks.usb import UsbCheck
+from appliance.health.elsewhere import Elsewhere
+
+HOSTS: Final = frozenset({"smart", "ups", "units", "boot", "usb", "secureboot", "tpm"})
+"""Checks of what a container doesn't have. What it can see of it is the host's, whose people look after it."""
 
 
 def machine(settings: Settings) -> tuple[MachineCheck, ...]:
     """New checks, which remember nothing yet: made once in the life of a process."""
-    return (
+    checks: tuple[MachineCheck, ...] = (
         DiskCheck(settings.data_dir), InodesCheck(settings.data_dir), FilesystemCheck(settings.data_dir), SmartCheck(),
         MemoryCheck(), SwapCheck(), EccCheck(), CpuCheck(), TemperatureCheck(), ThrottlingCheck(), GpuCheck(),
         UpsCheck(), UnitsCheck(), BootCheck(), ClockCheck(), CertificateCheck(settings.web.tls_certificate),
         PortsCheck(settings), UsbCheck(), SecureBootCheck(), TpmCheck(), EntropyCheck(),
     )  # fmt: skip
+    if settings.container:
+        return (*(Elsewhere(each) if each.name in HOSTS else each for each in checks), SandboxCheck())
+    return checks
 
 
 BOX: Final[Sequence[OpenCheck]] = (

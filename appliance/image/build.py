@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.errors import ImageStepError
 from appliance.image import disk, layout, other_slot, rootfs, slot, tools
+from appliance.image.profiles import Profile
 from appliance.image.rootfs import Inputs
 
 
@@ -34,7 +35,7 @@ class Figures:
 
 
 def build(
-    inputs: Inputs, out: Path, work: Path, debs: Path, tell: Callable[[str], None], system: Path | None = None
+    inputs: Inputs[Profile], out: Path, work: Path, debs: Path, tell: Callable[[str], None], system: Path | None = None
 ) -> Figures:
     """Make `out` (an image) and `out` with .json (its figures). `work` is emptied of what an earlier build left.
 

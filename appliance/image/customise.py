@@ -21,6 +21,9 @@ from appliance.image.profiles import Profile
 
 BASE: Final = "opt/hako/base"
 MODELS: Final = "usr/share/hako/models"
+DATA: Final = "var/lib/hako"
+ACCOUNT: Final = 4256
+"""Of the box in a container, user and group: the number that a folder of the host has to be owned by."""
 UNITS: Final = "usr/lib/systemd/system"
 ENABLED: Final = (
     *server.ENABLED, server.FIREWALL, "hako-disk.service", "hako-erase.service", "hako-slots.service",
@@ -50,22 +53,33 @@ _COMPILE: Final = (
 def main(arguments: Sequence[str]) -> int:
     """One build's plan, and the root that mmdebstrap has made."""
     plan, root = json.loads(Path(arguments[0]).read_text("utf-8")), Path(arguments[1])
-    profile = Profile.model_validate(plan["profile"])
+    machine = None if plan["is_container"] else Profile.model_validate(plan["profile"])
     _overlay(Path(plan["overlay"]), root)
-    _units(Path(plan["systemd"]), root, profile)
-    _inside(root, "systemd-sysusers")
-    for path in PRIVATE:
-        (root / path).chmod(modes.file())
+    if machine is None:
+        _inside(root, "groupadd", "--gid", str(ACCOUNT), "hako")
+        _inside(root, "useradd", "--uid", str(ACCOUNT), "--gid", "hako", "--no-create-home", "--home-dir", f"/{DATA}",
+                "--shell", "/usr/sbin/nologin", "hako")  # fmt: skip
+    else:
+        _units(Path(plan["systemd"]), root, machine)
+        _inside(root, "systemd-sysusers")
+        for path in PRIVATE:
+            (root / path).chmod(modes.file())
+    _put(root / "usr/share/hako/release", f"{__version__}\n".encode())
     _python(root, Path(plan["wheels"]), Path(plan["lock"]))
     shutil.copytree(plan["models"], root / MODELS, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
     _open(root / MODELS)
-    _inside(root, "systemctl", "set-default", "multi-user.target")
-    _inside(root, "systemctl", "mask", *MASKED)
-    _inside(root, "systemctl", "enable", *ENABLED, *(["ssh.service"] if profile.sshd else []))
-    _inside(root, "update-initramfs", "-c", "-k", "all")
-    _describe(root, Path(plan["out"]), profile.name, int(plan["number"]))
-    _take_out(root, Path(plan["out"]))
+    if machine is not None:
+        _inside(root, "systemctl", "set-default", "multi-user.target")
+        _inside(root, "systemctl", "mask", *MASKED)
+        _inside(root, "systemctl", "enable", *ENABLED, *(["ssh.service"] if machine.sshd else []))
+        _inside(root, "update-initramfs", "-c", "-k", "all")
+        _describe(root, Path(plan["out"]), machine.name, int(plan["number"]))
+        _take_out(root, Path(plan["out"]))
+    said = _inside(root, "dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}\n")
+    (Path(plan["out"]) / "packages.txt").write_text("".join(sorted(said.splitlines(keepends=True))), "utf-8")
     _clean(root)
+    if machine is None:
+        _empty(root)
     return 0
 
 
@@ -102,7 +116,6 @@ def _units(systemd: Path, root: Path, profile: Profile) -> None:
     _put(root / "opt/hako/README.md", b"The manual is in the box itself, below Help.\n")
     _put(root / "etc/hostname", b"hako\n")
     _put(root / "etc/hosts", b"127.0.0.1 localhost\n127.0.1.1 hako hako.local\n::1 localhost\n")
-    _put(root / "usr/share/hako/release", f"{__version__}\n".encode())
 
 
 def settings(plain: str, profile: Profile) -> str:
@@ -154,12 +167,10 @@ def _describe(root: Path, out: Path, profile: str, number: int) -> None:
 
 
 def _take_out(root: Path, out: Path) -> None:
-    """Kernel and first stage go beside the root, not into it; and a list of what was installed."""
+    """Kernel and first stage go beside the root, not into it."""
     kernels = sorted((root / "boot").glob("vmlinuz-*"))
     shutil.copyfile(kernels[-1], out / "vmlinuz")
     shutil.copyfile(kernels[-1].with_name(kernels[-1].name.replace("vmlinuz", "initrd.img")), out / "initrd")
-    said = _inside(root, "dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}\n")
-    (out / "packages.txt").write_text("".join(sorted(said.splitlines(keepends=True))), "utf-8")
 
 
 def _clean(root: Path) -> None:
@@ -177,6 +188,23 @@ def _clean(root: Path) -> None:
     _put(root / "etc/machine-id", b"")
     for path in sorted(root.glob("var/lib/initramfs-tools/*")):
         path.unlink()
+
+
+def _empty(root: Path) -> None:
+    """Of a container: the folder of the data is the account's, and what only a machine has doesn't lie about."""
+    for name in ("etc/credstore.encrypted", "opt/hako/releases", "var/lib/dbus", "etc/hostname"):
+        path = root / name
+        path.rmdir() if path.is_dir() else path.unlink()
+    os.chown(root / DATA, ACCOUNT, ACCOUNT)
+    (root / DATA).chmod(modes.folder())
+    undate(root / "etc/shadow")
+
+
+def undate(shadow: Path) -> None:
+    """When passwords were changed last, which is our date: without it Debian's layer is the same in each release."""
+    lines = [line.split(":") for line in shadow.read_text("ascii").splitlines()]
+    # Written in place: owner and mode stay.
+    shadow.write_text("".join(":".join([*line[:2], "", *line[3:]]) + "\n" for line in lines), "ascii")
 
 
 def _inside(root: Path, *words: str) -> str:

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
@@ -11,13 +11,14 @@ from appliance.config import REPOSITORY, Inference
 from appliance.errors import ProfileError
 
 FIRMWARE: Final = REPOSITORY / "firmware-scripts"
+CONTAINER: Final = "container"
 _PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 
 
-class Profile(BaseModel):
-    """One kind of machine; `name` is that of its file."""
+class Contents(BaseModel):
+    """What a root file system is made of; `name` is that of the profile's file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,6 +27,20 @@ class Profile(BaseModel):
     """Lists in `packages/`."""
     flavour: Literal["run", "gpu", "genai", "genai-gpu"]
     """The lock in `requirements/` that the Python environment is made of."""
+
+    @property
+    def lists(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.packages
+
+
+class Container(Contents):
+    """The box without a machine."""
+
+
+class Profile(Contents):
+    """One kind of machine."""
+
     slot_mib: int = Field(ge=256, le=32768)
     """Of each of the two systems; nothing larger can ever be put on a machine that was made with it."""
     esp_mib: int = Field(ge=128, le=2048)
@@ -49,16 +64,28 @@ class Profile(BaseModel):
         return (*self.packages, "sshd") if self.sshd else self.packages
 
 
+Kind = TypeVar("Kind", bound=Contents)
+
+
 def read(name: str, firmware: Path = FIRMWARE) -> Profile:
-    """The profile of this name.
+    """The machine's profile of this name.
 
     Raises:
         ProfileError: there is none, or it says something impossible.
     """
+    return _read(name, firmware, Profile)
+
+
+def container(firmware: Path = FIRMWARE) -> Container:
+    """The container's profile; there is one. Raises ProfileError as `read`."""
+    return _read(CONTAINER, firmware, Container)
+
+
+def _read(name: str, firmware: Path, kind: type[Kind]) -> Kind:
     path = firmware / "profiles" / f"{name}.toml"
     try:
         said = tomllib.loads(path.read_text("utf-8"))
-        return Profile.model_validate({**said, "name": name})
+        return kind.model_validate({**said, "name": name})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ProfileError(first["msg"], name=name, field=".".join(map(str, first["loc"]))) from error
@@ -67,11 +94,11 @@ def read(name: str, firmware: Path = FIRMWARE) -> Profile:
 
 
 def names(firmware: Path = FIRMWARE) -> list[str]:
-    """Of all profiles."""
-    return sorted(path.stem for path in (firmware / "profiles").glob("*.toml"))
+    """Of all machines' profiles."""
+    return sorted({path.stem for path in (firmware / "profiles").glob("*.toml")} - {CONTAINER})
 
 
-def packages(profile: Profile, firmware: Path = FIRMWARE) -> list[str]:
+def packages(profile: Contents, firmware: Path = FIRMWARE) -> list[str]:
     """What Debian is asked for, sorted, each once.
 
     Raises:

@@ -4,20 +4,20 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic
 
 from appliance.image import profiles, slot, tools
-from appliance.image.profiles import Profile
+from appliance.image.profiles import Container, Kind
 
 SUITE: Final = "bookworm"
 _LEFT_OUT: Final = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(Generic[Kind]):
     """All that an image is made of. Paths are whole ones."""
 
-    profile: Profile
+    profile: Kind
     sources: Path
     """The builder's package sources, in either of apt's forms."""
     wheels: Path
@@ -31,7 +31,7 @@ class Inputs:
     systemd: Path = profiles.FIRMWARE.parent / "systemd"
 
 
-def command(inputs: Inputs, plan: Path, debs: Path, out: Path) -> list[str]:
+def command(inputs: Inputs[Kind], plan: Path, debs: Path, out: Path) -> list[str]:
     """Mmdebstrap's words. `debs` keeps packages from one build to the next; apt looks at their digests again."""
     archives = "/var/cache/apt/archives"
     python = f"{sys.executable} -I -m appliance.image.customise {plan}"
@@ -53,8 +53,8 @@ def command(inputs: Inputs, plan: Path, debs: Path, out: Path) -> list[str]:
     ]
 
 
-def build(inputs: Inputs, work: Path, debs: Path) -> Path:
-    """The tar, `root.tar`; beside it `vmlinuz`, `initrd` and `packages.txt`, which are not in it, and `system.json`.
+def build(inputs: Inputs[Kind], work: Path, debs: Path) -> Path:
+    """The tar, `root.tar`; beside it `packages.txt` and, of a machine, `vmlinuz`, `initrd` and `system.json`.
 
     Raises:
         ImageStepError: a tool is missing or has failed.
@@ -62,11 +62,13 @@ def build(inputs: Inputs, work: Path, debs: Path) -> Path:
     """
     out = work / "root.tar"
     plan = work / "plan.json"
+    is_container = isinstance(inputs.profile, Container)
     plan.write_text(
         json.dumps(
             {
                 "out": str(work),
-                "overlay": str(inputs.firmware / "rootfs"),
+                "is_container": is_container,
+                "overlay": str(inputs.firmware / ("container" if is_container else "rootfs")),
                 "systemd": str(inputs.systemd),
                 "wheels": str(inputs.wheels),
                 "lock": str(inputs.lock),

@@ -1,5 +1,6 @@
 """Start the box's processes, wait until each is ready, restart what dies, stop all in order."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -127,7 +128,18 @@ class Supervisor:
                 elif child.restart_at is not None and clock.monotonic() >= child.restart_at:
                     self._spawn(child.name, None)
                     told(child.name)
+            if os.getpid() == 1:
+                self._bury()
             time.sleep(0.2)
+
+    def _bury(self) -> None:
+        """As the first process of a container: whatever has lost its parent is left to us when it ends."""
+        ours = {child.process.pid for child in self._children.values()}
+        with contextlib.suppress(ChildProcessError):
+            while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if found.si_pid in ours:  # the next turn sees to it
+                    return
+                os.waitpid(found.si_pid, 0)
 
     def _follow_needs(self) -> None:
         """Start what is needed by now, and end what no longer is."""

@@ -48,6 +48,9 @@ def typed(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
 class RunningBox:
     """A box in a folder that has its settings, started with `hako serve` and stopped with Ctrl-C."""
 
+    READY = "Ctrl-C stops the box."
+    """What it says last when it has started."""
+
     def __init__(self, folder: Path, port: int, *options: str) -> None:
         self.folder, self.port = folder, port
         self._options = options
@@ -82,7 +85,7 @@ class RunningBox:
         self.output = ""
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self.read_until("Ctrl-C stops the box.", within_s)
+        self.read_until(self.READY, within_s)
         return time.monotonic() - began
 
     def read_until(self, words: str, within_s: float) -> None:
@@ -105,10 +108,10 @@ class RunningBox:
         path = self.folder / "log" / "hako.log"
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
-    def stop(self) -> int:
-        """Ctrl-C; returns the exit status."""
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Ctrl-C, or another signal; returns the exit status."""
         assert self._process
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(number)
         self._process.wait(40)
         self._listener.join(10)
         return self._process.returncode

@@ -21,6 +21,7 @@ from appliance.config import Settings
 from appliance.errors import (
     AuditBrokenError,
     BusyError,
+    ContainerReleaseError,
     HakoError,
     IrreversibleError,
     LeavingSeenError,
@@ -175,13 +176,20 @@ class Updates:
 
     # -- changing, from the web process
 
+    def demand_machine(self) -> None:
+        """Raises ContainerReleaseError: the next release of a container is a new image, which its host starts."""
+        if self._settings.container:
+            raise ContainerReleaseError
+
     def preview(self, gap: GapState, *, back: bool = False) -> Preview:
         """What changing to the release that is installed would mean, or going back to the one before.
 
         Raises:
             NoReleaseError: there is none.
             UpdateTrialError: another change is on its way.
+            ContainerReleaseError: as `demand_machine`.
         """
+        self.demand_machine()
         self.demand_resting()
         standing = self.standing()
         after = standing.back if back else standing.ready
@@ -245,8 +253,9 @@ class Updates:
             ReleaseFloorError: the floor has risen above it.
             IrreversibleError: it says that there is no way back, and that was not agreed to.
             UnhealthyError, DiskFullError: as `demand_healthy`.
-            HakoError: root doesn't agree, as `Root.agree`.
+            HakoError: root doesn't agree, as `Root.agree`; or as `demand_machine`.
         """
+        self.demand_machine()
         self.settle()
         self.demand_resting()
         release = self._ready(self.places.read())
@@ -273,7 +282,9 @@ class Updates:
             NoReleaseError: there is none, or it is too old for what this one has made of the database.
             ReleaseFloorError: it is below the security floor.
             UpdateTrialError: a change is on its way; one on trial is taken back by the launcher.
+            ContainerReleaseError: as `demand_machine`.
         """
+        self.demand_machine()
         self.settle()
         update = self.places.read()
         if update.is_trial:

@@ -18,6 +18,7 @@ Why = Literal[
     "not-tried",
     "not-everywhere",
     "no-units",
+    "container",
     "no-answer",
     "unreadable",
 ]

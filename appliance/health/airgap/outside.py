@@ -51,8 +51,21 @@ class Outside(Fact):
 
 
 def look(root: Path, settings: Settings, ask: Run = run, before: Outside | None = None) -> Outside:
-    """Everything now; the firewall's rules are tried again after an hour, or when the file has changed."""
+    """Everything now; the firewall's rules are tried again after an hour, or when the file has changed.
+
+    A container has neither firewall nor units of its own: those are its host's, and can't be seen from inside.
+    """
     now, is_closed = clock.now(), settings.accounts.are_separate
+    if settings.container:
+        return _unseen("container").model_copy(
+            update={
+                "at": now,
+                "sockets": network.sockets(root, frozenset(settings.web.ports.values()), is_closed=is_closed),
+                "routes": network.routes(root),
+                "resolvers": network.resolvers(root),
+                "processes": sandboxes.seen(root / "proc", is_closed=is_closed),
+            }
+        )
     plain = firewall.seen(root, ask, expected=before.listed if before else "")
     is_known = before is not None and before.listed and before.firewall.digest == plain.digest
     if before is not None and is_known and 0 <= now - before.tried_at < _TRIED_AGAIN_S:

@@ -14,6 +14,7 @@ from appliance.errors import (
     BundleInvalidError,
     BundleRollbackError,
     BundleWrongBoxError,
+    ContainerReleaseError,
     IrreversibleError,
     NoReleaseError,
     ReleaseFailedError,
@@ -210,3 +211,21 @@ def test_what_no_link_leads_to_any_more_is_removed_at_the_next_installation(upda
     assert sorted(folder.name[:5] for folder in updates.places.root.glob("0.*")) == ["0.2.0", "0.3.0", "0.4.0"]
     offered.take("0.5.0", 5)
     assert sorted(folder.name[:5] for folder in updates.places.root.glob("0.*")) == ["0.2.0", "0.3.0", "0.5.0"]
+
+
+def test_a_box_in_a_container_takes_no_release_and_starts_none(
+    box: TakingBox, updates: Updates, offered: Offered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = offered.take("0.2.0", 2)
+    contained = box.settings.model_copy(update={"container": True})
+    monkeypatch.setattr(box.bundles._planner, "_settings", contained)
+    monkeypatch.setattr(updates, "_settings", contained)
+    assert offered.refusal("0.3.0", 3) is ContainerReleaseError
+    for change in (
+        lambda: updates.start(release.digest, "alice", "closed"),
+        lambda: updates.roll_back("alice"),
+        lambda: updates.preview("closed"),
+    ):
+        with pytest.raises(ContainerReleaseError):
+            change()
+    assert updates.places.read().phase is Phase.INSTALLED

@@ -118,3 +118,16 @@ def test_what_root_has_left_is_read_while_it_is_fresh_and_called_stale_after_tha
 
 def test_a_box_without_units_looks_by_itself(tmp_path: Path) -> None:
     assert outside.place(Settings(data_dir=tmp_path)) is None
+
+
+def test_a_container_says_that_firewall_and_units_are_its_hosts(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, container=True)
+
+    def never(_command: Sequence[str], _given: bytes) -> bytes:
+        pytest.fail("nothing is to be asked")
+
+    seen = outside.look(Path("/"), settings, never)
+    whys = [(part.state, part.why) for part in (seen.firewall, seen.units, seen.tried)]
+    assert whys == [("unknown", "container")] * 3
+    assert seen.at > 0
+    assert seen.routes.why != "container"
