@@ -95,6 +95,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "backup-cancelled": Action("backups", "folder", "stopped"),
     "box-restored": Action("backups", "snapshot"),
     "destination-added": Action("outside", "destination"),
+    "destination-changed": Action("outside", "destination"),
     "destination-removed": Action("outside", "destination"),
     "remote-call": Action("outside", "model"),
     "remote-answer": Action("outside", "model"),

@@ -122,6 +122,7 @@ def test_nothing_that_people_brought_said_or_named_is_in_it(box: TestBox, alice:
         "address": "10.9.8.7",
         "private": True,
         "key": MARK,
+        "password": PASSWORD,
     }
     assert person.post("/destinations", json=destination).status_code == 201
     log = box.settings.data_dir / "log" / "hako.log"
