@@ -81,6 +81,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "box-trusted": Action("bundles", "box"),
     "box-distrusted": Action("bundles", "box"),
     "publisher-trusted": Action("bundles", "publisher"),
+    "machine-publisher-changed": Action("bundles", "publisher"),
     "update-started": Action("bundles", "release"),
     "update-committed": Action("bundles", "release"),
     "update-rolled-back": Action("bundles", "release", "failed"),

@@ -27,7 +27,7 @@ _LOOK_S: Final = 15.0
 _ANSWER_S: Final = 60.0
 _MENU: Final = (
     "[1] set this box up here   [2] open it   [3] new set-up code   [4] another operator   [5] restart   [6] switch off"
-    "\n[7] factory reset"
+    "\n[7] factory reset       [8] publisher of releases"
 )
 
 
@@ -154,6 +154,7 @@ def act(choice: str) -> None:
         "5": lambda: _sure("restart") and subprocess.run(["systemctl", "reboot"], check=False),
         "6": lambda: _sure("switch off") and subprocess.run(["systemctl", "poweroff"], check=False),
         "7": lambda: _hako("erase"),
+        "8": _publisher,
         "noted": lambda: RECOVERY.unlink(missing_ok=True),
     }
     deed = deeds.get(choice)
@@ -178,6 +179,12 @@ def _new_operator() -> None:
         name = input("Name of the new account: ").strip()
         if name and not name.startswith("-"):
             _hako("user", "add", name, "--role", "operator")
+
+
+def _publisher() -> None:
+    """Whose releases root installs; another one only from a stick, by its fingerprint and with the vault's secret."""
+    if _hako("publisher") == 0 and _sure("change the publisher"):
+        _hako("publisher", "--change")
 
 
 def _hako(*words: str) -> int:
