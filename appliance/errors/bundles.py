@@ -146,3 +146,21 @@ class TokenUnusableError(HakoError):
     """A hardware token can't sign. Params: `why`: driver, extra, token, key or locked; see the manual."""
 
     code, status = "HK-BND-024", 409
+
+
+class RootOnlyError(HakoError):
+    """Only root at the machine may do it, and only where root's helper installs releases."""
+
+    code, status = "HK-BND-028", 403
+
+
+class RootAbsentError(HakoError):
+    """No root file with that fingerprint lies where sticks appear. Params: `folders`."""
+
+    code, status = "HK-BND-029", 404
+
+
+class PublisherTrustedError(HakoError):
+    """The machine trusts just that publisher already. Params: `fingerprint`."""
+
+    code, status = "HK-BND-030", 409

@@ -51,6 +51,12 @@ class DestinationsDamagedError(HakoError):
     code, status = "HK-NET-008", 500
 
 
+class EgressAwayError(HakoError):
+    """The only process that may reach other machines isn't there: root hasn't allowed it, or it is starting."""
+
+    code, status = "HK-HLT-060", 503
+
+
 class AlertsNamedError(HakoError):
     """There is a destination for alerts, and there can be only one. Params: `name`."""
 

@@ -184,6 +184,14 @@ class Destinations:
             raise AlertsNamedError(name=other)
         return known
 
+    def change(self, destination: Destination) -> None:
+        """Put it in the place of the one of its name. Raises NotFoundError, DestinationsDamagedError."""
+        with self._lock:
+            known = self.known()
+            if destination.name not in known:
+                raise NotFoundError("destination")
+            self._store({**known, destination.name: destination})
+
     def remove(self, name: str) -> Destination:
         """Forget one. Raises NotFoundError, DestinationsDamagedError."""
         with self._lock:

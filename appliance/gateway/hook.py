@@ -15,6 +15,7 @@ from appliance.errors import (
     DestinationIdentityError,
     DestinationKeyError,
     DestinationUnreachableError,
+    EgressAwayError,
     HakoError,
     NotFoundError,
 )
@@ -32,6 +33,7 @@ def post(socket_path: Path, destination: Destination, message: Mapping[str, Any]
     """Send a message, and return how many bytes it had.
 
     Raises:
+        EgressAwayError: nobody is there who could send it.
         DestinationUnreachableError: no answer in time, a redirect, or one that isn't a 2xx.
         DestinationKeyError: it doesn't take the signature.
         DestinationIdentityError: another certificate.
@@ -90,10 +92,10 @@ class _Connection(http.client.HTTPConnection):
             self.sock.settimeout(_WITHIN_S)
             try:
                 self.sock.connect(str(self._path))
-            except OSError:
+            except OSError as error:
                 self.sock.close()
                 if clock.monotonic() > until:
-                    raise
+                    raise EgressAwayError(type(error).__name__) from error
                 time.sleep(0.1)
             else:
                 return

@@ -32,6 +32,7 @@ _SENT_KEPT: Final = 1000
 _MOST: Final = 100
 """Changes in one message; of more only the first are listed, `count` tells how many there are."""
 _BOX_CHARS: Final = 16
+_TAKEN_KEPT: Final = 3
 
 Told = dict[str, tuple[str, str]]
 """State and code by key of a finding."""
@@ -48,6 +49,13 @@ class State:
     next_at: float = 0.0
     last_at: float | None = None
     last_result: str = ""
+    taken_at: float | None = None
+    taken: list[dict[str, str]] = field(default_factory=list)
+    """The changes that the receiver has taken last, as they were listed; of more than that only `taken_count` tells."""
+    taken_count: int = 0
+    failed_at: float | None = None
+    failed: str = ""
+    """The code of what stood in the way last, also once it is through."""
     sent: list[float] = field(default_factory=list)
 
 
@@ -80,10 +88,10 @@ class Alerts:
             if state.destination:
                 settings_store.delete(self._database, _STATE)
             return
-        now, found = clock.now() if at is None else at, self._found(state.told)
-        if state.destination != (place := f"{destination.name} {destination.url} {destination.address}"):
-            self._keep(State(place, found))  # from here on: what was there before is on the page already
+        if state.destination != _place(destination):
+            self.begin(destination)
             return
+        now, found = clock.now() if at is None else at, self._found(state.told)
         changes = changed(state.told, found)
         if not changes:
             if state.told != found or state.tries:
@@ -93,6 +101,10 @@ class Alerts:
         if 0 <= state.next_at - now < 2 * _LONGEST_S and now < state.next_at:
             return
         self._try(destination, state, changes, found, now)
+
+    def begin(self, destination: Destination) -> None:
+        """Tell this one what changes from here on: what was there before is on the page already."""
+        self._keep(State(_place(destination), self._found({})))
 
     def test(self, name: str, who: str) -> None:
         """Send a message that says it is a test. Raises NotFoundError, and what stands in the way."""
@@ -125,10 +137,12 @@ class Alerts:
         self, destination: Destination, state: State, changes: Mapping[str, Change], found: Told, now: float
     ) -> None:
         state.sent = [*state.sent, now][-_SENT_KEPT:]
+        message = self._message(changes, {**state.told, **found})
         try:
-            self._send(destination, self._message(changes, {**state.told, **found}), "box")
+            self._send(destination, message, "box")
         except HakoError as error:
             state.last_at, state.last_result = now, error.code
+            state.failed_at, state.failed = now, error.code
             state.tries += 1
             state.failing_since = now if state.failing_since is None else state.failing_since
             state.next_at = now + min(_FIRST_S * 2 ** (state.tries - 1), _LONGEST_S)
@@ -137,6 +151,7 @@ class Alerts:
                 state.told, state.tries, state.failing_since = found, 0, None
         else:
             state.last_at, state.last_result = now, audit_actions.DONE
+            state.taken_at, state.taken, state.taken_count = now, message["changes"][:_TAKEN_KEPT], len(changes)
             state.told, state.tries, state.failing_since, state.next_at = found, 0, None, 0.0
         self._keep(state)
 
@@ -188,6 +203,10 @@ class Alerts:
 
     def _keep(self, state: State) -> None:
         settings_store.put(self._database, _STATE, asdict(state))
+
+
+def _place(destination: Destination) -> str:
+    return f"{destination.name} {destination.url} {destination.address}"
 
 
 def changed(told: Told, found: Told) -> dict[str, Change]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance import modes
-from appliance.bundle.update.privileged import MEMORY, RootsReleases
+from appliance.bundle.update.anchor import MEMORY
+from appliance.bundle.update.privileged import RootsReleases
 from appliance.bundle.update.state import Places
 from appliance.config import Settings
 from appliance.errors import HelperUnreachableError

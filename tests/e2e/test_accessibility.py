@@ -117,6 +117,7 @@ PAGES: dict[str, tuple[str, str, Act | None]] = {
     "new key": ("/me", ".rows li", _open("me.new_key")),
     "overview": ("/operate", ".tiles li", None),
     "wall links": ("/operate", ".tiles li", _open("status.wall")),
+    "where alerts go": ("/operate", ".tiles li", _open("status.alerts_set")),
     "wall display": ("/wall", "#lamps", None),
     "models": ("/operate/models", "table", None),
     "model import": ("/operate/models/import", ".steps", None),

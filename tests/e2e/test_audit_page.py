@@ -77,10 +77,10 @@ def test_an_operator_takes_note_of_what_does_not_fit(alice: Visitor, served: Ser
     accept.click()
     alice.see(alice.say("audit.accept_reason_missing"))
     alice.field("audit.accept_reason", alice.dialog).fill(reason)
-    alice.field("audit.password", alice.dialog).fill("wrong")
+    alice.field("ui.own_password", alice.dialog).fill("wrong")
     accept.click()
     alice.see(alice.dialog.get_by_text("HK-AUTH-002"))
-    alice.field("audit.password", alice.dialog).fill(PASSWORD)
+    alice.field("ui.own_password", alice.dialog).fill(PASSWORD)
     accept.click()
     alice.see(page.get_by_role("heading", name=alice.say("audit.sound")))
     with served.client() as client:

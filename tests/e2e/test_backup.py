@@ -67,7 +67,7 @@ def test_an_operator_makes_a_backup_sees_that_it_is_good_and_has_them_made_by_th
     erin.see(erin.say("backup.target_own"))
     form = page.get_by_role("form", name=erin.say("backup.make"))
     erin.button("backup.make_act").click()
-    erin.see(form.get_by_text(erin.say("update.password_missing")))
+    erin.see(form.get_by_text(erin.say("ui.own_password_missing")))
     erin.field("update.password", within=form).fill("wrong-horse-battery-staple")
     erin.button("backup.make_act").click()
     erin.see(erin.say("me.wrong", n=4))

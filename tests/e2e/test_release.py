@@ -42,7 +42,7 @@ def test_changed_by_browser_then_saved_from_a_broken_release_then_gone_back(
     erin.see(erin.say("release.check_backup_none"))
     examine(erin)
     erin.button("release.act", version="0.2.0").click()
-    erin.see(erin.say("update.password_missing"))
+    erin.see(erin.say("ui.own_password_missing"))
     erin.field("update.password").fill("wrong-horse-battery-staple")
     erin.button("release.act", version="0.2.0").click()
     erin.see(erin.say("me.wrong", n=4))

@@ -1,5 +1,6 @@
 """The overview and the wall display by browser, on a real box: a finding comes, is put off, is mended, and is gone."""
 
+import hmac
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from playwright.sync_api import Browser, Locator, StorageState, expect
 
 from appliance.config import Settings
 from tests.e2e.browser import Visitor, add_person
-from tests.simulators.served import ServedBox
+from tests.simulators.receiver import receiver
+from tests.simulators.served import PASSWORD, ServedBox
 from webui.locales import Language
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
@@ -101,6 +103,67 @@ def test_an_operator_sees_what_is_wrong_puts_it_off_and_mends_it(erin: Visitor, 
     page.goto("/docs")
     erin.see(page.locator("#main"))
     expect(line).to_have_count(0)
+
+
+def test_alerts_are_set_up_tried_told_changed_and_removed(erin: Visitor, checkpoints: Path) -> None:
+    """A receiver of the test's own on loopback; the box breaks, the receiver hears of it, and the card says so."""
+    page = erin.page
+    erin.go("/operate", ".tiles li")
+    card = page.get_by_role("region", name=erin.say("status.alerts"), exact=True)
+    erin.see(card.get_by_text(erin.say("status.alerts_off"), exact=True))
+    with receiver() as ops:
+        erin.button("status.alerts_set", card).click()
+        erin.field("status.alerts_url", erin.dialog).fill("http://ops.internal/hook")
+        erin.see(erin.field("status.alerts_address", erin.dialog))
+        erin.field("status.alerts_url", erin.dialog).fill(ops.url)
+        erin.field("ui.own_password", erin.dialog).fill(PASSWORD)
+        erin.button("status.alerts_act", erin.dialog).click()
+        erin.see(erin.dialog.get_by_text(erin.say("status.alerts_meant_missing")))
+        erin.dialog.get_by_label(erin.say("status.alerts_inside_meant")).check()
+        erin.field("ui.own_password", erin.dialog).fill("another one altogether")
+        erin.expects(401)
+        erin.button("status.alerts_act", erin.dialog).click()
+        erin.see(erin.dialog.get_by_text("HK-AUTH-002"))
+        erin.field("ui.own_password", erin.dialog).fill(PASSWORD)
+        erin.button("status.alerts_act", erin.dialog).click()
+        secret = erin.dialog.locator("code").inner_text()
+        erin.look()
+        erin.button("status.alerts_secret_kept", erin.dialog).click()
+        erin.see(card.get_by_text(erin.say("status.alerts_unproven")))
+        erin.button("status.alerts_try", card).click()
+        erin.see(card.get_by_text(erin.say("status.alerts_on")))
+        line, headers, body = ops.taken[0]
+        assert line == "POST /ops/hook/ HTTP/1.1"
+        at, digest = (part.partition("=")[2] for part in headers["x-hako-signature"].split(","))
+        assert hmac.compare_digest(digest, hmac.new(secret.encode(), f"{at}.".encode() + body, "sha256").hexdigest())
+        assert secret not in page.content()
+
+        with checkpoints.open("a") as file:
+            file.write(NONSENSE)
+        erin.button("status.look").click()
+        record = erin.say("health.audit.title")
+        erin.see(card.get_by_text(f"{erin.say('status.alerts_new', check=record)} HK-HLT-031"))
+        told = [each for message in ops.messages() for each in message["changes"]]
+        assert ("new", "HK-HLT-031") in [(each["change"], each["code"]) for each in told]
+        erin.look()
+        checkpoints.write_text(checkpoints.read_text("utf-8").replace(NONSENSE, ""), "utf-8")
+        broken = finding(erin, "health.audit.not_whole.title", count=1)
+        erin.button("health.fix.verify-audit", broken).click()
+        erin.see(card.get_by_text(f"{erin.say('status.alerts_gone', check=record)} HK-HLT-031"))
+    erin.expects(502)
+    erin.button("status.alerts_try", card).click()
+    erin.see(card.get_by_text("HK-NET-004"))
+    erin.see(card.get_by_text(erin.say("status.alerts_failing")))
+    erin.button("status.alerts_change", card).click()
+    erin.field("status.alerts_url", erin.dialog).fill("http://127.0.0.1:9/elsewhere")
+    erin.dialog.get_by_label(erin.say("status.alerts_inside_meant")).check()
+    erin.field("ui.own_password", erin.dialog).fill(PASSWORD)
+    erin.button("status.alerts_change_act", erin.dialog).click()
+    erin.see(card.get_by_text("http://127.0.0.1:9/elsewhere"))
+    erin.see(card.get_by_text(erin.say("status.alerts_signed_yes")))
+    erin.button("status.alerts_remove", card).click()
+    erin.button("status.alerts_remove", erin.dialog).click()
+    erin.see(card.get_by_text(erin.say("status.alerts_off"), exact=True))
 
 
 def test_a_display_on_the_wall_shows_the_box_until_its_link_is_revoked(

@@ -101,7 +101,7 @@ def test_a_publisher_is_trusted_and_a_bundle_is_taken(
     erin.see(erin.say("update.check_restart"))
     examine(erin)
     erin.button("update.act").click()
-    erin.see(erin.say("update.password_missing"))
+    erin.see(erin.say("ui.own_password_missing"))
     take(erin, "wrong-horse-battery-staple")
     erin.see(erin.say("me.wrong", n=4))
     take(erin)

@@ -15,6 +15,7 @@ PAGES: Final[dict[str, tuple[str, ...]]] = {
     "/operate": (
         "health",
         "health/now",
+        "destinations",
         "health/history?span=24h&name=answers.tokens_per_s&name=answers.waiting&name=disk.used&name=memory.used",
         "health/now",
         "health/now",

@@ -3,10 +3,9 @@
 import hmac
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,70 +18,14 @@ from appliance.health import alerts
 from appliance.health.finding import Finding, Look
 from appliance.health.seen import Seen
 from appliance.machine import peers
-from tests.simulators.box import Person, TestBox
+from tests.simulators.box import PASSWORD, Person, TestBox
+from tests.simulators.receiver import OK, receiver, says
 
 MARK = "zanzibar"
 SECRET = "correct-horse-battery"
-OK = b"HTTP/1.1 204 No Content\r\n\r\n"
 LOW = Finding("disk", "low", "warning", "HK-HLT-001", {"free": 1, "folder": MARK}, MARK)
 WORN = Finding("ups", "worn", "warning", "HK-HLT-008", {"ups": MARK}, MARK)
 LOWER = Finding("disk", "low", "error", "HK-HLT-001", {"free": 0}, MARK)
-
-
-class Receiver:
-    """A machine of the network that takes a request and answers as it is told."""
-
-    def __init__(self, answer: Callable[[socket.socket], None]) -> None:
-        self.taken: list[tuple[str, dict[str, str], bytes]] = []
-        self._answer = answer
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/ops/hook/"
-
-    def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _line, _headers, body in self.taken]
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self._thread.join(10)
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._server.accept()
-                with connection, suppress(OSError):
-                    connection.settimeout(5)
-                    self._take(connection)
-                    self._answer(connection)
-
-    def _take(self, connection: socket.socket) -> None:
-        with connection.makefile("rb") as sent:
-            line = sent.readline().decode().strip()
-            headers = {}
-            while (header := sent.readline().decode().strip()) != "":
-                name, _, value = header.partition(": ")
-                headers[name.lower()] = value
-            self.taken.append((line, headers, sent.read(int(headers.get("content-length", 0)))))
-
-
-def says(answer: bytes) -> Callable[[socket.socket], None]:
-    return lambda connection: connection.sendall(answer)
-
-
-@contextmanager
-def receiver(answer: Callable[[socket.socket], None] | None = None) -> Iterator[Receiver]:
-    opened = Receiver(answer or says(OK))
-    try:
-        yield opened
-    finally:
-        opened.close()
 
 
 @pytest.fixture
@@ -112,11 +55,11 @@ def egress(box: TestBox) -> Iterator[None]:
 @contextmanager
 def named(box: TestBox, alice: Person, url: str, **more: Any) -> Iterator[dict[str, Any]]:
     """A destination for alerts, whose receiver has been told what is there."""
-    body = {"name": "ops", "kind": "alerts", "url": url, "private": True, "key": SECRET, **more}
+    body = {"name": "ops", "kind": "alerts", "url": url, "private": True, "key": SECRET, "password": PASSWORD}
+    body |= more
     answer = alice.post("/destinations", json=body)
     assert answer.status_code == 201, answer.get_json()
     try:
-        box.services.alerts.turn()
         yield answer.get_json()
     finally:
         alice.delete("/destinations/ops")
@@ -235,6 +178,10 @@ def test_a_bad_receiver_harms_nothing_and_is_asked_again(
         assert told(ops.messages()) == [[("new", "disk", "warning")]] * 3
         shown = alice.get("/destinations").get_json()["items"][0]["alerts"]
         assert (shown["result"], shown["failing_since"]) == ("ok", None)
+        assert (shown["failed"]["code"], shown["next_at"]) == (code, None)
+        assert "ops" in shown["failed"]["title"]
+        taken = {"change": "new", "check": "disk", "name": "low", "state": "warning", "code": "HK-HLT-001"}
+        assert (shown["taken"]["count"], shown["taken"]["changes"]) == (1, [taken])
         box.services.alerts.turn(now + 9000)
         assert len(ops.taken) == 3
 
@@ -270,7 +217,7 @@ def test_without_the_egress_process_nothing_leaves_and_it_is_told(
     with receiver() as ops, named(box, alice, ops.url):
         found(LOW)
         box.services.alerts.turn()
-        assert (ops.taken, box.services.alerts.state().last_result) == ([], "HK-NET-004")
+        assert (ops.taken, box.services.alerts.state().last_result) == ([], "HK-HLT-060")
 
 
 @pytest.mark.usefixtures("egress")
@@ -299,7 +246,7 @@ def test_a_receiver_gets_nothing_but_alerts_and_a_machine_for_models_none(
         for target in ("/ops/v1/chat/completions", "/ops/", "/ops/hook/x", "/ops/ops/hook/", "/ops/v1/models"):
             assert asked(target) == 421, target
         assert ops.taken == []
-        models = {"name": "lab", "url": "http://127.0.0.1:9/v1", "private": True}
+        models = {"name": "lab", "url": "http://127.0.0.1:9/v1", "private": True, "password": PASSWORD}
         assert alice.post("/destinations", json=models).status_code == 201
         assert asked("/lab/hook") == 421
         alice.delete("/destinations/lab")
@@ -322,7 +269,9 @@ def test_there_is_one_receiver_it_has_no_models_and_the_report_names_it(box: Tes
 
 
 def test_a_machine_for_models_is_stored_as_the_releases_before_read_it(box: TestBox, alice: Person) -> None:
-    alice.post("/destinations", json={"name": "lab", "url": "http://127.0.0.1:9/v1", "private": True})
+    alice.post(
+        "/destinations", json={"name": "lab", "url": "http://127.0.0.1:9/v1", "private": True, "password": PASSWORD}
+    )
     stored = json.loads(box.settings.destinations.read_text())
     alice.delete("/destinations/lab")
     assert "kind" not in stored[0]
@@ -334,9 +283,10 @@ def test_mallory_names_tests_and_removes_no_receiver(box: TestBox, alice: Person
         answers = [
             mallory.post("/destinations", json=body),
             mallory.post("/destinations/ops/test", json={}),
+            mallory.put("/destinations/ops", json={**body, "name": "ops"}),
             mallory.delete("/destinations/ops"),
         ]
-        assert [answer.status_code for answer in answers] == [403] * 3
+        assert [answer.status_code for answer in answers] == [403] * 4
         assert box.services.alerts.destination() is not None
 
 
@@ -344,3 +294,25 @@ def test_without_a_receiver_nothing_is_kept_and_nothing_sent(box: TestBox, found
     found(LOW)
     box.services.alerts.turn()
     assert box.services.alerts.state() == alerts.State()
+
+
+def test_a_receiver_is_named_and_changed_with_the_password_only(box: TestBox, alice: Person) -> None:
+    """Who found an open browser opens no way out of the box, and leads none elsewhere."""
+    body = {"name": "ops", "kind": "alerts", "url": "http://127.0.0.1:9/hook", "private": True}
+    assert alice.post("/destinations", json=body).get_json()["code"] == "HK-AUTH-002"
+    assert box.services.destinations.all() == {}
+    with named(box, alice, "http://127.0.0.1:9/hook"):
+        moved = {**body, "url": "http://127.0.0.1:10/hook"}
+        refused = [alice.put("/destinations/ops", json={**moved, "password": word}) for word in ("", "x")]
+        assert [answer.get_json()["code"] for answer in refused] == ["HK-AUTH-002"] * 2
+        assert box.services.destinations.get("ops").url == "http://127.0.0.1:9/hook"
+        moved["password"] = PASSWORD
+        assert alice.put("/destinations/ops", json=moved).get_json()["has_key"] is True
+        assert box.services.destinations.get("ops").url == "http://127.0.0.1:10/hook"
+        assert alice.put("/destinations/ops", json={**moved, "key": None}).get_json()["has_key"] is False
+        wrong = [{**moved, "name": "other"}, {**moved, "kind": "models"}, {**moved, "private": False}]
+        answers = [alice.put("/destinations/ops", json=each).get_json()["code"] for each in wrong]
+        assert answers == ["HK-BOX-003", "HK-BOX-003", "HK-NET-002"]
+        assert alice.put("/destinations/none", json={**moved, "name": "none"}).status_code == 404
+    changed = box.services.audit.entries(2, actions=("destination-changed",))
+    assert [(entry.actor, entry.target) for entry in changed] == [("alice", "ops")] * 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulators.box import Person, TestBox
+from tests.simulators.box import PASSWORD, Person, TestBox
 
 LAB: dict[str, Any] = {
     "name": "lab",
@@ -14,6 +14,7 @@ LAB: dict[str, Any] = {
     "private": True,
     "key": "sk-very-secret",
     "models": [{"name": "org/talker:4b"}],
+    "password": PASSWORD,
 }
 
 
@@ -60,7 +61,10 @@ def test_the_sign_of_the_gap_is_open_and_names_it_to_who_is_signed_in(
     bob: Person, lab: dict[str, Any], box: TestBox
 ) -> None:
     gap = bob.get("/state").get_json()["gap"]
-    assert (gap["state"], gap["destinations"]) == ("open", [{"name": lab["name"], "address": "127.0.0.1"}])
+    assert (gap["state"], gap["destinations"]) == (
+        "open",
+        [{"name": lab["name"], "address": "127.0.0.1", "kind": "models"}],
+    )
     stranger = box.app.test_client().get("/api/v1/state").get_json()["gap"]
     assert (stranger["state"], "destinations" in stranger) == ("open", False)
 

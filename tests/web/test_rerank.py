@@ -14,7 +14,7 @@ from appliance.inference.client import InferenceClient
 from appliance.inference.engines import scripted
 from appliance.knowledge.rerank import Outcome, Reranker
 from appliance.knowledge.retrieve import Retrieval, Retriever
-from tests.simulators.box import Person, TestBox
+from tests.simulators.box import PASSWORD, Person, TestBox
 from tests.simulators.waiting import eventually
 
 PATHS = ["/v1/rerank", "/v1/reranking", "/rerank", "/reranking", "/v2/rerank"]
@@ -138,6 +138,7 @@ def test_another_kind_of_model_is_refused_in_words(bob: Person, box: TestBox, mo
 
 def test_another_machines_model_is_of_another_kind(alice: Person, bob: Person) -> None:
     lab = {"name": "ranks", "url": "http://127.0.0.1:9/v1", "private": True, "models": [{"name": "talker"}]}
+    lab["password"] = PASSWORD
     assert alice.post("/destinations", json=lab).status_code == 201
     try:
         answer = ask(bob, model="ranks/talker")

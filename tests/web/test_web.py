@@ -3,21 +3,21 @@
 import hashlib
 import json
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from appliance import clock, errors
+from appliance import clock
 from appliance.cli.context import Terminal
 from appliance.cli.main import main
 from appliance.knowledge.web.snapshots import Snapshots
 from appliance.warc.manifest import Manifest
 from tests.simulators import warcs
 from tests.simulators.box import PASSWORD, Person, TestBox, wait
+from tests.simulators.door import Door
 from tests.simulators.sticks import Sticks
 
 
@@ -106,47 +106,18 @@ def test_a_page_that_is_not_there_is_not_found(bob: Person, city: str) -> None:
         assert bob.get(f"/web/{city}/pages/{number}").status_code == 404
 
 
-class Door:
-    """The box's admin socket, as the command line reaches it; in this very process."""
-
-    def __init__(self, box: TestBox, ours: socket.socket) -> None:
-        self._box, self._ours = box, ours
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_given: object) -> None:
-        pass
-
-    def _send(self, method: str, path: str, **options: Any) -> Any:
-        answer = self._box.app.test_client().open(
-            f"/api/v1{path}", method=method, environ_overrides={"gunicorn.socket": self._ours}, **options
-        )
-        if answer.status_code >= 400:
-            raise errors.by_code(answer.get_json()["code"])
-        return answer.get_json(silent=True)
-
-    def get(self, path: str, **query: str) -> Any:
-        return self._send("GET", path, query_string=query)
-
-    def delete(self, path: str) -> None:
-        self._send("DELETE", path)
-
-
 @pytest.fixture
 def hako(box: TestBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """`hako web …` on this box; what it prints."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX)
-    monkeypatch.setattr(Terminal, "client", lambda _self: Door(box, ours))
 
     def run(*words: str, given: str = "") -> str:
         ran = CliRunner(env={"LC_ALL": "en_GB.UTF-8"}).invoke(main, ["web", *words], input=given)
         assert ran.exit_code in (0, 1), ran.output
         return "".join(line for line in ran.output.splitlines(keepends=True) if "process=web" not in line)
 
-    yield run
-    ours.close()
-    theirs.close()
+    with Door(box) as door:
+        monkeypatch.setattr(Terminal, "client", lambda _self: door)
+        yield run
 
 
 def test_at_the_terminal_a_snapshot_is_listed_read_and_erased(city: str, hako: Callable[..., str]) -> None:

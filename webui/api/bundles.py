@@ -1,7 +1,7 @@
 """`/bundles`: whom the box trusts, what lies in a folder, taking a bundle from it, what this box needs."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import flask
 from flask import Blueprint
@@ -41,6 +41,13 @@ class Trust(shapes.Shape):
     replaces: Fingerprint = ""
     password: Password = ""
     dry_run: bool = False
+
+
+class MachineTrust(shapes.Shape):
+    """Fingerprints of the publisher that root trusts from now on, and of the one before; empty for none."""
+
+    fingerprint: Digest
+    replaces: Digest | Literal[""] = ""
 
 
 class Where(shapes.Shape):
@@ -93,6 +100,14 @@ def put_trust(call: Call, wish: Trust) -> dict[str, Any]:
     reauth.demand(call, wish.password)
     anchor = call.services.bundles.trust(root, wish.fingerprint, call.who.name, wish.replaces)
     return {"publisher": _publisher(anchor)}
+
+
+@routing.route(api, "POST", "/bundles/trust/machine", permission=Permission.BUNDLES_TAKE, body=MachineTrust)
+def note_machine(call: Call, wish: MachineTrust) -> None:
+    """Only record it: who is root at the machine changes it there, and no session can."""
+    if call.who.via != "socket":
+        raise ForbiddenError("a change at the machine is told by who works on it")
+    call.services.audit.record(call.who.name, "machine-publisher-changed", wish.fingerprint, replaces=wish.replaces)
 
 
 @routing.route(api, "GET", "/bundles/media", permission=Permission.BUNDLES_TAKE)

@@ -10,7 +10,8 @@ from appliance.clock import iso
 from appliance.errors import BadInputError
 from appliance.gateway import destinations
 from appliance.gateway.destinations import Destination, DestinationKind, FarKind, FarModel
-from webui import routing, shapes
+from webui import reauth, routing, shapes
+from webui.api.runs import with_title
 from webui.routing import Call
 
 api = Blueprint("destinations", __name__)
@@ -25,7 +26,10 @@ class OfferedModel(shapes.Shape):
 
 
 class NewDestination(shapes.Shape):
-    """`private` and `open_gap` are said on purpose; `key` goes into the encrypted database and is never shown."""
+    """`private` and `open_gap` are said on purpose; `key` goes into the encrypted database and is never shown.
+
+    `password`: one's own once more; not asked for on the admin socket.
+    """
 
     name: destinations.Name
     kind: DestinationKind = "models"
@@ -38,6 +42,7 @@ class NewDestination(shapes.Shape):
     key: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,1000}$")] | None = None
     at_once: Annotated[int, Field(ge=1, le=256)] = 8
     models: Annotated[tuple[OfferedModel, ...], Field(max_length=100)] = ()
+    password: Annotated[str, StringConstraints(max_length=1024)] = ""
 
 
 @routing.route(api, "GET", "/destinations", permission=Permission.BOX_MANAGE)
@@ -51,6 +56,7 @@ def add(call: Call, wish: NewDestination) -> dict[str, Any]:
     destination = _destination(wish)
     services = call.services
     services.destinations.demand_free(destination.name, destination.kind)
+    reauth.demand(call, wish.password)
     services.audit.record(
         call.who.name, "destination-added", destination.name, address=destination.address, port=destination.place.port
     )
@@ -59,6 +65,34 @@ def add(call: Call, wish: NewDestination) -> dict[str, Any]:
     else:
         services.destination_keys.put(destination.name, wish.key)
     services.destinations.add(destination)
+    if destination.kind == "alerts":
+        services.alerts.begin(destination)
+    return describe(call, destination)
+
+
+@routing.route(api, "PUT", "/destinations/<name>", permission=Permission.BOX_MANAGE, body=NewDestination)
+def change(call: Call, wish: NewDestination, name: str) -> dict[str, Any]:
+    """Tell alerts to another place. Secret and authority stay where the body has no `key` and no `ca`.
+
+    One for models is removed and named anew, since aliases and running answers hang on it.
+    """
+    destination, services = _destination(wish), call.services
+    before = services.destinations.get(name)
+    if destination.name != name or {destination.kind, before.kind} != {"alerts"}:
+        raise BadInputError("another destination", field="name")
+    reauth.demand(call, wish.password)
+    services.audit.record(
+        call.who.name, "destination-changed", name, address=destination.address, port=destination.place.port
+    )
+    if wish.key is not None:
+        services.destination_keys.put(name, wish.key)
+    elif "key" in wish.model_fields_set:
+        services.destination_keys.delete(name)
+    if "ca" not in wish.model_fields_set and destination.place.tls:
+        destination = destination.model_copy(update={"ca": before.ca})
+    services.destinations.change(destination)
+    if (before.url, before.address) != (destination.url, destination.address):
+        services.alerts.begin(destination)
     return describe(call, destination)
 
 
@@ -91,17 +125,26 @@ def describe(call: Call, destination: Destination) -> dict[str, Any]:
         "own_ca": bool(destination.ca),
         "has_key": call.services.destination_keys.key(destination.name) is not None,
         "models": [model.model_dump() for model in destination.models],
-        "alerts": _alerts(call) if destination.kind == "alerts" else None,
+        "alerts": _alerts(call, destination.name) if destination.kind == "alerts" else None,
     }
 
 
-def _alerts(call: Call) -> dict[str, Any]:
-    """How the last alert went. `result`: ok, or the code of what stood in the way; empty before the first one."""
+def _alerts(call: Call, name: str) -> dict[str, Any]:
+    """How the last alert went. `result`: ok, or the code of what stood in the way; empty before the first one.
+
+    `taken`: what the receiver has taken last, of many the first few; `failed`: what stood in the way last.
+    """
     state = call.services.alerts.state()
+    failed = with_title({"code": state.failed, "params": {"name": name}}, call.language) if state.failed else {}
     return {
         "at": None if state.last_at is None else iso(state.last_at),
         "result": state.last_result,
         "failing_since": None if state.failing_since is None else iso(state.failing_since),
+        "next_at": iso(state.next_at) if state.failing_since is not None else None,
+        "taken": None
+        if state.taken_at is None
+        else {"at": iso(state.taken_at), "count": state.taken_count, "changes": state.taken},
+        "failed": None if state.failed_at is None else {"at": iso(state.failed_at), **failed},
     }
 
 

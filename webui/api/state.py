@@ -35,7 +35,9 @@ def describe(box: Box, who: Principal | None = None) -> dict[str, Any]:
     }
     if who is not None:
         state["recovery_confirmed"] = _recovery_confirmed(box)
-        state["gap"]["destinations"] = [{"name": each.name, "address": each.address} for each in named]
+        state["gap"]["destinations"] = [
+            {"name": each.name, "address": each.address, "kind": each.kind} for each in named
+        ]
         if who.is_operator and box.is_open:
             report = box.services().audit.report
             state["audit"] = "broken" if report and not report.is_sound else "sound"

@@ -47,6 +47,8 @@ class Setup:
         self._box = frame.box
         self._later = Later(frame.box)
         self._pending: Pending | None = None
+        self._made_vault = False
+        """Here and now: the step stays in the row of steps, so that none gets another number."""
         self._creating = threading.Lock()
         """The way in is good for one vault and one account, also when its form is sent twice at once."""
 
@@ -123,6 +125,7 @@ class Setup:
                 raise PasswordsDifferError
             with self._creating:
                 self._box.make_vault(phrase)
+                self._made_vault = True
                 setup_link.carry_over(self._box.first, self._box.services())
         except HakoError as error:
             return self._page("vault", status=error.status, error=error, token=token)
@@ -210,7 +213,7 @@ class Setup:
 
     def _page(self, step: str, *, token: str = "", values: dict[str, str] | None = None, **context: Any) -> Response:
         wish = locales.choose(request.form.get("language"), default=self._frame.language())
-        vault = ["vault"] if self._box.lacks_vault() or step == "vault" else []
+        vault = ["vault"] if self._made_vault or self._box.lacks_vault() else []
         return self._frame.page(
             "setup.html",
             step=step,

@@ -3,7 +3,6 @@
 What web and worker have found on a medium, and what their database says of it, counts for nothing here.
 """
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -13,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import appliance
 from appliance import clock, durable, logs, modes
@@ -21,12 +19,12 @@ from appliance.bundle.index import File, Index
 from appliance.bundle.reading import Offer, Reading
 from appliance.bundle.remembered import memory_of
 from appliance.bundle.staging import Staging, checked
-from appliance.bundle.trust.anchors import LONGEST, describe
 from appliance.bundle.trust.counted import Count, CountedStore
 from appliance.bundle.trust.medium import Medium
 from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import install, preview
 from appliance.bundle.update import system as systems
+from appliance.bundle.update.anchor import ANCHOR, MEMORY, RootsAnchor, fingerprint_of
 from appliance.bundle.update.release import Manifest, described, manifest_of, unmet
 from appliance.bundle.update.state import BASE, INCOMING, Places, Release
 from appliance.bundle.update.system_state import Order, Standing, SystemPlaces
@@ -38,9 +36,7 @@ from appliance.errors import (
     BundleWrongBoxError,
     HelperRefusedError,
     NoOtherSystemError,
-    NoPublisherError,
     OtherPublisherError,
-    PrivateFileError,
     ReleaseFloorError,
     ReleaseMediumError,
     SystemUnderWayError,
@@ -51,12 +47,6 @@ from appliance.machine.helper_shapes import Install, TakeSystem
 
 log = logs.get(__name__)
 
-ANCHOR: Final = Path("/etc/hako/publisher-root.json")
-"""The publisher's root metadata, put there with the machine or by root's own hand; goes before what web has said."""
-MEMORY: Final = Path("/var/lib/hako-helper")
-_SAID: Final = "publisher-root.json"
-"""In the memory: the first publisher that an operator has trusted on the pages."""
-
 
 class RootsReleases:
     """Safe to share between threads. `anchor` must be root's own file; `memory` is a folder that nobody else can enter.
@@ -65,7 +55,8 @@ class RootsReleases:
     """
 
     def __init__(self, places: Places, media: Sequence[Path], anchor: Path = ANCHOR, memory: Path = MEMORY) -> None:
-        self._places, self._media, self._anchor, self._memory = places, tuple(media), anchor, memory
+        self._places, self._media, self._memory = places, tuple(media), memory
+        self._anchor = RootsAnchor(anchor, memory)
         self._systems = SystemPlaces(places.root)
         self._lock = threading.Lock()
 
@@ -139,7 +130,7 @@ class RootsReleases:
             release = next((each for each in self._places.all() if each.digest == digest), None)
             if release is None or not _is_ours(self._places.folder(release.name)):
                 raise HelperRefusedError(reason="release")
-            self._demand_new(release.version, release.counter, self._store(self._trusted()))
+            self._demand_new(release.version, release.counter, self._store(self._anchor.trusted()))
             self._places.agree(release.name)
         return release.version
 
@@ -150,23 +141,16 @@ class RootsReleases:
             BundleInvalidError, BundleSignatureError: no root that its own keys have signed.
             PrivateFileError: others could have written the anchor.
         """
-        described = describe(root)
         with self._lock:
-            try:
-                return _fingerprint(self._trusted())
-            except NoPublisherError:
-                durable.folder(self._memory)
-                durable.replace(self._memory / _SAID, root)
-        log.info("publisher_trusted", fingerprint=described.fingerprint)
-        return described.fingerprint
+            return self._anchor.first(root)
 
     @contextmanager
     def _reading(self, wish: Install | TakeSystem) -> Iterator[tuple[Reading, TrustStore, str]]:
         """The medium as root sees it, with root's memory of its publisher and that one's fingerprint."""
         if Path(wish.media) not in self._media:
             raise ReleaseMediumError(wish.media)
-        anchor = self._trusted()
-        store, fingerprint = self._store(anchor), _fingerprint(anchor)
+        anchor = self._anchor.trusted()
+        store, fingerprint = self._store(anchor), fingerprint_of(anchor)
         try:
             reading = Reading(
                 Path(wish.media), anchor, store, at_least=0, clock=clock.now(), below=wish.below,
@@ -256,25 +240,9 @@ class RootsReleases:
         if counter < max(known.counter, appliance.COUNTER):
             raise BundleRollbackError(f"counter {counter}, {known.counter} was installed")
 
-    def _trusted(self) -> bytes:
-        """The root that counts: the file that root has put there, else the one that came first over the socket."""
-        for place in (self._anchor, self._memory / _SAID):
-            try:
-                opened = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise PrivateFileError(str(error), name=place.name) from error
-            with os.fdopen(opened, "rb") as file:
-                found = os.fstat(file.fileno())
-                if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-                    raise PrivateFileError(f"mode {found.st_mode & 0o777:o}", name=place.name)
-                return file.read(LONGEST + 1)
-        raise NoPublisherError
-
     def _store(self, anchor: bytes) -> TrustStore:
         """What was learned of a publisher, with the highest counter and the floor."""
-        folder, key = self._memory / "trust" / memory_of(_fingerprint(anchor)), self._key()
+        folder, key = self._memory / "trust" / memory_of(fingerprint_of(anchor)), self._key()
         counter = tpm.counter()
         if counter is None:
             return TrustStore(folder, key)
@@ -304,10 +272,6 @@ def _tidy(incoming: Path, keep: str = "") -> None:
     for folder in incoming.iterdir() if incoming.is_dir() else ():
         if folder.name != keep:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _fingerprint(root: bytes) -> str:
-    return hashlib.sha256(root).hexdigest()
 
 
 def _is_ours(folder: Path) -> bool:

@@ -29,7 +29,7 @@ _LOOK_S: Final = 15.0
 _ANSWER_S: Final = 60.0
 _MENU: Final = (
     "[1] set this box up here   [2] open it   [3] new set-up code   [4] another operator   [5] restart   [6] switch off"
-    "\n[7] factory reset   [8] the other slot's system"
+    "\n[7] factory reset   [8] publisher of releases   [9] the other slot's system"
 )
 
 
@@ -156,7 +156,8 @@ def act(choice: str) -> None:
         "5": lambda: _sure("restart") and subprocess.run(["systemctl", "reboot"], check=False),
         "6": lambda: _sure("switch off") and subprocess.run(["systemctl", "poweroff"], check=False),
         "7": lambda: _hako("erase"),
-        "8": _other_system,
+        "8": _publisher,
+        "9": _other_system,
         "noted": lambda: RECOVERY.unlink(missing_ok=True),
     }
     deed = deeds.get(choice)
@@ -192,6 +193,12 @@ def _other_system() -> None:
     elif _sure(f"restart with system {standing.other.number} ({standing.other.version})"):
         places.want_back()
         subprocess.run(["systemctl", "restart", "hako-slots.service"], check=False)
+
+
+def _publisher() -> None:
+    """Whose releases root installs; another one only from a stick, by its fingerprint and with the vault's secret."""
+    if _hako("publisher") == 0 and _sure("change the publisher"):
+        _hako("publisher", "--change")
 
 
 def _hako(*words: str) -> int:

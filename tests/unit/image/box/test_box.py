@@ -219,6 +219,21 @@ def test_the_console_asks_for_one_code_and_shows_it_until_somebody_has_set_the_b
     assert invited.code == ""
 
 
+def test_the_console_shows_the_publisher_and_changes_it_only_for_who_means_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+
+    def hako(*words: str) -> int:
+        ran.append(words)
+        return 0
+
+    monkeypatch.setattr(console, "_hako", hako)
+    for answer in ("no", "yes"):
+        monkeypatch.setattr("builtins.input", lambda _question, answer=answer: answer)
+        console.act("8")
+    assert ran == [("publisher",), ("publisher",), ("publisher", "--change")]
+    assert "[8] publisher" in "\n".join(console.Seen("1", (), "", "", "", "").lines())
+
+
 def test_the_console_shows_where_the_box_is_and_the_key_until_it_is_noted() -> None:
     seen = console.Seen("1.2", ("192.0.2.7", "2001:db8::7"), "AB:CD", "open", "a: sound", "key-of-the-disk")
     said = "\n".join(seen.lines())

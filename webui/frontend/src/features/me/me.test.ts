@@ -1,7 +1,7 @@
 // First passwords, and browsers by their own description.
 import { expect, test } from 'vitest'
 import { device } from './device'
-import { firstPassword, MIN_PASSWORD } from './secrets'
+import { firstPassword, MIN_PASSWORD, sharedSecret } from './secrets'
 
 test('a first password is long, easy to read out, and never the same', () => {
   const made = new Set(Array.from({ length: 200 }, firstPassword))
@@ -10,6 +10,10 @@ test('a first password is long, easy to read out, and never the same', () => {
     expect(one).toMatch(/^([2-9b-df-hj-km-np-tv-xz]{5}-){3}[2-9b-df-hj-km-np-tv-xz]{5}$/)
     expect(one.length).toBeGreaterThanOrEqual(MIN_PASSWORD)
   }
+})
+
+test('a secret for two programs is twice as long', () => {
+  expect(sharedSecret()).toMatch(/^([2-9b-z]{5}-){7}[2-9b-z]{5}$/)
 })
 
 test('browsers and systems get the names that people know', () => {

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { HealthFinding, Point } from '../../lib/api/health'
 import { STALE_MS, view, type Wall } from '../../pages/wall-view'
+import { isInside, isPlace, literal } from './alerts'
 import { forecast } from './forecast'
 import { whileVisible } from './poll'
 import { aligned, peak, rows } from './series'
@@ -141,5 +142,15 @@ describe('the display on the wall', () => {
   it('says at once that the vault is sealed', () => {
     expect(show({ reading, readAt: NOW, sealed: true })).toMatchObject({ state: 'unknown', verdict: 'sealed', lamps: { disk: { state: 'unknown' } }, seen: '' })
     expect(show({ reading: null, readAt: 0, sealed: false })).toMatchObject({ state: 'unknown', verdict: 'new', lamps: {} })
+  })
+})
+
+describe('where alerts go', () => {
+  it('knows places, their addresses, and which of them are inside', () => {
+    expect(['http://10.0.0.5/hook', 'https://ops.internal:8065/hooks/x', 'http://[fd00::7]:80/'].map(isPlace)).toEqual([true, true, true])
+    expect(['', 'ops.internal', 'ftp://a/', 'http://a/?x=1', 'http://me:word@a/', 'http://a/#x'].map(isPlace)).toEqual(Array(6).fill(false))
+    expect(['http://10.0.0.5/hook', 'http://[fd00::7]:80/', 'https://ops.internal/', 'nonsense'].map(literal)).toEqual(['10.0.0.5', 'fd00::7', '', ''])
+    expect(['10.1.2.3', '172.31.0.1', '192.168.9.9', '127.0.0.1', '100.64.0.1', 'fd00::7', '::1'].map(isInside)).toEqual(Array(7).fill(true))
+    expect(['8.8.8.8', '172.32.0.1', '100.128.0.1', '192.169.0.1', '2001:db8::1', ''].map(isInside)).toEqual(Array(6).fill(false))
   })
 })

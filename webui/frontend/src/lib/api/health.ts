@@ -44,4 +44,4 @@ export type WallLink = { id: string; name: string; created_at: string; seen_at: 
 export type NewWallLink = { path: string; item: WallLink }
 
 /** what a support kit holds */
-export type Kit = { files: { name: string; bytes: number }[] }
+export type Kit = { files: { name: string; bytes: number; about: string }[] }

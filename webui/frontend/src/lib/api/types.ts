@@ -19,7 +19,7 @@ export type Me = {
   box: { name: string; organisation: string; version: string; development: boolean }
   limits: { upload_mb: number; formats: string[] }
 }
-export type Destination = { name: string; address: string }
+export type Destination = { name: string; address: string; kind: 'models' | 'alerts' }
 export type BoxState = {
   gap: { state: 'closed' | 'open' | 'unknown'; sent: number; checked_at: string | null; destinations?: Destination[] }
   vault: { state: 'open' | 'sealed' }
