@@ -45,28 +45,29 @@ class Unmount(Shape):
     partition: Partition
 
 
-class Install(Shape):
-    """Install a release from a stick, after the helper has verified it by the root that the machine trusts.
+class FromStick(Shape):
+    """Something to be taken from a stick, after the helper has verified it by the root that the machine trusts.
 
     `media`: one of the folders below which sticks appear, as root's settings name them. `below`: the way on from there
     to the bundle. `digest`: of its index, which the operator confirmed. `stale`: an operator takes it past its date.
     """
 
-    verb: Literal["install"]
     media: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
     below: tuple[Folder, ...] = Field((), max_length=4)
     digest: Digest
     stale: bool = False
 
 
-class TakeSystem(Shape):
-    """Bring a whole system from a stick to where the machine puts it into its other slot; else as `Install`."""
+class Install(FromStick):
+    """Install a release."""
+
+    verb: Literal["install"]
+
+
+class TakeSystem(FromStick):
+    """Bring a whole system to where the machine puts it into its other slot."""
 
     verb: Literal["take-system"]
-    media: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-    below: tuple[Folder, ...] = Field((), max_length=4)
-    digest: Digest
-    stale: bool = False
 
 
 class SystemBack(Shape):

@@ -43,7 +43,7 @@ from appliance.errors import (
 )
 from appliance.machine import tpm
 from appliance.machine.helper import Tell
-from appliance.machine.helper_shapes import Install, TakeSystem
+from appliance.machine.helper_shapes import FromStick, Install, TakeSystem
 
 log = logs.get(__name__)
 
@@ -145,7 +145,7 @@ class RootsReleases:
             return self._anchor.first(root)
 
     @contextmanager
-    def _reading(self, wish: Install | TakeSystem) -> Iterator[tuple[Reading, TrustStore, str]]:
+    def _reading(self, wish: FromStick) -> Iterator[tuple[Reading, TrustStore, str]]:
         """The medium as root sees it, with root's memory of its publisher and that one's fingerprint."""
         if Path(wish.media) not in self._media:
             raise ReleaseMediumError(wish.media)
@@ -185,14 +185,8 @@ class RootsReleases:
         return release.counter if release else appliance.COUNTER
 
     def _lay(self, medium: Medium, offer: Offer, manifest: systems.Manifest, tell: Tell) -> None:
-        incoming = self._places.root / INCOMING
-        _tidy(incoming, offer.digest)
-        with Staging(incoming, offer.index, offer.digest) as staging:
-            staging.demand_room()
-            for step in staging.bring([medium]):
-                tell("copying", step.done, step.total)
-            files = staging.finish(lambda step: tell("checking", step.done, step.total))
-            own = next(file for file in offer.index.files if file.path == systems.MANIFEST)
+        own = next(file for file in offer.index.files if file.path == systems.MANIFEST)
+        with self._brought(medium, offer, tell) as files:
             self._systems.put(files)
         self._systems.give(
             Order(
@@ -204,7 +198,18 @@ class RootsReleases:
                 manifest=own.sha256,
             )
         )
-        _tidy(incoming)
+        _tidy(self._places.root / INCOMING)
+
+    @contextmanager
+    def _brought(self, medium: Medium, offer: Offer, tell: Tell) -> Iterator[Path]:
+        """The bundle's files, copied from the medium and checked."""
+        incoming = self._places.root / INCOMING
+        _tidy(incoming, offer.digest)
+        with Staging(incoming, offer.index, offer.digest) as staging:
+            staging.demand_room()
+            for step in staging.bring([medium]):
+                tell("copying", step.done, step.total)
+            yield staging.finish(lambda step: tell("checking", step.done, step.total))
 
     def _demand_fit(
         self, medium: Medium, offer: Offer, store: TrustStore, fingerprint: str
@@ -219,18 +224,12 @@ class RootsReleases:
         return described(index, offer.digest, fingerprint, manifest), manifest
 
     def _put(self, medium: Medium, offer: Offer, release: Release, manifest: Manifest, tell: Tell) -> None:
-        incoming = self._places.root / INCOMING
         if not self._places.is_whole(release.name):
             install.remove_others(self._places, [release.name])
-            _tidy(incoming, offer.digest)
-            with Staging(incoming, offer.index, offer.digest) as staging:
-                staging.demand_room()
-                for step in staging.bring([medium]):
-                    tell("copying", step.done, step.total)
-                files = staging.finish(lambda step: tell("checking", step.done, step.total))
+            with self._brought(medium, offer, tell) as files:
                 install.install(self._places, release, manifest, files, lambda: tell("installing", 0, 1))
         self._places.note_about(release.name, preview.about(offer.index, manifest))
-        _tidy(incoming)
+        _tidy(self._places.root / INCOMING)
 
     def _demand_new(self, version: str, counter: int, store: TrustStore, own_floor: int = 0) -> None:
         known = store.load()
