@@ -305,13 +305,17 @@ class Settings(_Section):
         return self.sockets_dir / process if self.sockets_dir else self.run_dir
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def is_address(name: str) -> bool:
+    """Whether it is an IP address, as people write it."""
     try:
-        return ip_address(host).is_loopback
+        ip_address(name)
     except ValueError:
         return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)
 
 
 def load(path: Path | None = None, data_dir: Path | None = None) -> Settings:

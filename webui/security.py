@@ -1,13 +1,12 @@
 """What every request and response goes through: host, size and cross-site checks, and the headers."""
 
 import socket
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, request
 
-from appliance.config import Settings
+from appliance.config import Settings, is_address
 from appliance.errors import CrossSiteError, TooLargeError, WrongHostError
 from appliance.machine import kept
 from webui import connection
@@ -81,7 +80,7 @@ def check_host(incoming: Request, names: frozenset[str]) -> None:
     except ValueError:
         name = ""
     name = name.removesuffix(".")
-    if name in names or _is_address(name) or _is_chosen(name):
+    if name in names or is_address(name) or _is_chosen(name):
         return
     raise WrongHostError("host header")
 
@@ -90,14 +89,6 @@ def _is_chosen(name: str) -> bool:
     """Whether it is the name that an operator has given the machine since this process began."""
     chosen = kept.read().name
     return bool(chosen) and name in (chosen, f"{chosen}.local")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def check_site(incoming: Request) -> None:

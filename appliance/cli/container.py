@@ -5,7 +5,6 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -66,21 +65,13 @@ def settle(data: Path, names: Sequence[str]) -> None:
         raise ContainerSettingsError(name=str(file))
     if settings.web.tls_certificate == tls / "box.pem":
         found = list(settings.web.names)
-        numbers = [name for name in found if _is_address(name)]
+        numbers = [name for name in found if config.is_address(name)]
         certificate.make(tls, lambda: sorted({*certificate.addresses(), *numbers}), also=list(_local(found)))
 
 
 def _quoted(text: str) -> str:
     """As TOML has it."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _local(names: Sequence[str]) -> Iterator[str]:

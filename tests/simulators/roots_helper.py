@@ -13,12 +13,14 @@ from appliance import modes
 from appliance.bundle.update import install
 from appliance.bundle.update.privileged import RootsReleases
 from appliance.bundle.update.state import STATE, Places
+from appliance.inference.engines import scripted
 from appliance.machine.helper import Helper
 from appliance.machine.helper_server import HelperServer
 from appliance.machine.helper_shapes import VERBS
 from tests.simulators import nursery
 from tests.simulators.release_offers import install_slowly
 from tests.simulators.served_helper import serving
+from tests.simulators.taking_box import TakingBox
 
 
 class RootsFolders:
@@ -32,6 +34,18 @@ class RootsFolders:
         self.places = Places(folder / "releases", data)
         self.ran: list[str] = []
         """Commands that the helper would have run on a machine."""
+
+    def box(self) -> TakingBox:
+        """One whose releases are root's, with the models that it calls its own."""
+        made = TakingBox(
+            self.places.data,
+            releases_dir=self.places.root,
+            storage={"media": [self.media]},
+            inference={"chat_model": "talker", "embedding_model": "embedder"},
+        )
+        scripted.install(made.settings.models, "talker", "chat")
+        scripted.install(made.settings.models, "embedder", "embedding")
+        return made
 
     @property
     def releases(self) -> RootsReleases:

@@ -21,7 +21,6 @@ from appliance.errors import (
     OtherPublisherError,
     ReleaseMediumError,
 )
-from appliance.inference.engines import scripted
 from appliance.machine import helper_shapes as shapes
 from appliance.machine.helper_client import HelperClient
 from tests.simulators import roots_helper
@@ -39,14 +38,7 @@ class Machine:
 
     def __init__(self, folder: Path, sticks: Sticks) -> None:
         self.root = RootsFolders(folder / "root", folder / "box")
-        self.box = TakingBox(
-            folder / "box",
-            releases_dir=self.root.places.root,
-            storage={"media": [self.root.media]},
-            inference={"chat_model": "talker", "embedding_model": "embedder"},
-        )
-        scripted.install(self.box.settings.models, "talker", "chat")
-        scripted.install(self.box.settings.models, "embedder", "embedding")
+        self.box = self.root.box()
         self.socket = self.box.settings.helper_socket
         self.sticks, self.updates = sticks, self.box.bundles.updates
         self.offered = Offered(self.root.media, sticks, self.box)

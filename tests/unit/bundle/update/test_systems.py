@@ -36,7 +36,6 @@ from appliance.errors import (
     UnhealthyError,
     UpdateTrialError,
 )
-from appliance.inference.engines import scripted
 from appliance.machine import helper_shapes as shapes
 from appliance.machine.helper_client import HelperClient
 from appliance.machine.helper_shapes import TakeSystem
@@ -45,7 +44,6 @@ from tests.simulators import roots_helper
 from tests.simulators.release_offers import Offered, install_at_once
 from tests.simulators.roots_helper import RootsFolders
 from tests.simulators.sticks import Sticks
-from tests.simulators.taking_box import TakingBox
 from tests.simulators.two_slots import digest, fill, own
 
 OWN = os.geteuid()
@@ -59,14 +57,7 @@ class Imaged:
     def __init__(self, folder: Path, sticks: Sticks) -> None:
         self.folder, self.sticks = folder, sticks
         self.root = RootsFolders(folder / "root", folder / "box")
-        self.box = TakingBox(
-            folder / "box",
-            releases_dir=self.root.places.root,
-            storage={"media": [self.root.media]},
-            inference={"chat_model": "talker", "embedding_model": "embedder"},
-        )
-        scripted.install(self.box.settings.models, "talker", "chat")
-        scripted.install(self.box.settings.models, "embedder", "embedding")
+        self.box = self.root.box()
         self.systems = self.box.bundles.systems
         self.places = self.systems.places
         self.say()
