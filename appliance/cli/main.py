@@ -24,6 +24,7 @@ from appliance.cli import (
     serve,
     update,
     users,
+    way_out,
     web,
 )
 from appliance.cli.context import Terminal, say
@@ -65,6 +66,7 @@ for command in (
     bundle.group,
     update.group,
     publisher.publisher,
+    way_out.way_out,
     backup.group,
     users.user,
     web.group,

@@ -57,6 +57,12 @@ class EgressAwayError(HakoError):
     code, status = "HK-HLT-060", 503
 
 
+class WayOutError(HakoError):
+    """Systemd doesn't open or shut what named destinations are reached by."""
+
+    code, status = "HK-NET-012", 500
+
+
 class AlertsNamedError(HakoError):
     """There is a destination for alerts, and there can be only one. Params: `name`."""
 

@@ -22,6 +22,7 @@ from appliance.errors import (
     DestinationIdentityError,
     DestinationKeyError,
     DestinationUnreachableError,
+    EgressAwayError,
     HakoError,
     ModelFailedError,
     NotFoundError,
@@ -167,7 +168,7 @@ class Remote:
         self._record(who or "box", "remote-answer", target, destination=destination, bytes=size, result=result)
 
     def connect(self, destination: Destination, refused: "Callable[[int, bytes, str], HakoError]") -> ChildConnection:
-        """A connection to the egress process, which may just be starting."""
+        """A connection to the egress process, which may just be starting. Raises EgressAwayError."""
         until = clock.monotonic() + _SOCKET_WITHIN_S
         key = self._key_of(destination.name) or egress.NO_KEY
         while True:
@@ -175,7 +176,7 @@ class Remote:
                 return ChildConnection(self._socket, key, destination.name, refused)
             except ModelFailedError as error:
                 if clock.monotonic() > until:
-                    raise DestinationUnreachableError("no egress process", name=destination.name) from error
+                    raise EgressAwayError("no egress process") from error
                 time.sleep(0.1)
 
 

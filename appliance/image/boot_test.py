@@ -168,7 +168,9 @@ def seen(shell: Inspector) -> Iterator[str]:
     inside.usb(shell)
     yield "sticks are looked at before they are let in"
     inside.ports(shell)
-    yield f"nothing but 443 listens; the firewall's counters: {inside.firewall(shell)}"
+    yield f"nothing but the pages and the machine's name listens; the firewall's counters: {inside.firewall(shell)}"
+    inside.way_out(shell)
+    yield "the way out is shut, and is opened and shut by root's word alone"
     yield inside.airgap(shell)
     inside.rest(shell)
     yield "no unit has failed"

@@ -15,6 +15,7 @@ MODULES: Final = ("bluetooth", "cfg80211", "firewire-core", "sctp", "cifs", "nfs
 COUNTERS: Final = ("egress_refused", "egress_named", "egress_answers", "inbound_refused", "forward_refused")
 _OUTSIDE: Final = "192.0.2.1"
 _LEAVE: Final = f"/opt/hako/base/bin/python -I -c \"import socket; socket.create_connection(('{_OUTSIDE}', 443), 3)\""
+_WATCHING: Final = "hako-egress.path hako-egress-rules.path"
 _REST_S: Final = 900.0
 _LISTENING: Final = re.compile(r"^(?:\S+\s+){4}(\S+):(\d+)\s", re.MULTILINE)
 _PART: Final = re.compile(r"^([✓!×?]) (.+)$", re.MULTILINE)
@@ -50,10 +51,10 @@ def _counters(shell: Inspector) -> dict[str, int]:
 
 
 def ports(shell: Inspector) -> None:
-    """Only the pages listen to other machines. Raises BootTestError."""
+    """Only the pages listen to other machines, and what a machine needs to be found. Raises BootTestError."""
     said = shell.must("ss -H -l -n -t -u")
     seen = {port for address, port in _LISTENING.findall(said) if not address.startswith(("127.", "[::1]"))}
-    if not seen <= {"443", "68", "546"}:  # and the two at which an address is given to this one
+    if not seen <= {"443", "68", "546", "5353"}:  # two where an address is given to this one, and its name (mDNS)
         raise BootTestError(said, step="ports")
 
 
@@ -82,6 +83,16 @@ def disk(shell: Inspector) -> None:
     status, said = shell.ask("echo x > /run/hako-root/system/etc/hostname")
     if status == 0:
         raise BootTestError(said, step="read-only")
+
+
+def way_out(shell: Inspector) -> None:
+    """Shut as the machine comes, opened and shut by root's word. Raises BootTestError."""
+    for words, wanted in (("", "inactive"), ("--open", "active"), ("--shut", "inactive")):
+        shell.must(f"hako way-out {words}", _REST_S)
+        # What isn't active makes `is-active` fail, which is meant here.
+        states = shell.ask(f"systemctl is-active {_WATCHING}")[1].split()
+        if states != [wanted, wanted]:
+            raise BootTestError(f"{words}: {states}", step="way out")
 
 
 def usb(shell: Inspector) -> None:

@@ -40,6 +40,7 @@ ENABLED: Final = (
     "hako.target", "hako-keys.service", "hako-web.socket", "hako-web.service", "hako-worker.service",
     "hako-inference.service", "hako-helper.socket", "hako-update-watch.service", "hako-update.path",
     "hako-health.service", "hako-airgap.timer", "hako-certificate.service", "hako-starter.service",
+    "hako-egress.path", "hako-egress-rules.path",
 )  # fmt: skip
 FIREWALL: Final = "hako-firewall.service"
 _BESIDE_THE_TARGET: Final = ("hako-web.socket", "hako-helper.socket", "hako-airgap.timer")

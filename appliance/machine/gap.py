@@ -5,12 +5,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from appliance import clock
 
 State = Literal["closed", "open", "unknown"]
 
+WAY_OUT: Final = Path("/etc/hako/way-out")
+"""Root's word that named destinations can be reached; the units of the way out ask for it by `ConditionPathExists`.
+
+On an imaged machine it outlives a start, as all of /etc/hako does."""
 _PROC = Path("/proc")
 _TABLES = ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6", "icmp", "icmp6")
 _ALWAYS_THERE = ("tcp", "udp")

@@ -101,6 +101,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "destination-added": Action("outside", "destination"),
     "destination-changed": Action("outside", "destination"),
     "destination-removed": Action("outside", "destination"),
+    "way-out-opened": Action("outside"),
+    "way-out-shut": Action("outside"),
     "remote-call": Action("outside", "model"),
     "remote-answer": Action("outside", "model"),
     "alert-sent": Action("outside", "destination"),

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from appliance.accounts.permissions import Permission
 from appliance.clock import iso, now
-from appliance.errors import BadInputError, WrongBoxNameError
+from appliance.errors import BadInputError, ForbiddenError, WrongBoxNameError
 from appliance.machine import machine_shapes
 from appliance.machine.own import OwnMachine, Seen
 from appliance.vault.certificates import Certificate
@@ -62,6 +62,12 @@ class CertificateWish(Confirmed):
 
     certificate: Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
     key: Annotated[str, StringConstraints(min_length=1, max_length=8_000)]
+
+
+class WayOut(shapes.Shape):
+    """What root has done at the machine."""
+
+    open: bool
 
 
 class Erasure(Confirmed):
@@ -173,6 +179,14 @@ def switch_off(call: Call, wish: Confirmed) -> dict[str, Any]:
     call.services.audit.record(call.who.name, "machine-switched-off")
     _machine().switch_off()
     return {}
+
+
+@routing.route(api, "POST", "/machine/way-out", permission=Permission.BOX_MANAGE, body=WayOut)
+def note_way_out(call: Call, wish: WayOut) -> None:
+    """Only record it: no session opens or shuts it."""
+    if call.who.via != "socket":
+        raise ForbiddenError("the way out is told by who works at the machine")
+    call.services.audit.record(call.who.name, "way-out-opened" if wish.open else "way-out-shut")
 
 
 @routing.route(api, "POST", "/machine/erase", permission=Permission.BOX_MANAGE, body=Erasure, status=202)

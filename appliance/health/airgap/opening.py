@@ -1,6 +1,6 @@
 """What the firewall lets hako-egress reach: the destinations that are named, and nothing while none is.
 
-Run by root, `python -m appliance.health.airgap.opening DATA` when the list has changed, with `--shut` when it ends.
+Run by root, `python -m appliance.health.airgap.opening DATA` when the list has changed.
 """
 
 import pwd
@@ -12,7 +12,7 @@ from pathlib import Path
 from appliance import config
 from appliance.errors import ConfigError
 from appliance.gateway.destinations import Destination, Destinations
-from appliance.health.airgap.tools import run
+from appliance.health.airgap.tools import Run, run
 
 
 def chain(named: Iterable[Destination], account: int) -> str:
@@ -26,15 +26,20 @@ def chain(named: Iterable[Destination], account: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(words: Sequence[str]) -> int:
-    """Fill the chain by the list, or empty it. What can't be read opens nothing."""
+def fill(data: Path, ask: Run = run, *, is_shut: bool = False) -> None:
+    """The chain by the list, or empty. What can't be read opens nothing. Raises OSError: the firewall isn't loaded."""
     try:
-        settings = config.load(data_dir=Path(words[0]))
+        settings = config.load(data_dir=data)
         account = pwd.getpwnam(settings.accounts.egress).pw_uid
-        named = [] if "--shut" in words else list(Destinations(settings.destinations).all().values())
+        named = [] if is_shut else list(Destinations(settings.destinations).all().values())
     except (ConfigError, KeyError):
         named, account = [], 0
-    run(("nft", "-f", "-"), chain(named, account).encode())
+    ask(("nft", "-f", "-"), chain(named, account).encode())
+
+
+def main(words: Sequence[str]) -> int:
+    """See above."""
+    fill(Path(words[0]))
     return 0
 
 

@@ -20,6 +20,7 @@ from appliance.bundle.update.state import Places
 from appliance.bundle.update.system_state import SystemPlaces
 from appliance.image.box import certificate, disks, slots
 from appliance.image.box.disk import RECOVERY
+from appliance.machine.gap import WAY_OUT
 
 DATA: Final = Path("/var/lib/hako")
 ADMIN: Final = Path("/run/hako/web/admin.sock")
@@ -29,7 +30,7 @@ _LOOK_S: Final = 15.0
 _ANSWER_S: Final = 60.0
 _MENU: Final = (
     "[1] set this box up here   [2] open it   [3] new set-up code   [4] another operator   [5] restart   [6] switch off"
-    "\n[7] factory reset   [8] publisher of releases   [9] the other slot's system"
+    "\n[7] factory reset   [8] publisher of releases   [9] the other slot's system   [10] way out"
 )
 
 
@@ -158,6 +159,7 @@ def act(choice: str) -> None:
         "7": lambda: _hako("erase"),
         "8": _publisher,
         "9": _other_system,
+        "10": _way_out,
         "noted": lambda: RECOVERY.unlink(missing_ok=True),
     }
     deed = deeds.get(choice)
@@ -199,6 +201,14 @@ def _publisher() -> None:
     """Whose releases root installs; another one only from a stick, by its fingerprint and with the vault's secret."""
     if _hako("publisher") == 0 and _sure("change the publisher"):
         _hako("publisher", "--change")
+
+
+def _way_out() -> None:
+    """Whether the destinations that operators name can be reached at all."""
+    if _hako("way-out") == 0:
+        verb = "shut" if WAY_OUT.exists() else "open"
+        if _sure(f"{verb} the way out"):
+            _hako("way-out", f"--{verb}")
 
 
 def _hako(*words: str) -> int:

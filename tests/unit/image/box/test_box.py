@@ -234,6 +234,28 @@ def test_the_console_shows_the_publisher_and_changes_it_only_for_who_means_it(mo
     assert "[8] publisher" in "\n".join(console.Seen("1", (), "", "", "", "").lines())
 
 
+def test_the_console_opens_and_shuts_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    mark = tmp_path / "way-out"
+
+    def hako(*words: str) -> int:
+        ran.append(words)
+        if "--open" in words:
+            mark.touch()
+        return 0
+
+    monkeypatch.setattr(console, "_hako", hako)
+    monkeypatch.setattr(console, "WAY_OUT", mark)
+    asked: list[str] = []
+    for answer in ("no", "yes", "yes"):
+        monkeypatch.setattr("builtins.input", lambda question, answer=answer: (asked.append(question), answer)[1])
+        console.act("10")
+    shown = ("way-out",)
+    assert ran == [shown, shown, ("way-out", "--open"), shown, ("way-out", "--shut")]
+    assert [question.split()[0] for question in asked] == ["open", "open", "shut"]
+    assert "[10] way out" in "\n".join(console.Seen("1", (), "", "", "", "").lines())
+
+
 def test_the_console_shows_where_the_box_is_and_the_key_until_it_is_noted() -> None:
     seen = console.Seen("1.2", ("192.0.2.7", "2001:db8::7"), "AB:CD", "open", "a: sound", "key-of-the-disk")
     said = "\n".join(seen.lines())
