@@ -157,7 +157,7 @@ def _destinations(part: Destinations, say: Say) -> dict[str, Any]:
 
 
 def _units(part: Units, say: Say) -> dict[str, Any]:
-    shown = ("PrivateNetwork", "RestrictAddressFamilies", "NoNewPrivileges")
+    shown = ("PrivateNetwork", "IPAddressDeny", "RestrictAddressFamilies", "NoNewPrivileges")
     rows = [
         (each.name, each.active, *(each.settings.get(name, "") for name in shown), ", ".join(each.open))
         for each in part.units

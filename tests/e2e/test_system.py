@@ -17,6 +17,7 @@ from tests.simulators.machine import Machine
 from tests.simulators.served import PASSWORD, ServedBox
 from tests.simulators.sticks import Sticks
 from tests.simulators.two_slots import fill, own
+from tests.simulators.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
@@ -85,6 +86,18 @@ def test_a_stick_says_what_its_system_would_be_and_the_machine_how_far_it_is(
     said.now(phase="waiting", wanted=NEW, other=NEW)
     erin.see(erin.say("machine.system_waiting", n=2))  # the page looks again by itself
     examine(erin)
+    erin.button("machine.system_drop", n=2).click()
+    erin.see(erin.say("machine.system_drop_note"))
+    examine(erin)
+    act(erin, "machine.system_drop_act")
+    assert eventually(said.places.wants_back)
+    erin.see(erin.say("machine.system_dropping"))
+    assert machine.ran[-1] == ["systemctl", "--no-block", "restart", "hako-slots.service"]
+    dropped = Ended(id="zero", number=2, version="0.1.0", kept=False, reason="dropped", at=1_790_000_000.0)
+    said.now(ended=dropped)
+    erin.see(erin.say("machine.system_dropped", n=2))  # the page looks again by itself
+    said.now(phase="waiting", wanted=NEW, other=NEW)
+    erin.go("/operate/machine", "#mc-system")
     erin.button("machine.system_start", n=2).click()
     examine(erin)
     act(erin, "machine.restart_act")

@@ -29,7 +29,10 @@ def show(call: Call) -> dict[str, Any]:
 
 @routing.route(api, "POST", "/update/system/back", permission=Permission.BUNDLES_TAKE, body=Back, status=202)
 def back(call: Call, wish: Back) -> None:
-    """The machine starts anew within seconds, with the system in its other slot; recorded once that has happened."""
+    """The machine starts anew within seconds, with the system in its other slot; recorded once that has happened.
+
+    One that waits for its first start is dropped instead, without a restart.
+    """
     reauth.demand(call, wish.password)
     call.services.bundles.systems.back()
 

@@ -106,16 +106,16 @@ class RootsReleases:
         return manifest.version
 
     def back(self) -> None:
-        """Have the machine started with the system in the other slot, also from one on trial.
+        """Have the machine started with the system in the other slot, also from one on trial; drop one that waits.
 
         Raises:
             NotImagedError, NoOtherSystemError: there is none.
-            SystemUnderWayError: the one in the other slot has never been started.
+            SystemUnderWayError: one is just being written, or is gone already.
         """
         standing = self._systems.demand()
-        if not standing.is_resting and standing.phase != "trial":
+        if standing.phase in ("staged", "writing", "given-up"):
             raise SystemUnderWayError
-        if not standing.can_go_back:
+        if standing.phase != "waiting" and not standing.can_go_back:
             raise NoOtherSystemError
         self._systems.want_back()
 

@@ -19,8 +19,9 @@ Phase = Literal["idle", "staged", "writing", "waiting", "trial", "given-up"]
 """staged: its files are here, and verified. writing: the other slot can't be started. waiting: the next start is its
 first one. trial: it runs. given-up: the machine is to be started with the one before.
 """
-TAKEN_BACK: Final = {"boots", "no-answer", "operator", "damaged", "room", "unwritable"}
-"""Reasons beside `check-…`: started in vain, never answered, an operator's word, files or disk that are not sound."""
+TAKEN_BACK: Final = {"boots", "no-answer", "operator", "dropped", "damaged", "room", "unwritable"}
+"""Reasons beside `check-…`: started in vain, never answered, an operator's word once it ran or before, files or disk
+that are not sound."""
 
 
 class _Shape(BaseModel):
@@ -168,7 +169,7 @@ class SystemPlaces:
     # -- an operator's word to go back
 
     def want_back(self) -> None:
-        """Let `hako-slots` start the other slot's system."""
+        """Let `hako-slots` start the other slot's system, or drop the one that waits there for its first start."""
         self.make()
         durable.replace(self._back, b"", mode=0o644)
 

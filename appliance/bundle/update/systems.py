@@ -50,7 +50,7 @@ class Systems:
         self._audit.record(actor, "system-taken", digest, version=manifest.version, number=manifest.number)
 
     def back(self) -> None:
-        """Start the machine with the system in its other slot. Raises as `Root.system_back`."""
+        """Start the machine with its other slot's system, or drop what waits there. Raises as `Root.system_back`."""
         self.places.demand()
         self._root.system_back()
 

@@ -22,7 +22,7 @@ Why = Literal[
     "no-answer",
     "unreadable",
 ]
-Network = Literal["", "own", "machine"]
+Network = Literal["", "own", "filtered", "machine"]
 
 WORST: Final[dict[State, int]] = {"ok": 0, "unknown": 1, "warning": 2, "error": 3}
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -131,7 +131,11 @@ class Units(Part):
 
 
 class Process(Fact):
-    """A process of the box as the kernel shows it. `network`: own, or the machine's; empty if it can't be seen."""
+    """A process of the box as the kernel shows it.
+
+    `network`: own; the machine's, and its unit's filter lets it reach this machine alone; or the machine's. Empty where
+    it can't be seen.
+    """
 
     name: str
     pid: int

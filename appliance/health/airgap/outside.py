@@ -74,14 +74,16 @@ def look(root: Path, settings: Settings, ask: Run = run, before: Outside | None 
         tried_at = now
         tried, listed = firewall.tried(root, ask)
         plain = firewall.seen(root, ask, expected=listed)
+    fences = units.seen(ask)
+    filtered = frozenset(unit.name for unit in fences.units if unit.name in units.FILTERED and not unit.open)
     return Outside(
         at=now,
         firewall=plain,
         sockets=network.sockets(root, frozenset(settings.web.ports.values()), is_closed=is_closed),
         routes=network.routes(root),
         resolvers=network.resolvers(root),
-        units=units.seen(ask),
-        processes=sandboxes.seen(root / "proc", is_closed=is_closed),
+        units=fences,
+        processes=sandboxes.seen(root / "proc", is_closed=is_closed, filtered=filtered),
         tried=tried,
         tried_at=tried_at,
         listed=listed,

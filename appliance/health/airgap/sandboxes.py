@@ -17,9 +17,12 @@ _MODULES: Final = {
 _FILTER: Final = "2"
 
 
-def seen(proc: Path, *, is_closed: bool) -> Processes:
-    """All that can be found in `proc`. `is_closed`: each should have a network of its own, as under units."""
-    found = sorted(_processes(proc), key=lambda each: (each.name, each.pid))
+def seen(proc: Path, *, is_closed: bool, filtered: frozenset[str] = frozenset()) -> Processes:
+    """All that can be found in `proc`. `is_closed`: each should have a network of its own, as under units.
+
+    `filtered`: units that have the machine's, and whose filter of addresses shuts them in.
+    """
+    found = sorted(_processes(proc, filtered), key=lambda each: (each.name, each.pid))
     if not found:
         return Processes(state="unknown", why="no-right")
     inside = [each for each in found if each.name != "egress"]
@@ -34,14 +37,14 @@ def seen(proc: Path, *, is_closed: bool) -> Processes:
     return Processes(state=state, why=why, about=tuple(about), processes=tuple(found))
 
 
-def _processes(proc: Path) -> Iterator[Process]:
+def _processes(proc: Path, filtered: frozenset[str]) -> Iterator[Process]:
     for folder in proc.iterdir():
         if not folder.name.isdigit():
             continue
         with contextlib.suppress(OSError):  # it ended meanwhile, or isn't ours
             name = _name((folder / "cmdline").read_bytes().split(b"\0"))
             if name:
-                yield _process(name, folder)
+                yield _process(name, folder, filtered)
 
 
 def _name(words: list[bytes]) -> str:
@@ -52,13 +55,15 @@ def _name(words: list[bytes]) -> str:
     return ""
 
 
-def _process(name: str, folder: Path) -> Process:
+def _process(name: str, folder: Path, filtered: frozenset[str]) -> Process:
     status = dict(line.partition(":")[::2] for line in (folder / "status").read_text("utf-8", "replace").splitlines())
     try:
         cards: Iterable[str] | None = leaving.interfaces(folder)
     except OSError:
         cards = None
     network: Network = "" if cards is None else "own" if set(cards) <= leaving.NO_WAY_OUT else "machine"
+    if network == "machine" and filtered and _unit(folder) in filtered:
+        network = "filtered"
     return Process(
         name=name[:40],
         pid=int(folder.name),
@@ -68,6 +73,14 @@ def _process(name: str, folder: Path) -> Process:
         seccomp=_flag(status, "Seccomp", _FILTER),
         capabilities=status.get("CapEff", "").strip(),
     )
+
+
+def _unit(folder: Path) -> str:
+    """Whose process it is by its control group, which it can't choose; empty where that isn't told."""
+    try:
+        return (folder / "cgroup").read_text("utf-8", "replace").strip().rpartition("/")[2]
+    except OSError:
+        return ""
 
 
 def _flag(status: dict[str, str], name: str, yes: str) -> bool | None:

@@ -1,18 +1,24 @@
 """The fences of the box's units as systemd has them in force, and what of them isn't closed."""
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import Final
 
 from appliance.health.airgap.facts import Unit, Units, Why
 from appliance.health.airgap.tools import Run, run
 
-NAMES: Final = ("keys", "inference", "worker", "web", "egress", "helper")
+NAMES: Final = ("keys", "inference", "worker", "web", "health", "egress", "helper")
 _SETTINGS: Final = (
     "Id", "ActiveState", "LoadState", "PrivateNetwork", "RestrictAddressFamilies", "IPAddressDeny", "IPAddressAllow",
     "NoNewPrivileges", "RestrictNamespaces", "CapabilityBoundingSet", "User",
 )  # fmt: skip
 _WAY_OUT: Final = "hako-egress.service"
+_ALL: Final = {"0.0.0.0/0", "::/0"}
 _INTERNET: Final = frozenset({"AF_INET", "AF_INET6", "AF_PACKET"})
+
+
+FILTERED: Final = {"hako-health.service"}
+"""It sees which ports are open, and asks the daemon of a UPS on this machine; other addresses are shut to it."""
 
 
 def seen(ask: Run = run) -> Units:
@@ -48,8 +54,21 @@ def _open(name: str, settings: dict[str, str]) -> Iterator[str]:
         yield "NoNewPrivileges"
     if name == _WAY_OUT:  # the one that may; the firewall says to whom
         return
+    if name in FILTERED:
+        if not _is_filtered(settings):
+            yield "IPAddressDeny"
+        return
     if settings.get("PrivateNetwork") != "yes":
         yield "PrivateNetwork"
     families = settings.get("RestrictAddressFamilies", "")
     if not families or families.startswith("~") or _INTERNET & set(families.split()):
         yield "RestrictAddressFamilies"
+
+
+def _is_filtered(settings: dict[str, str]) -> bool:
+    """Whether systemd lets it send to this machine and to nobody else, whatever network it has."""
+    try:
+        allowed = [ip_network(each) for each in settings.get("IPAddressAllow", "").split()]
+    except ValueError:
+        return False
+    return set(settings.get("IPAddressDeny", "").split()) >= _ALL and all(each.is_loopback for each in allowed)

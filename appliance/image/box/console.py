@@ -20,6 +20,7 @@ from appliance.bundle.update.state import Places
 from appliance.bundle.update.system_state import SystemPlaces
 from appliance.image.box import certificate, disks, slots
 from appliance.image.box.disk import RECOVERY
+from appliance.image.box.invited import Invited
 from appliance.machine.gap import WAY_OUT
 
 DATA: Final = Path("/var/lib/hako")
@@ -70,37 +71,7 @@ class Seen:
         return [*said, "", _MENU, "> "]
 
 
-class Invited:
-    """The set-up code on the screen: asked for once, since each new one makes the one before worthless."""
-
-    def __init__(self) -> None:
-        self.code = ""
-        self._of = ""
-
-    def look(self, asked: Callable[[str, str], Any]) -> None:
-        """A code while set-up waits for somebody, none afterwards; `asked` as `ask`."""
-        said = asked("GET", "/api/v1/state")
-        if not isinstance(said, dict):
-            return
-        if not (DATA / "vault.json").exists():
-            wanted = "/api/v1/first-setup"
-        else:
-            wanted = "/api/v1/setup-link" if said.get("set_up") is False else ""
-        if said.get("set_up") is True:
-            self.code = ""
-        elif not wanted:  # sealed: whether somebody has an account can't be known
-            return
-        elif not self.code:
-            self.renew(asked, wanted)
-        self._of = wanted  # the code of a box without a vault goes on when the vault was made
-
-    def renew(self, asked: Callable[[str, str], Any], path: str = "") -> None:
-        """Another one, e.g. when somebody has read it who should not."""
-        made = asked("POST", path or self._of or "/api/v1/setup-link")
-        self.code = str(made.get("code") or "") if isinstance(made, dict) else ""
-
-
-_invited = Invited()
+_invited = Invited(DATA / "vault.json")
 
 
 def main() -> int:
@@ -187,12 +158,17 @@ def _new_operator() -> None:
 
 
 def _other_system() -> None:
-    """Go back to the system before, also from one on trial; `hako-slots` does it."""
+    """Go back to the system before, also from one on trial, or drop one that waits; `hako-slots` does it."""
     places = SystemPlaces(Places.of(DATA).root)
     standing = places.standing()
-    if standing is None or standing.other is None or not standing.can_go_back:
+    if standing is not None and standing.phase == "waiting" and standing.wanted is not None:
+        what = f"drop system {standing.wanted.number}, which waits for a restart"
+    elif standing is not None and standing.other is not None and standing.can_go_back:
+        what = f"restart with system {standing.other.number} ({standing.other.version})"
+    else:
         _say("The other slot has no other system that was started before.")
-    elif _sure(f"restart with system {standing.other.number} ({standing.other.version})"):
+        return
+    if _sure(what):
         places.want_back()
         subprocess.run(["systemctl", "restart", "hako-slots.service"], check=False)
 

@@ -149,10 +149,10 @@ def give_up(ground: Ground, order: Order, reason: str) -> bool:
     return True
 
 
-def take_back(ground: Ground, order: Order) -> None:
-    """The machine runs the system before again."""
+def take_back(ground: Ground, order: Order, reason: str = "") -> None:
+    """The system before runs, again or still. Without a `reason` it is what the order says of itself."""
     slots.strike(ground.esp, ground.other)
-    _end(ground, order, order.reason if order.phase == "given-up" else "boots")
+    _end(ground, order, reason or (order.reason if order.phase == "given-up" else "boots"))
 
 
 def leave(ground: Ground) -> bool:

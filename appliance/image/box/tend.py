@@ -80,6 +80,8 @@ def tend(machine: Machine) -> None:
         if wants_back and order is None and exchange.leave(ground):
             machine.restart()
             return
+        if wants_back and order is not None and order.phase == "waiting" and not on_trial:
+            exchange.take_back(ground, order, "dropped")
     if order is not None and on_trial:
         first = order.reason if order.phase == "given-up" else "operator" if wants_back else ""
         _try_out(machine, order, first)

@@ -289,13 +289,20 @@ def test_going_back_is_an_order_of_roots_where_there_is_another_system_that_has_
     with roots_helper.as_thread(imaged.root, imaged.box.settings.helper_socket, OWN):
         with pytest.raises(NoOtherSystemError):
             imaged.systems.back()
-        imaged.say(running=own(2), other=Other(number=1, version="0.1.0"), phase="waiting")
+        imaged.say(running=own(2), other=Other(number=1, version="0.1.0"), phase="writing")
         with pytest.raises(SystemUnderWayError):
             imaged.systems.back()
         assert (imaged.places.wants_back(), imaged.root.ran) == (False, [])
         imaged.say(running=own(2), other=Other(number=1, version="0.1.0"))
         imaged.systems.back()
     assert (imaged.places.wants_back(), imaged.places.wants_back(), imaged.root.ran) == (True, False, [RESTART])
+
+
+def test_a_system_that_waits_for_its_first_start_is_dropped_by_the_same_order(imaged: Imaged) -> None:
+    with roots_helper.as_thread(imaged.root, imaged.box.settings.helper_socket, OWN):
+        imaged.say(phase="waiting", wanted=Other(number=2, version="0.1.0"), other=Other(number=2, version="0.1.0"))
+        imaged.systems.back()
+    assert (imaged.places.wants_back(), imaged.root.ran) == (True, [RESTART])
 
 
 def test_the_worker_may_take_a_system_and_not_go_back(imaged: Imaged) -> None:

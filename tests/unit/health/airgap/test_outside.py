@@ -46,6 +46,42 @@ def test_what_of_a_fence_is_open_is_named(instead: tuple[str, str], opened: tupl
     assert (seen.state, seen.units[0].open) == ("error", opened)
 
 
+HEALTH = (
+    FENCED.format("health").replace("PrivateNetwork=yes", "PrivateNetwork=no").replace("=AF_UNIX", "=AF_UNIX AF_INET")
+)
+LOCAL = "IPAddressDeny=::/0 0.0.0.0/0\nIPAddressAllow=127.0.0.0/8 ::1/128\n"
+
+
+@pytest.mark.parametrize(
+    ("filter_", "is_shut"),
+    [
+        (LOCAL, True),
+        (LOCAL.replace("127.0.0.0/8", ""), True),
+        ("", False),
+        (LOCAL.replace("0.0.0.0/0", ""), False),
+        (LOCAL.replace("::/0 ", ""), False),
+        (LOCAL.replace("127.0.0.0/8", "10.0.0.0/8"), False),
+        (LOCAL.replace("127.0.0.0/8", "what?"), False),
+    ],
+)
+def test_health_sees_the_machines_network_and_is_shut_in_by_its_addresses(
+    tmp_path: Path, filter_: str, *, is_shut: bool
+) -> None:
+    seen = units.seen(says(HEALTH + filter_))
+    assert (seen.state, seen.units[0].open) == (("ok", ()) if is_shut else ("error", ("IPAddressDeny",)))
+    process(tmp_path / "proc", 7, "health", WITH_CARD, unit="hako-health.service")
+    process(tmp_path / "proc", 8, "web")
+    looked = outside.look(tmp_path, settings(tmp_path), says(HEALTH + filter_)).processes
+    assert (looked.state, looked.processes[0].network) == (("ok", "filtered") if is_shut else ("error", "machine"))
+
+
+def test_a_process_that_calls_itself_health_is_believed_by_its_control_group_alone(tmp_path: Path) -> None:
+    process(tmp_path, 7, "health", WITH_CARD, unit="hako-web.service")
+    process(tmp_path, 8, "health", WITH_CARD)
+    seen = sandboxes.seen(tmp_path, is_closed=True, filtered=frozenset({"hako-health.service"}))
+    assert (seen.state, {each.network for each in seen.processes}) == ("error", {"machine"})
+
+
 def test_egress_may_have_a_network_and_nobody_else() -> None:
     opened = FENCED.format("egress").replace("PrivateNetwork=yes", "PrivateNetwork=no")
     assert units.seen(says(opened)).state == "ok"
@@ -53,12 +89,16 @@ def test_egress_may_have_a_network_and_nobody_else() -> None:
     assert units.seen(says("Id=hako-web.service\nLoadState=not-found\n")).why == "no-units"
 
 
-def process(proc: Path, pid: int, name: str, cards: str | None = LOOPBACK_ONLY, rights: str = "1") -> None:
+def process(
+    proc: Path, pid: int, name: str, cards: str | None = LOOPBACK_ONLY, rights: str = "1", unit: str = ""
+) -> None:
     folder = proc / str(pid)
     folder.mkdir(parents=True)
     words = ["python", "-m", "appliance.processes", name, "--data-dir", "/x"]
     (folder / "cmdline").write_bytes("\0".join(words).encode() + b"\0")
     (folder / "status").write_text(f"Name:\tpython\nNoNewPrivs:\t{rights}\nSeccomp:\t2\nCapEff:\t0000000000000000\n")
+    if unit:
+        (folder / "cgroup").write_text(f"0::/system.slice/{unit}\n")
     if cards is not None:
         (folder / "net").mkdir()
         (folder / "net" / "dev").write_text(cards)

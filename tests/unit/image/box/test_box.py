@@ -11,6 +11,7 @@ from appliance.errors import ImageStepError
 from appliance.image import layout
 from appliance.image.box import certificate, console, disks, slots
 from appliance.image.box import disk as box_disk
+from appliance.image.box.invited import Invited
 from appliance.machine.errands import BROUGHT
 from appliance.machine.kept import Kept
 from tests.simulators.certificates import certificate as brought
@@ -187,35 +188,60 @@ def test_the_console_says_how_the_box_is(tmp_path: Path, monkeypatch: pytest.Mon
     assert console.state(lambda _method, _path: {"vault": {"state": "open"}, "trial": False}) == "open"
 
 
-def test_the_console_asks_for_one_code_and_shows_it_until_somebody_has_set_the_box_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(console, "DATA", tmp_path)
-    asked: list[str] = []
-    state: dict[str, object] = {"vault": {"state": "sealed"}}
+class Asked:
+    """A box that waits for its first set-up, and the codes it has made."""
 
-    def ask(method: str, path: str) -> object:
-        if method == "GET":
-            return state
-        asked.append(path)
-        return {"path": "/setup?token=x", "code": f"K7QX-2M9{len(asked)}"}
+    def __init__(self) -> None:
+        self.state: dict[str, object] | None = {"vault": {"state": "sealed"}}
+        self.paths: list[str] = []
 
-    invited = console.Invited()
-    invited.look(lambda _method, _path: None)  # the box is starting
-    assert (invited.code, asked) == ("", [])
+    def __call__(self, method: str, path: str) -> object:
+        if method == "GET" or self.state is None:
+            return self.state
+        self.paths.append(path)
+        return {"path": "/setup?token=x", "code": f"K7QX-2M9{len(self.paths)}"}
+
+
+def test_the_console_asks_for_one_code_and_shows_it_until_somebody_has_set_the_box_up(tmp_path: Path) -> None:
+    ask, vault = Asked(), tmp_path / "vault.json"
+    invited = Invited(vault, tmp_path / "run" / "setup-code")
+    ask.state = None
+    invited.look(ask)  # the box is starting
+    assert (invited.code, ask.paths) == ("", [])
+    ask.state = {"vault": {"state": "sealed"}}
     invited.look(ask)
     invited.look(ask)
-    assert (invited.code, asked) == ("K7QX-2M91", ["/api/v1/first-setup"])
-    (tmp_path / "vault.json").touch()
+    assert (invited.code, ask.paths) == ("K7QX-2M91", ["/api/v1/first-setup"])
+    vault.touch()
     invited.look(ask)  # the vault is open soon, and who has typed the code goes on with it
-    state.update({"vault": {"state": "open"}, "set_up": False})
+    ask.state = {"vault": {"state": "open"}, "set_up": False}
     invited.look(ask)
-    assert (invited.code, len(asked)) == ("K7QX-2M91", 1)
+    assert (invited.code, len(ask.paths)) == ("K7QX-2M91", 1)
     invited.renew(ask)
-    assert (invited.code, asked[-1]) == ("K7QX-2M92", "/api/v1/setup-link")
+    assert (invited.code, ask.paths[-1]) == ("K7QX-2M92", "/api/v1/setup-link")
     assert "K7QX-2M92" in "\n".join(console.Seen("1", (), "", "", "", "", code=invited.code).lines())
-    state["set_up"] = True
+    ask.state["set_up"] = True
     invited.look(ask)
+    assert invited.code == ""
+
+
+def test_both_screens_of_a_machine_show_the_same_code(tmp_path: Path) -> None:
+    ask, file = Asked(), tmp_path / "run" / "setup-code"
+    screen, serial = (Invited(tmp_path / "vault.json", file) for _ in range(2))
+    screen.look(ask)
+    serial.look(ask)
+    assert (screen.code, serial.code, len(ask.paths)) == ("K7QX-2M91", "K7QX-2M91", 1)
+    serial.renew(ask)
+    screen.look(ask)
+    assert (screen.code, serial.code) == ("K7QX-2M92", "K7QX-2M92")
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_box_that_makes_no_new_code_leaves_none_on_the_screen_that_may_be_worthless(tmp_path: Path) -> None:
+    ask, invited = Asked(), Invited(tmp_path / "vault.json", tmp_path / "setup-code")
+    invited.look(ask)
+    ask.state = None
+    invited.renew(ask)
     assert invited.code == ""
 
 

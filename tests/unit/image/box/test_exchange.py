@@ -255,9 +255,59 @@ def test_after_a_restart_of_the_service_nothing_has_to_be_told_again(machine: Tw
     assert (machine.said[-1], standing(machine).phase) == (
         "sound; system 2 waits in the other one for the next start", "waiting",
     )  # fmt: skip
-    machine.places.want_back()  # heard only where it can be meant
-    tend.tend(machine)
     assert machine.power() == 2
+
+
+def test_an_operator_drops_a_system_that_waits_and_the_other_slot_becomes_a_copy_again(machine: TwoSlots) -> None:
+    machine.order(2)
+    machine.power()
+    machine.places.want_back()
+    tend.tend(machine)
+    now = standing(machine)
+    assert (now.phase, now.wanted, now.ended and (now.ended.kept, now.ended.reason)) == (
+        "idle",
+        None,
+        (False, "dropped"),
+    )
+    assert (machine.number("b"), machine.entries()) == (1, ["hako-a+3.efi", "hako-b+3.efi"])
+    assert (machine.places.staged.exists(), machine.power()) == (False, 1)
+    machine.order(2)
+    machine.power()
+    assert machine.power() == 2
+
+
+def test_a_power_cut_while_a_system_is_dropped_ends_without_it(tmp_path: Path) -> None:
+    """Where the word was heard already, and the system still starts, it is on trial and can be given up there."""
+    for at in itertools.count(1):
+        machine = TwoSlots(tmp_path / f"{at}")
+        machine.order(2)
+        machine.power()
+        machine.places.want_back()
+        with pytest.MonkeyPatch.context() as patch:
+            power = Power(patch, at)
+            try:
+                tend.tend(machine)
+            except Cut:
+                pass
+            else:
+                break
+        machine.scramble()
+        for _ in range(4):
+            machine.power()
+        now = standing(machine)
+        assert now.phase == "idle", at
+        assert machine.entries() == ["hako-a+3.efi", "hako-b+3.efi"], at
+        assert kept_kernels(machine) == {kernel(now.running.number, of) for of in "ab"}, at
+        assert now.ended is not None, at
+        assert now.ended.kept is (now.running.number == 2), at
+    assert power.steps > 10
+
+
+def test_what_is_being_written_is_not_dropped(machine: TwoSlots) -> None:
+    machine.order(2)
+    machine.places.want_back()
+    tend.tend(machine)
+    assert standing(machine).phase == "waiting"
 
 
 def test_a_full_disk_keeps_no_slot_from_getting_its_tries_back(
