@@ -103,7 +103,7 @@ def usb(shell: Inspector) -> None:
 
 
 def airgap(shell: Inspector) -> str:
-    """Tries to leave from everywhere, and the box's own proof, part by part. Raises BootTestError: one is open or amiss."""
+    """Tries to leave, and the box's own proof, part by part. Raises BootTestError: one is open or amiss."""
     tried = shell.must("hako airgap test", _REST_S)
     said = shell.must("hako airgap report --skip-files", _REST_S)
     parts = _PART.findall(said)

@@ -1,10 +1,11 @@
-"""How long ago the box got its release, and whether the last change of it was taken back."""
+"""How long ago the box got its release, whether the last change was taken back, and whether the other slot starts."""
 
 from typing import Final
 
 from appliance import __version__, clock
 from appliance.bundle.update import history
 from appliance.bundle.update.state import Phase, Places, Update
+from appliance.bundle.update.system_state import SystemPlaces
 from appliance.health.box.parts import Parts
 from appliance.health.check import Group
 from appliance.health.finding import Finding, Fix, Look, Params
@@ -29,6 +30,9 @@ class UpdateCheck:
             begun = connection.execute("select min(created_at) from users").get
         since = max([*kept, *([float(begun)] if begun is not None else [])], default=None)
         found = taken_back(now, _PAGE)
+        system = SystemPlaces(settings.releases).standing()
+        if system is not None and system.alone:
+            found.append(Finding("update", "alone", "warning", "HK-HLT-061", fix=Fix("go", "/operate/machine")))
         if since is None:
             return Look("update", "", "version", {"version": __version__}, found, is_known=bool(found))
         days = int(max(0.0, clock.now() - since) / _DAY_S)

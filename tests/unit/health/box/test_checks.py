@@ -9,6 +9,8 @@ import pytest
 
 from appliance import clock
 from appliance.bundle.update.state import Phase, Places, Release, Update
+from appliance.bundle.update.system import Room
+from appliance.bundle.update.system_state import Standing, SystemPlaces
 from appliance.errors import InferenceUnreachableError, KeysUnreachableError
 from appliance.health.box import digests
 from appliance.health.box.audit_log import AuditCheck
@@ -35,6 +37,7 @@ from appliance.knowledge import index
 from appliance.machine.gap import Gap, GapWatch
 from appliance.vault.protocol import VaultStatus
 from tests.simulators.library import Library, member
+from tests.simulators.two_slots import own
 from tests.unit.health.conftest import Lab
 from webui import locales
 
@@ -225,6 +228,13 @@ def test_the_age_of_the_release(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> No
     later = time.time() + 181 * DAY_S
     monkeypatch.setattr(clock, "now", lambda: later)
     assert found(UpdateCheck().look(lab.parts)) == [("taken_back", "warning"), ("old", "warning")]
+
+
+def test_a_slot_that_nothing_could_be_started_from(lab: Lab) -> None:
+    room = Room(root=1, tree=1, esp=1, kept=1)
+    for alone in (False, True):
+        SystemPlaces(lab.settings.releases).say(Standing(slot="a", running=own(1), room=room, alone=alone))
+        assert found(UpdateCheck().look(lab.parts)) == ([("alone", "warning")] if alone else [])
 
 
 def test_the_vault(lab: Lab) -> None:
