@@ -32,11 +32,12 @@ _WATCH: Final = b"""table inet watch {
  chain out {
   type filter hook postrouting priority 300
   oifname "lo" accept
-  meta l4proto ipv6-icmp accept
+  meta l4proto 58 accept
   counter name left
  }
 }
 """
+"""58 is ICMPv6: its name is known only where a list of protocols is installed, which an image does without."""
 
 
 @dataclass(frozen=True)
