@@ -153,6 +153,7 @@ lock: ## Compile the hash-pinned requirements again
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra gpu --extra genai-gpu -c requirements/run.txt -c requirements/gpu.txt \
 	  -o requirements/genai-gpu.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu --extra token -c requirements/run.txt -o requirements/token.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu --extra zim -c requirements/run.txt -o requirements/zim.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/build.in -o requirements/build.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu requirements/dev.in -o requirements/dev.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/native.in -o requirements/native.txt

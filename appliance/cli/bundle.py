@@ -20,7 +20,7 @@ from appliance.bundle.reading import Reading
 from appliance.bundle.trust.state import TrustStore
 from appliance.bundle.update import release as releases
 from appliance.bundle.update import system as systems
-from appliance.cli import bundle_documents, bundle_export, bundle_release, bundle_taking, bundle_web
+from appliance.cli import bundle_documents, bundle_export, bundle_release, bundle_taking, bundle_web, bundle_zim
 from appliance.cli.amounts import size
 from appliance.cli.context import demand_private, reports_errors, say
 from appliance.config import Limits
@@ -41,7 +41,7 @@ _OF_THE_BOX = (
     bundle_taking.trust, bundle_taking.look, bundle_taking.take, bundle_taking.accept_stale, bundle_taking.request,
     *bundle_documents.COMMANDS,
 )  # fmt: skip
-for _command in (bundle_release.collect, bundle_export.export_onnx, bundle_web.web, *_OF_THE_BOX):
+for _command in (bundle_release.collect, bundle_export.export_onnx, bundle_web.web, bundle_zim.zim, *_OF_THE_BOX):
     group.add_command(_command)
 
 

@@ -11,10 +11,10 @@ from appliance.cli.amounts import size
 from appliance.cli.context import reports_errors, say
 from appliance.errors import BadInputError
 from appliance.warc import urls
-from appliance.warc.manifest import Name
+from appliance.warc.manifest import Manifest, Name
 
 _KINDS = ("html", "text", "pdf", "image", "css")
-_MB = 1 << 20
+MB = 1 << 20
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
@@ -45,13 +45,13 @@ def web(
     """Capture the pages at URL… and what they link to on the same hosts; one that was cut off is gone on with."""
     kinds = tuple(sorted({kind.strip() for kind in types.split(",")}))
     wish = Wish(
-        name=_name(name),
+        name=name_of(name),
         starts=tuple(dict.fromkeys(_start(address) for address in addresses)),
         kinds=kinds,
         depth=depth,
         pages=pages,
-        total_bytes=mb * _MB,
-        file_bytes=file_mb * _MB,
+        total_bytes=mb * MB,
+        file_bytes=file_mb * MB,
         seconds=minutes * 60,
         delay_s=delay,
         agent=user_agent,
@@ -67,14 +67,22 @@ def web(
     if not user_agent.isascii() or not user_agent.isprintable() or not user_agent.strip():
         raise BadInputError(field="user-agent")
     made = capture(into, wish, _tell)
-    total = sum(file.size for file in made.files.values())
-    click.echo(say("cli.web.captured_done", name=made.name, count=made.pages, size=size(total)))
+    end(made)
+
+
+def end(made: Manifest) -> None:
+    """Say what a snapshot holds, and what was left out."""
+    click.echo(say("cli.web.captured_done", name=made.name, count=made.pages, size=size(_bytes(made))))
     for why, count in made.left_out.items():
         click.echo(say(f"cli.web.left_{why}", count=count))
     if made.stopped:
         click.echo(say(f"cli.web.stopped_{made.stopped}"))
-    if not terms:
+    if not made.terms:
         click.echo(say("cli.web.no_terms"))
+
+
+def _bytes(made: Manifest) -> int:
+    return sum(file.size for file in made.files.values())
 
 
 def _tell(done: Done) -> None:
@@ -93,7 +101,8 @@ def _start(address: str) -> str:
     return plain
 
 
-def _name(name: str) -> str:
+def name_of(name: str) -> str:
+    """Of a snapshot. Raises BadInputError."""
     try:
         return _NAME.validate_python(name)
     except ValidationError as error:

@@ -100,6 +100,18 @@ class CaptureOtherError(HakoError):
     code, status = "HK-BND-019", 409
 
 
+class ZimDamagedError(HakoError):
+    """A file that should be a ZIM file is none, is cut off or is damaged."""
+
+    code, status = "HK-BND-025", 422
+
+
+class ZimPackedError(HakoError):
+    """A ZIM file is packed with Zstandard, and the package that unpacks it isn't installed."""
+
+    code, status = "HK-BND-026", 501
+
+
 class WarcDamagedError(HakoError):
     """A file of a web snapshot is not sound. Params: `name`."""
 

@@ -1,9 +1,12 @@
 """The manifest of a web snapshot, `snapshot.json`: what was captured, when, from where, by whom, on what terms."""
 
+import hashlib
+from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from appliance import durable
 from appliance.warc import urls
 
 FILE_NAME: Final = "snapshot.json"
@@ -80,6 +83,18 @@ class Manifest(_Shape):
         if any(urls.plain(url) != url for url in self.starts):
             raise ValueError("starts")
         return self
+
+
+def file_of(path: Path) -> WarcFile:
+    """A file of a snapshot that is on the disk now."""
+    durable.sync(path)
+    with path.open("rb") as file:
+        return WarcFile(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
+
+
+def line_of(words: str) -> str:
+    """As a `Line` may be."""
+    return "".join(sign if sign.isprintable() else " " for sign in words).strip()[:500]
 
 
 def read(data: bytes) -> Manifest | None:

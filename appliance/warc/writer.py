@@ -23,7 +23,10 @@ _HTTP_RESPONSE: Final = "application/http; msgtype=response"
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer, as they went over the line, the body out of its chunks."""
+    """One request and its answer, as they went over the line, the body out of its chunks.
+
+    What was never fetched has neither `request` nor `address`, and its head says what an answer would have.
+    """
 
     url: str
     at: float
@@ -60,9 +63,13 @@ class WarcWriter(Closing):
         """Let the file go."""
         self._file.close()
 
-    def write(self, exchange: Exchange) -> Place:
-        """Append it; returns how far the files are written, once that is on the disk. Raises DiskFullError."""
+    def write(self, exchange: Exchange, *, push: bool = True) -> Place:
+        """Append it; returns how far the files are written, once that is on the disk. Raises DiskFullError.
+
+        Without `push` it need not be there yet.
+        """
         if self._file.tell() >= FILE_BYTES:
+            self.push()
             self._file.close()
             self._number += 1
             self._file = self._opened(0)
@@ -72,7 +79,7 @@ class WarcWriter(Closing):
             ("WARC-Type", "response"),
             ("WARC-Record-ID", response_id),
             *common,
-            ("WARC-IP-Address", exchange.address),
+            *([("WARC-IP-Address", exchange.address)] if exchange.address else []),
             ("WARC-Payload-Digest", _digest(exchange.body)),
             ("Content-Type", _HTTP_RESPONSE),
         ]
@@ -85,10 +92,17 @@ class WarcWriter(Closing):
         ]
         with durable.told_when_full():
             self._file.write(_record(response, exchange.head + exchange.body))
-            self._file.write(_record(request, exchange.request))
+            if exchange.request:
+                self._file.write(_record(request, exchange.request))
+        if push:
+            self.push()
+        return Place(self._number, self._file.tell())
+
+    def push(self) -> None:
+        """To the disk. Raises DiskFullError."""
+        with durable.told_when_full():
             self._file.flush()
             os.fdatasync(self._file.fileno())
-        return Place(self._number, self._file.tell())
 
     def _opened(self, size: int) -> BinaryIO:
         name = f"{self._name}-{self._number:05}.warc.gz"

@@ -1,6 +1,5 @@
 """Captures pages of a web site into the folder of a snapshot, politely and within limits; a cut-off one goes on."""
 
-import hashlib
 import shutil
 import time
 from collections import Counter
@@ -18,7 +17,7 @@ from appliance.bundle.publish.web.journal import Done, Journal, Wish
 from appliance.bundle.publish.web.robots import LONGEST, Robots
 from appliance.errors import CaptureEmptyError, CaptureOtherError
 from appliance.warc import urls
-from appliance.warc.manifest import FILE_NAME, Left, Manifest, RobotsSaid, Stopped, Title, WarcFile
+from appliance.warc.manifest import FILE_NAME, Left, Manifest, RobotsSaid, Stopped, Title, file_of, line_of
 from appliance.warc.message import Answer, content
 from appliance.warc.records import WarcError
 from appliance.warc.writer import WarcWriter
@@ -225,31 +224,21 @@ def _manifest(inside: Path, wish: Wish, journal: Journal, stopped: Stopped) -> M
         format=1,
         name=wish.name,
         title=Title(
-            ja=wish.title_ja or wish.title_en or _line(first), en=wish.title_en or wish.title_ja or _line(first)
+            ja=wish.title_ja or wish.title_en or line_of(first), en=wish.title_en or wish.title_ja or line_of(first)
         ),
         starts=wish.starts,
         began=journal.begun.at,
         ended=max(int(clock.now()), journal.begun.at),
-        by=_line(wish.by),
+        by=line_of(wish.by),
         software=f"Hako {appliance.__version__}",
-        user_agent=_line(wish.agent),
-        licence=_line(wish.licence),
-        terms=_line(wish.terms),
+        user_agent=line_of(wish.agent),
+        licence=line_of(wish.licence),
+        terms=line_of(wish.terms),
         robots=robots,
         depth=wish.depth,
         stopped=stopped,
         pages=sum(each.kept and not each.part and not each.moved for each in done),
         left_out=dict(Counter(why for _url, why in left)),
         examples=tuple(Left(url=url, why=why) for url, why in left[:_EXAMPLES]),
-        files={path.name: _file(path) for path in sorted(inside.glob("*.warc.gz"))},
+        files={path.name: file_of(path) for path in sorted(inside.glob("*.warc.gz"))},
     )
-
-
-def _file(path: Path) -> WarcFile:
-    durable.sync(path)
-    with path.open("rb") as file:
-        return WarcFile(sha256=hashlib.file_digest(file, "sha256").hexdigest(), size=path.stat().st_size)
-
-
-def _line(words: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in words).strip()[:500]
