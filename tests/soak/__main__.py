@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -38,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--minutes", type=float, default=60.0)
     minutes: float = parser.parse_args().minutes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that its box ends with it
     with tempfile.TemporaryDirectory(prefix="hako-soak-") as work:
         run, notes = _soak(Path(work), minutes * 60)
     verdict = judge.judge(run)
