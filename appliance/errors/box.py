@@ -112,9 +112,15 @@ class PortTakenError(HakoError):
 
 
 class HelperUnreachableError(HakoError):
-    """No helper answers: this box runs without units, or its socket isn't there."""
+    """The helper is there, and doesn't answer."""
 
     code, status = "HK-BOX-023", 503
+
+
+class HelperAbsentError(HelperUnreachableError):
+    """There is no helper: this box runs without units, or its socket was taken away."""
+
+    code, status = "HK-BOX-040", 409
 
 
 class HelperRefusedError(HakoError):

@@ -213,7 +213,7 @@ def other_system(machine: Machine, content: Path, folder: Path, times: Times) ->
         machine.sticks = [plugged]
     with machine:
         visitor = set_up(machine, times)
-        before = _system(visitor)["running"]["number"]
+        before = visitor.until(lambda: _system(visitor), _BOOT_S)["running"]["number"]
         with times.step(f"it is taken from the stick, beside system {before}"):
             visitor.take(root, _BOOT_S)
         with times.step("it is written into the second slot and read back"):
@@ -250,14 +250,13 @@ def _up_again(machine: Machine, visitor: Visitor) -> None:
 def _demand_ended(visitor: Visitor, number: int, *, kept: bool) -> None:
     """Wait until the system of this number runs, and the last one was kept or not. Raises BootTestError."""
 
-    def ended() -> bool:
+    def ended() -> dict[str, Any] | None:
         seen = _system(visitor)
-        is_over = bool(seen["phase"] == "idle" and seen["running"]["number"] == number)
-        if is_over and (seen["last"] is None or seen["last"]["kept"] is not kept):
-            raise BootTestError(str(seen), step="system")
-        return is_over
+        return seen if seen["phase"] == "idle" and seen["running"]["number"] == number else None
 
-    visitor.until(ended, _TRIAL_S)
+    seen = visitor.until(ended, _TRIAL_S)
+    if seen["last"] is None or seen["last"]["kept"] is not kept:
+        raise BootTestError(str(seen), step="system")
 
 
 def sizes(image_file: Path) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.errors import HakoError, HelperRefusedError, HelperUnreachableError, by_code
+from appliance.errors import HakoError, HelperAbsentError, HelperRefusedError, HelperUnreachableError, by_code
 from appliance.machine.helper_shapes import WORKERS, Request
 from appliance.vault.protocol import LONGEST_LINE, Message, send
 
@@ -30,6 +30,7 @@ class HelperClient:
         """Have it done; what the helper says of it. `tell(stage, done, total)` may raise to have it stopped.
 
         Raises:
+            HelperAbsentError: there is none.
             HelperUnreachableError: nobody answers, or not in time.
             HelperRefusedError: not for this process, or this machine has no such thing.
             HelperFailedError: it did not work.
@@ -42,6 +43,8 @@ class HelperClient:
                 connection.connect(str(self._path))
                 send(connection, request.model_dump(mode="json"))
                 said = connection.makefile("rb")
+            except FileNotFoundError as error:
+                raise HelperAbsentError(str(self._path)) from error
             except ConnectionRefusedError as error:
                 raise HelperUnreachableError(str(error)) from error
             except ConnectionError as error:

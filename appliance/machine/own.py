@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance import clock
-from appliance.errors import HakoError, HelperUnreachableError, NetworkTrialError
+from appliance.errors import HakoError, HelperAbsentError, NetworkTrialError
 from appliance.machine import erasing, seen
 from appliance.machine import machine_shapes as shapes
 from appliance.machine.cards import Card
@@ -45,7 +45,7 @@ class Seen:
 
 
 class OwnMachine:
-    """Safe to share between threads. What needs the helper raises HelperUnreachableError where there is none."""
+    """Safe to share between threads. What needs the helper raises HelperAbsentError where there is none."""
 
     def __init__(self, data_dir: Path, socket: Path, certificate: Path | None) -> None:
         """`socket`: the helper's, whether or not it is there; `certificate`: with which the pages are served."""
@@ -158,7 +158,7 @@ class OwnMachine:
     def erase(self) -> None:
         """Destroy the keys of all that is stored, within seconds; from here on there is no way back."""
         if not self.is_ours:
-            raise HelperUnreachableError("no helper")
+            raise HelperAbsentError("no helper")
         erasing.wish(self._data_dir)
         try:
             self._helper.ask(shapes.Erase(verb="erase"))

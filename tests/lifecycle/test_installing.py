@@ -126,6 +126,7 @@ def test_a_server_gets_its_base_from_a_release_and_keeps_it_while_it_is_the_same
 
 
 _BARE = """
+import sys
 from pathlib import Path
 from appliance.image import base
 assert ".whl/" in base.__file__

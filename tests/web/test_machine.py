@@ -71,7 +71,7 @@ def test_without_a_helper_it_is_shown_and_can_not_be_changed(alice: Person) -> N
     for method, path, body in CHANGES:
         whole = {**body, "password": PASSWORD} | ({"name": said["name"]} if path == "/machine/erase" else {})
         refused = getattr(alice, method)(path, json=whole)
-        assert (refused.status_code, refused.get_json()["code"]) == (503, "HK-BOX-023"), path
+        assert (refused.status_code, refused.get_json()["code"]) == (409, "HK-BOX-040"), path
 
 
 def test_mallory_neither_sees_nor_changes_it(machine: Machine, mallory: Person, bob: Person) -> None:

@@ -64,5 +64,5 @@ def test_going_back_asks_for_the_password_once_more_and_is_roots_to_do(alice: Pe
     for password in ("", "wrong horse"):
         assert alice.post("/update/system/back", json={"password": password}).status_code in (401, 403)
     answer = alice.post("/update/system/back", json={"password": PASSWORD})
-    assert answer.get_json()["code"] == "HK-BOX-023"  # no helper on this machine
+    assert answer.get_json()["code"] == "HK-BOX-040"  # no helper on this machine
     assert not places.wants_back()

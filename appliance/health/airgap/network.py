@@ -13,8 +13,12 @@ _DEFAULTS: Final = frozenset({"0.0.0.0/0", "::/0"})
 _UP: Final = 0x1
 _REJECT: Final = 0x0200
 _RESOLVED: Final = Path("run/systemd/resolve/io.systemd.Resolve")
-_LEASES: Final = frozenset({("udp", 68, "systemd-network"), ("udp6", 546, "systemd-network")})
-"""Where the machine's own address is waited for, if a network gives it: the kernel cuts the name after 15 letters."""
+_OWN: Final = frozenset(
+    {("udp", 68, "systemd-network"), ("udp6", 546, "systemd-network")}
+    | {(protocol, 5353, "systemd-resolve") for protocol in ("udp", "udp6")}
+)
+"""Where the machine's own address is waited for, if a network gives it, and where it answers who looks for its name
+(mDNS). The kernel cuts names after 15 letters."""
 _SWITCH: Final = re.compile(r"^hosts:(.*)$", re.MULTILINE)
 
 
@@ -50,7 +54,7 @@ def sockets(root: Path, ports: frozenset[int], *, is_closed: bool = True) -> Soc
 
 
 def _is_expected(each: Listening, ports: frozenset[int]) -> bool:
-    if (each.protocol, each.port, each.process) in _LEASES:
+    if (each.protocol, each.port, each.process) in _OWN:
         return True
     return ip_address(each.address).is_loopback or (each.protocol.startswith("tcp") and each.port in ports)
 

@@ -51,12 +51,21 @@ def test_another_port_that_waits_for_other_machines_is_told(tmp_path: Path) -> N
     assert (seen.state, seen.about) == ("warning", ("listens-more",))
 
 
-@pytest.mark.parametrize(("process", "state"), [("systemd-network", "ok"), ("dnsmasq", "warning")])
-def test_where_the_machine_waits_for_its_own_address_is_no_port_for_others(
-    tmp_path: Path, process: str, state: str
+@pytest.mark.parametrize(
+    ("port", "process", "state"),
+    [
+        ("0044", "systemd-network", "ok"),
+        ("0044", "dnsmasq", "warning"),
+        ("14E9", "systemd-resolve", "ok"),
+        ("14E9", "avahi-daemon", "warning"),
+        ("14EA", "systemd-resolve", "warning"),
+    ],
+)
+def test_where_the_machine_gets_its_address_and_is_asked_for_its_name_is_no_port_for_others(
+    tmp_path: Path, port: str, process: str, state: str
 ) -> None:
     root = machine(tmp_path, SERVED)
-    (root / "proc" / "net" / "udp").write_text(HEAD + line("0901A8C0:0044", "00000000:0000", "07", 16))
+    (root / "proc" / "net" / "udp").write_text(HEAD + line(f"0901A8C0:{port}", "00000000:0000", "07", 16))
     (root / "proc" / "7" / "fd").mkdir(parents=True)
     (root / "proc" / "7" / "fd" / "3").symlink_to("socket:[16]")
     (root / "proc" / "7" / "comm").write_text(f"{process}\n")
