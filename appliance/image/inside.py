@@ -108,7 +108,7 @@ def airgap(shell: Inspector) -> str:
     said = shell.must("hako airgap report --skip-files", _REST_S)
     parts = _PART.findall(said)
     if not parts or any(sign in "×!" for sign, _ in parts):
-        amiss = [each for each in re.split(r"(?m)^(?=[✓!×?] )", said) if each[0] in "×!"]
+        amiss = [each for each in re.split(r"(?m)^(?=[✓!×?] )", said) if each.startswith(("×", "!"))]
         raise BootTestError(f"{tried[-1000:]}\n{''.join(amiss)[-3000:]}", step="air gap")
     unseen = ", ".join(name for sign, name in parts if sign == "?")
     return f"the proof of the air gap: {sum(sign == '✓' for sign, _ in parts)} parts hold; not looked at: {unseen}"
