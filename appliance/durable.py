@@ -1,5 +1,6 @@
 """Files that survive a power cut: pushed to the disk, put in place whole, and a full disk told as what it is."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,25 @@ def folder(path: Path) -> None:
     for each in reversed(missing):
         each.mkdir(mode=modes.folder(), exist_ok=True)
         sync(each.parent)
+
+
+@contextmanager
+def alone(lock: Path, *, mode: int | None = None) -> Iterator[None]:
+    """Nobody else does meanwhile what this lock is for; who else wants to waits. Its folder is made where missing.
+
+    `mode`: of the lock, instead of what the box's own files have.
+
+    Raises:
+        OSError: it can't be opened, or is a link.
+    """
+    folder(lock.parent)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(lock, flags, modes.file() if mode is None else mode)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:

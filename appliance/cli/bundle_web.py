@@ -3,34 +3,23 @@
 from pathlib import Path
 
 import click
-from pydantic import TypeAdapter, ValidationError
 
 from appliance.bundle.publish.web.capture import capture
 from appliance.bundle.publish.web.journal import Done, Wish
-from appliance.cli.amounts import size
 from appliance.cli.context import reports_errors, say
+from appliance.cli.snapshots import MB, end, name_of, snapshot_options
 from appliance.errors import BadInputError
 from appliance.warc import urls
-from appliance.warc.manifest import Manifest, Name
 
 _KINDS = ("html", "text", "pdf", "image", "css")
-MB = 1 << 20
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 @click.command()
 @click.argument("addresses", metavar="URL…", nargs=-1, required=True)
-@click.option("--into", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for `build`.")
-@click.option("--name", required=True, help="Of the snapshot: small letters, digits and hyphens.")
-@click.option("--licence", required=True, help="SPDX name, or the words of the site.")
-@click.option("--terms", default="", help="Address of the terms of use, or who has allowed it.")
-@click.option("--by", default="", help="Who has it captured.")
-@click.option("--title-ja", default="", help="Title in Japanese; the first page's when left out.")
-@click.option("--title-en", default="", help="Title in English; the first page's when left out.")
+@snapshot_options
 @click.option("--depth", type=click.IntRange(0, 100), default=1, show_default=True, help="Links to follow in a row.")
 @click.option("--pages", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.option("--mb", type=click.IntRange(1, 100_000), default=200, show_default=True, help="In all.")
-@click.option("--file-mb", type=click.IntRange(1, 64), default=20, show_default=True, help="Of one page or file.")
 @click.option("--minutes", type=click.IntRange(1, 10_000), default=60, show_default=True, help="Of this run.")
 @click.option("--delay", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds between requests.")
 @click.option("--types", default="html,text,pdf", show_default=True, help=f"Of {', '.join(_KINDS)}.")
@@ -66,23 +55,7 @@ def web(
         raise BadInputError(field="types")
     if not user_agent.isascii() or not user_agent.isprintable() or not user_agent.strip():
         raise BadInputError(field="user-agent")
-    made = capture(into, wish, _tell)
-    end(made)
-
-
-def end(made: Manifest) -> None:
-    """Say what a snapshot holds, and what was left out."""
-    click.echo(say("cli.web.captured_done", name=made.name, count=made.pages, size=size(_bytes(made))))
-    for why, count in made.left_out.items():
-        click.echo(say(f"cli.web.left_{why}", count=count))
-    if made.stopped:
-        click.echo(say(f"cli.web.stopped_{made.stopped}"))
-    if not made.terms:
-        click.echo(say("cli.web.no_terms"))
-
-
-def _bytes(made: Manifest) -> int:
-    return sum(file.size for file in made.files.values())
+    end(capture(into, wish, _tell))
 
 
 def _tell(done: Done) -> None:
@@ -99,11 +72,3 @@ def _start(address: str) -> str:
     if plain is None:
         raise BadInputError(field="URL")
     return plain
-
-
-def name_of(name: str) -> str:
-    """Of a snapshot. Raises BadInputError."""
-    try:
-        return _NAME.validate_python(name)
-    except ValidationError as error:
-        raise BadInputError(field="name") from error

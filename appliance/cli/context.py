@@ -13,7 +13,7 @@ import click
 from appliance import config
 from appliance.cli.client import BoxClient
 from appliance.config import Settings
-from appliance.errors import BoxNotRunningError, HakoError, Param, PrivateFileError
+from appliance.errors import BoxNotRunningError, HakoError, Param, PrivateFileError, RootOnlyError
 from webui import locales
 from webui.locales import Language
 
@@ -58,6 +58,12 @@ def demand_private(file: Path) -> None:
     mode = file.stat().st_mode
     if mode & 0o077:
         raise PrivateFileError(f"mode {mode & 0o777:o}", name=file.name)
+
+
+def demand_root(settings: Settings) -> None:
+    """What changes root's own units is for root, where there are any. Raises RootOnlyError."""
+    if not settings.accounts.are_separate or os.geteuid() != 0:
+        raise RootOnlyError
 
 
 def reports_errors(command: Callable[P, T]) -> Callable[P, T]:

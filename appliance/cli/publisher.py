@@ -1,6 +1,5 @@
 """`hako publisher`: whose releases this machine installs. Only root's own hand at the machine changes that."""
 
-import os
 import syslog
 from typing import Final
 
@@ -8,11 +7,11 @@ import click
 
 from appliance.bundle.trust.anchors import plain
 from appliance.bundle.update.anchor import ANCHOR, MEMORY, RootsAnchor, fingerprint_of, on_stick
-from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.context import Terminal, demand_root, reports_errors, say
 from appliance.cli.init import warn
 from appliance.clock import iso
 from appliance.config import Settings
-from appliance.errors import NoPublisherError, PublisherTrustedError, RootOnlyError
+from appliance.errors import NoPublisherError, PublisherTrustedError
 from appliance.vault.client import KeysClient
 
 _DIGITS: Final = 64
@@ -26,8 +25,7 @@ _GROUP: Final = 8
 def publisher(terminal: Terminal, *, change: bool) -> None:
     """Show the publisher whose releases root installs, or change it with the vault's passphrase."""
     settings = terminal.settings()
-    if not settings.accounts.are_separate or os.geteuid() != 0:
-        raise RootOnlyError
+    demand_root(settings)
     anchor = RootsAnchor(ANCHOR, MEMORY)
     try:
         trusted = fingerprint_of(anchor.trusted())

@@ -1,12 +1,11 @@
 """`hako way-out`: whether anything may leave this machine at all. Only root's own hand at the machine changes that."""
 
-import os
 import syslog
 
 import click
 
-from appliance.cli.context import Terminal, reports_errors, say
-from appliance.errors import HakoError, RootOnlyError, WayOutError
+from appliance.cli.context import Terminal, demand_root, reports_errors, say
+from appliance.errors import HakoError, WayOutError
 from appliance.health.airgap import way_out as gate
 from appliance.machine.gap import WAY_OUT
 
@@ -18,8 +17,7 @@ from appliance.machine.gap import WAY_OUT
 def way_out(terminal: Terminal, *, wish: bool | None) -> None:
     """Show whether this machine may reach the destinations that are named, or change it."""
     settings = terminal.settings()
-    if not settings.accounts.are_separate or os.geteuid() != 0:
-        raise RootOnlyError
+    demand_root(settings)
     try:
         if wish:
             _record(terminal, is_open=True)
@@ -33,7 +31,7 @@ def way_out(terminal: Terminal, *, wish: bool | None) -> None:
             _record(terminal, is_open=False)
         except HakoError:  # shutting it must go even where nothing can be recorded
             click.echo(say("cli.way_out.not_recorded"), err=True)
-    click.echo(say("cli.way_out.open" if gate.is_open(WAY_OUT) else "cli.way_out.shut"))
+    click.echo(say("cli.way_out.open" if WAY_OUT.exists() else "cli.way_out.shut"))
 
 
 def _record(terminal: Terminal, *, is_open: bool) -> None:

@@ -216,6 +216,11 @@ class Power:
             for name in names:
                 patch.setattr(owner, name, self._counted(getattr(owner, name)))
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether there were so many steps."""
+        return self.steps >= self._at
+
     def _counted(self, real: object) -> object:
         def step(*given: object, **more: object) -> object:
             self.steps += 1

@@ -1,11 +1,11 @@
 """The publisher that root trusts: by root's own file, by the first one over the socket, or changed by root's hand."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -81,16 +81,9 @@ class RootsAnchor:
             except OSError as error:
                 raise PrivateFileError(str(error), name=place.name) from error
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Else the first one over the socket, looked for before root's hand and written after it, would stay."""
-        durable.folder(self._memory)
-        descriptor = os.open(self._memory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o400)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return durable.alone(self._memory / _LOCK, mode=0o400)
 
 
 def fingerprint_of(root: bytes) -> str:

@@ -4,9 +4,7 @@ Only the standard library and `durable`: the launcher reads this, and may be old
 """
 
 import dataclasses
-import fcntl
 import json
-import os
 import time
 import tomllib
 from collections.abc import Iterator
@@ -16,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from appliance import durable, modes
+from appliance import durable
 
 BASE: Final = ""
 """The name of the release that the machine was set up with; it lies in no folder of ours."""
@@ -211,13 +209,8 @@ class Places:
     @contextmanager
     def held(self) -> Iterator["Held"]:
         """Change the state alone; who else wants to waits."""
-        durable.folder(self._state)
-        descriptor = os.open(self._state / "update.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.file())
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with durable.alone(self._state / "update.lock"):
             yield Held(self)
-        finally:
-            os.close(descriptor)
 
     def write(self, update: Update) -> None:
         """For who holds it."""

@@ -13,12 +13,10 @@ _SETTINGS: Final = (
     "NoNewPrivileges", "RestrictNamespaces", "CapabilityBoundingSet", "User",
 )  # fmt: skip
 _WAY_OUT: Final = "hako-egress.service"
-_ALL: Final = {"0.0.0.0/0", "::/0"}
-_INTERNET: Final = frozenset({"AF_INET", "AF_INET6", "AF_PACKET"})
-
-
 FILTERED: Final = {"hako-health.service"}
 """It sees which ports are open, and asks the daemon of a UPS on this machine; other addresses are shut to it."""
+_ALL: Final = {"0.0.0.0/0", "::/0"}
+_INTERNET: Final = frozenset({"AF_INET", "AF_INET6", "AF_PACKET"})
 
 
 def seen(ask: Run = run) -> Units:

@@ -12,14 +12,10 @@ from appliance.health.airgap import opening
 from appliance.health.airgap.tools import Run, run
 from appliance.machine.gap import WAY_OUT
 
-UNITS: Final = ("hako-egress.path", "hako-egress-rules.path", "hako-egress.service", "hako-egress-rules.service")
-"""The first two look whether a destination is named, and start the others."""
+WATCHING: Final = ("hako-egress.path", "hako-egress-rules.path")
+"""They look whether a destination is named, and start the others."""
+UNITS: Final = (*WATCHING, "hako-egress.service", "hako-egress-rules.service")
 _READABLE: Final = 0o644
-
-
-def is_open(mark: Path = WAY_OUT) -> bool:
-    """Whether named destinations can be reached."""
-    return mark.exists()
 
 
 def open_up(mark: Path = WAY_OUT, ask: Run = run) -> None:
@@ -30,7 +26,7 @@ def open_up(mark: Path = WAY_OUT, ask: Run = run) -> None:
     """
     durable.replace(mark, b"", mode=_READABLE)
     try:
-        ask(("systemctl", "start", *UNITS[:2]), b"")
+        ask(("systemctl", "start", *WATCHING), b"")
     except OSError:
         _remove(mark)
         raise

@@ -1,13 +1,10 @@
 """The set-up code on the machine's screens: one for all of them, since each new one makes the one before worthless."""
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from appliance import durable, modes
+from appliance import durable
 
 CODE: Final = Path("/run/hako-root/setup-code")
 """Root's alone, and gone with the next start, as what the box itself remembers of it before there is a vault."""
@@ -20,7 +17,7 @@ class Invited:
     """Of one screen; another process has the other one. `vault`: the file that tells whether there is a vault."""
 
     def __init__(self, vault: Path, file: Path = CODE) -> None:
-        self._vault, self._file = vault, file
+        self._vault, self._file, self._lock = vault, file, file.with_suffix(".lock")
 
     @property
     def code(self) -> str:
@@ -40,13 +37,13 @@ class Invited:
         elif self._vault.exists() and said.get("set_up") is not False:
             return  # sealed: whether somebody has an account can't be known
         else:
-            with self._alone():
+            with durable.alone(self._lock):
                 if not self.code:  # made before there was a vault it goes on being good
                     self._make(ask)
 
     def renew(self, ask: Ask) -> None:
         """Another one, e.g. when somebody has read it who should not."""
-        with self._alone():
+        with durable.alone(self._lock):
             self._make(ask)
 
     def _make(self, ask: Ask) -> None:
@@ -56,13 +53,3 @@ class Invited:
             durable.replace(self._file, f"{code}\n".encode())
         else:
             self._file.unlink(missing_ok=True)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        durable.folder(self._file.parent)
-        descriptor = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, modes.file())
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)

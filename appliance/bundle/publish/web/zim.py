@@ -6,14 +6,14 @@ before what it leads to is there.
 
 import lzma
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Protocol, cast
 
 from appliance.errors import ZimDamagedError, ZimPackedError
 
-MAGIC: Final = 72173914
-REDIRECT: Final = 0xFFFF
+_MAGIC: Final = 72173914
+_REDIRECT: Final = 0xFFFF
 _HEAD: Final = struct.Struct("<IHH16xII4QII8x")
 _KINDS_BYTES: Final = 256 << 10
 _ENTRY_BYTES: Final = 16 << 10
@@ -59,7 +59,7 @@ class Zim:
         except struct.error as error:
             raise ZimDamagedError("cut off") from error
         self._directory, _titles, self._places, kinds = places
-        if magic != MAGIC or major not in (5, 6) or not 0 < self.count <= _ENTRIES:
+        if magic != _MAGIC or major not in (5, 6) or not 0 < self.count <= _ENTRIES:
             raise ZimDamagedError("no ZIM file, or one of another version")
         self.is_new = (major, minor) >= (6, 1)
         """Whether contents stand in one namespace (C), without the letter in their addresses."""
@@ -76,11 +76,11 @@ class Zim:
         """Raises ZimDamagedError."""
         if not 0 <= number < self.count:
             raise ZimDamagedError("an entry that is none")
-        data = self._at(self._number(self._directory, number, 8), _ENTRY_BYTES)
+        data = self._at(self._place(self._directory, number), _ENTRY_BYTES)
         try:
             kind, letter = struct.unpack_from("<HxB", data)
             at, target, cluster, blob = 16, None, 0, 0
-            if kind == REDIRECT:
+            if kind == _REDIRECT:
                 at, target = 12, struct.unpack_from("<I", data, 8)[0]
             else:
                 cluster, blob = struct.unpack_from("<II", data, 8)
@@ -122,7 +122,7 @@ class Zim:
             raise ZimDamagedError("a redirect has no content")
         if entry.cluster >= self._clusters:
             raise ZimDamagedError("a cluster that is none")
-        place = self._number(self._places, entry.cluster, 8)
+        place = self._place(self._places, entry.cluster)
         about = self._at(place, 1)
         if not about:
             raise ZimDamagedError("a cluster that is cut off")
@@ -130,21 +130,15 @@ class Zim:
         if way in _PLAIN:
             _demand_table(_whole(self._at(place + 1, width), 0, width), entry.blob, width)
             begin, end = _piece(self._at(place + 1 + entry.blob * width, 2 * width), 0, width)
-            return self._demanded(place + 1 + begin, end - begin) if end - begin <= most else None
+            return _exactly(_From(self._at, place + 1 + begin), end - begin) if end - begin <= most else None
         if self._opened is None or self._opened[0] != entry.cluster:
-            self._opened = (entry.cluster, _unpacked(_stream(_From(self._file, place + 1), way), width))
+            self._opened = (entry.cluster, _unpacked(_stream(_From(self._at, place + 1), way), width))
         cluster = self._opened[1]
         _demand_table(_whole(cluster, 0, width), entry.blob, width)
         begin, end = _piece(cluster, entry.blob, width)
         if end > len(cluster):
             raise ZimDamagedError("a piece of a cluster that is none")
         return cluster[begin:end] if end - begin <= most else None
-
-    def _demanded(self, place: int, size: int) -> bytes:
-        data = self._at(place, size)
-        if len(data) < size:
-            raise ZimDamagedError("cut off")
-        return data
 
     def _read_mimes(self, place: int) -> list[str]:
         data = self._at(place, _KINDS_BYTES)
@@ -153,8 +147,9 @@ class Zim:
             raise ZimDamagedError("no list of types")
         return [each.decode("ascii", "replace").lower() for each in data[:end].split(b"\0")]
 
-    def _number(self, table: int, place: int, width: int) -> int:
-        return _whole(self._at(table + place * width, width), 0, width)
+    def _place(self, table: int, number: int) -> int:
+        """Where it stands in the file, by one of the two tables of places."""
+        return _whole(self._at(table + number * 8, 8), 0, 8)
 
     def _at(self, place: int, size: int) -> bytes:
         try:
@@ -167,12 +162,11 @@ class Zim:
 class _From:
     """The file from one place on, whatever else reads it meanwhile."""
 
-    def __init__(self, file: BinaryIO, place: int) -> None:
-        self._file, self._place = file, place
+    def __init__(self, at: Callable[[int, int], bytes], place: int) -> None:
+        self._at, self._place = at, place
 
     def read(self, size: int) -> bytes:
-        self._file.seek(self._place)
-        data = self._file.read(size)
+        data = self._at(self._place, size)
         self._place += len(data)
         return data
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import quote
 
 import appliance
@@ -17,13 +17,7 @@ from appliance.warc import urls
 from appliance.warc.manifest import FILE_NAME, Manifest, Stopped, Title, file_of, line_of
 from appliance.warc.writer import Exchange, WarcWriter
 
-Kind = Literal["html", "text", "pdf"]
-_KINDS: Final[dict[str, Kind]] = {
-    "text/html": "html",
-    "application/xhtml+xml": "html",
-    "text/plain": "text",
-    "application/pdf": "pdf",
-}
+_PAGES: Final = frozenset({"text/html", "application/xhtml+xml", "text/plain", "application/pdf"})
 _CONTENT: Final = {True: ("C",), False: ("A", "I", "-")}
 """Namespaces with contents, by whether the file has the new ones."""
 _LEADS: Final = 5
@@ -46,7 +40,6 @@ class ZimWish:
     site: str = ""
     title_ja: str = ""
     title_en: str = ""
-    kinds: tuple[Kind, ...] = ("html", "text", "pdf")
     pages: int = 100_000
     total_bytes: int = 2 << 30
     file_bytes: int = 20 << 20
@@ -85,6 +78,8 @@ class _Run:
         self._zim, self._folder, self._wish, self._tell = zim, folder, wish, tell
         self._site = _site(zim, wish)
         self._at = _date(zim.metadata("Date"))
+        self._namespaces = _CONTENT[zim.is_new]
+        self._main = self._target(zim.entry(zim.main)) if zim.main is not None else None
         self._left = 0
         self._size = 0
 
@@ -113,7 +108,7 @@ class _Run:
             for url, to in self._moved(kept):
                 writer.write(self._answer(url, f"301 Moved\r\nLocation: {to}", b""), push=False)
             writer.push()
-        first = self._main(kept)
+        first = (kept.get(self._main.number) if self._main else None) or next(iter(kept.values()))
         title = self._zim.metadata("Title") or wish.name
         return Manifest(
             format=1,
@@ -139,18 +134,17 @@ class _Run:
 
     def _chosen(self) -> tuple[list[Entry], Stopped]:
         """Pages in the order of the directory, the first one of the file before all others."""
-        namespaces = _CONTENT[self._zim.is_new]
-        main = self._target(self._zim.entry(self._zim.main)) if self._zim.main is not None else None
+        main = self._main
         chosen = {main.number: main} if main is not None and self._is_page(main) else {}
         for entry in self._zim.entries():
-            if entry.namespace in namespaces and self._is_page(entry):
+            if entry.namespace in self._namespaces and self._is_page(entry):
                 if len(chosen) >= self._wish.pages and entry.number not in chosen:
                     return list(chosen.values()), "pages"
                 chosen[entry.number] = entry
         return list(chosen.values()), ""
 
     def _is_page(self, entry: Entry) -> bool:
-        return entry.target is None and _KINDS.get(_plain(entry.mime)) in self._wish.kinds
+        return entry.target is None and _plain(entry.mime) in _PAGES
 
     def _target(self, entry: Entry) -> Entry | None:
         """Where redirects end."""
@@ -175,16 +169,14 @@ class _Run:
         """As many other addresses of pages as there may be pages."""
         room = self._wish.pages
         for entry in self._zim.entries():
-            if room and entry.target is not None and entry.namespace in _CONTENT[self._zim.is_new]:
+            if not room:
+                return
+            if entry.target is not None and entry.namespace in self._namespaces:
                 found = self._target(entry)
                 to, url = kept.get(found.number, "") if found else "", self._url(entry)
                 if to and url and url != to:
                     room -= 1
                     yield url, to
-
-    def _main(self, kept: dict[int, str]) -> str:
-        found = self._target(self._zim.entry(self._zim.main)) if self._zim.main is not None else None
-        return (kept.get(found.number) if found else None) or next(iter(kept.values()))
 
     def _url(self, entry: Entry) -> str:
         path = entry.path if self._zim.is_new else f"{entry.namespace}/{entry.path}"

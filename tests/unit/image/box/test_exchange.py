@@ -5,6 +5,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -173,6 +176,24 @@ def test_nothing_is_written_while_the_slot_that_runs_could_not_be_started_again(
     assert machine.number("b") == 1
 
 
+def lives(machine: TwoSlots) -> None:
+    for _ in range(3):
+        machine.power()
+
+
+def cut_off(machine: TwoSlots, at: int, live: Callable[[], object]) -> Power:
+    """One cut at this step of a life, and some starts after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        power = Power(patch, at)
+        with suppress(Cut):
+            live()
+    if power.is_gone:
+        machine.scramble()
+        for _ in range(4):
+            machine.power()
+    return power
+
+
 LIVES = {"good": (set(), set(), 2), "panics": ({2}, set(), 1), "unwell": (set(), {2}, 1)}
 
 
@@ -184,18 +205,9 @@ def test_a_power_cut_at_any_step_ends_in_the_old_system_or_the_new_one(life: str
         machine = TwoSlots(tmp_path / f"{at}")
         machine.panics, machine.unwell = panics, unwell
         machine.order(2)
-        with pytest.MonkeyPatch.context() as patch:
-            power = Power(patch, at)
-            try:
-                for _ in range(3):
-                    machine.power()
-            except Cut:
-                pass
-            else:
-                break
-        machine.scramble()
-        for _ in range(4):
-            machine.power()
+        power = cut_off(machine, at, partial(lives, machine))
+        if not power.is_gone:
+            break
         now = standing(machine)
         assert (now.running.number, now.phase) == (ends, "idle"), at
         assert machine.entries() == ["hako-a+3.efi", "hako-b+3.efi"], at
@@ -283,17 +295,9 @@ def test_a_power_cut_while_a_system_is_dropped_ends_without_it(tmp_path: Path) -
         machine.order(2)
         machine.power()
         machine.places.want_back()
-        with pytest.MonkeyPatch.context() as patch:
-            power = Power(patch, at)
-            try:
-                tend.tend(machine)
-            except Cut:
-                pass
-            else:
-                break
-        machine.scramble()
-        for _ in range(4):
-            machine.power()
+        power = cut_off(machine, at, partial(tend.tend, machine))
+        if not power.is_gone:
+            break
         now = standing(machine)
         assert now.phase == "idle", at
         assert machine.entries() == ["hako-a+3.efi", "hako-b+3.efi"], at
