@@ -1,10 +1,8 @@
 """The steps between two releases: each one cut off at each of its writes, and what a box is after that."""
 
-import gc
 import json
-import os
-import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,8 @@ import pytest
 from appliance import durable
 from appliance.bundle.update import snapshot, switch
 from appliance.bundle.update.state import BASE, BOOTS, Phase, Places, Update
+from tests.simulators.killed_at import killed_at
 from tests.simulators.tiny_releases import TinyBox
-
-CALLS = ("rename", "unlink", "symlink", "fsync", "mkdir", "open", "rmdir")
 
 
 @pytest.fixture
@@ -24,38 +21,13 @@ def box(tmp_path: Path) -> Iterator[TinyBox]:
     made.stop()
 
 
-def killed_at(call: int, work: Callable[[], object]) -> bool:
-    """Do `work` in a child that is killed right before its call number `call` of the system; whether it came so far."""
-    child = os.fork()
-    if not child:
-        gc.disable()  # what other tests have left is not to be ended here: a thread that isn't may hold its locks
-        count = 0
-
-        def counted(real: Callable[..., object]) -> Callable[..., object]:
-            def step(*values: object, **more: object) -> object:
-                nonlocal count
-                count += 1
-                if count == call:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*values, **more)
-
-            return step
-
-        for name in CALLS:
-            setattr(os, name, counted(getattr(os, name)))
-        try:
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
-def every_cut(work: Callable[[], object], check: Callable[[], None], again: Callable[[], None]) -> int:
+def every_cut(
+    work: Callable[[Places], object], places: Places, check: Callable[[], None], again: Callable[[], None]
+) -> int:
     """Cut `work` off before each of its calls, `check` what is left, and begin `again`; how many cuts there were."""
     for call in range(1, 500):
         again()
-        if not killed_at(call, work):
+        if not killed_at(call, work, places):
             return call - 1
         check()
     raise AssertionError("no end")
@@ -167,9 +139,8 @@ def test_cut_off_anywhere_on_the_way_to_the_trial_it_is_the_old_box_or_the_trial
         assert now.boots_left in (BOOTS - 1, BOOTS - 2)  # a boot may have been counted that did not come
         assert (box.places.snapshot / "hako.db").read_text() == database
 
-    cuts = every_cut(
-        lambda: switch.advance(box.places), check, lambda: restarted(box.places, box.data, wanted, database)
-    )
+    again = partial(restarted, box.places, box.data, wanted, database)
+    cuts = every_cut(switch.advance, box.places, check, again)
     assert cuts > 20
 
 
@@ -191,7 +162,7 @@ def test_cut_off_anywhere_on_the_way_back_it_is_the_old_box_with_its_data(box: T
         assert (box.data / "hako.db").read_text() == database
         assert not (box.data / "hako.db-wal").exists()
 
-    assert every_cut(lambda: switch.advance(box.places), check, again) > 20
+    assert every_cut(switch.advance, box.places, check, again) > 20
 
 
 def test_cut_off_anywhere_in_the_commit_it_is_committed_or_still_on_trial(box: TinyBox) -> None:
@@ -207,4 +178,4 @@ def test_cut_off_anywhere_in_the_commit_it_is_committed_or_still_on_trial(box: T
         assert (now.phase, box.places.snapshot.exists()) in ((Phase.SWITCHED, True), (Phase.COMMITTED, False))
         assert box.places.current == "new"
 
-    assert every_cut(lambda: switch.commit(box.places), check, again) > 3
+    assert every_cut(switch.commit, box.places, check, again) > 3
