@@ -34,7 +34,8 @@ class Operator:
 
 
 @pytest.fixture
-def operator(box: TestBox) -> Iterator[Operator]:
+def operator(box: TestBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    monkeypatch.setattr(box.services.gateway.remote, "sent", 0)  # others' calls: a release on trial begins at none
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
         yield Operator(box, ours)
@@ -62,3 +63,10 @@ def test_a_model_that_fails_to_load_stops_the_release(box: TestBox, operator: Op
     finally:
         box.drop_model("hollow")
     assert all(user["name"] != "hako-probe" for user in operator.get("/users")["items"])
+
+
+def test_a_release_that_sends_where_nothing_is_named_is_stopped(box: TestBox, operator: Operator) -> None:
+    assert box.services.gateway.remote is not None
+    box.services.gateway.remote.sent = 1
+    seen = gate(box, operator)
+    assert (seen.status, seen.failed, seen.code) == (launch.FAILED, "egress", "open")
