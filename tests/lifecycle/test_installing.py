@@ -15,7 +15,7 @@ from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import Places, Release
 from appliance.errors import BundleInvalidError, CancelledError, ReleaseFailedError
 from appliance.image import base
-from tests.simulators import releases
+from tests.simulators import nursery, releases
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -98,14 +98,11 @@ def test_stopped_or_killed_in_the_middle_nothing_counts_and_the_next_try_is_whol
     with pytest.raises(CancelledError):
         install.install(places, release(manifest), manifest, content, stop)
     assert list(places.root.iterdir()) == []
-    child = os.fork()
-    if not child:
-        install.install(places, release(manifest), manifest, content)  # what it has started outlives it
-        os._exit(0)
+    child = nursery.start(install.install, places, release(manifest), manifest, content)  # what it starts outlives it
     while not (places.folder("0.2.0-x") / "venv" / "bin").exists():
         time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    child.kill()
+    assert nursery.ended(child) == -signal.SIGKILL
     assert not places.is_whole("0.2.0-x")
     install.install(places, release(manifest), manifest, content)
     assert places.is_whole("0.2.0-x")

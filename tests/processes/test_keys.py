@@ -1,5 +1,6 @@
 """The keys process as it really runs: started, killed, told to stop, fed from a file, asked by a stranger."""
 
+import multiprocessing
 import os
 import resource
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from appliance.processes.supervise import Supervisor
 from appliance.vault.client import KeysClient, VaultStatus
 from appliance.vault.keyring import Keyring
 from appliance.vault.passphrase import Cost
+from tests.simulators import nursery
 
 PASSPHRASE = "正しい馬の電池と留め金"
 START_S = 60.0
@@ -175,26 +178,23 @@ def test_another_user_gets_no_answer_even_when_the_socket_is_open_to_all(
 
 def _as_nobody(path: Path) -> str:
     """What a process of another user gets from the socket."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(30)
-                connection.connect(str(path))
-                connection.sendall(b'{"op":"derive","purpose":"database"}\n')
-                os.write(writing, connection.recv(4096) or b"nothing")
-        except ConnectionError:
-            os.write(writing, b"nothing")
-        except BaseException as error:  # noqa: BLE001 - the child must not run on into the tests
-            os.write(writing, type(error).__name__.encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answers:
-        answer = answers.read().decode()
-    os.waitpid(child, 0)
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    assert nursery.run(_ask, path, writing) == 0
+    answer: str = reading.recv()
     return answer
+
+
+def _ask(path: Path, told: Connection) -> None:
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(30)
+            connection.connect(str(path))
+            connection.sendall(b'{"op":"derive","purpose":"database"}\n')
+            told.send(connection.recv(4096).decode() or "nothing")
+    except ConnectionError:
+        told.send("nothing")
+    except OSError as error:
+        told.send(type(error).__name__)

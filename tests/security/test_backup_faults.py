@@ -1,10 +1,7 @@
 """Killed at every single call that changes the disk: a backup and a restore leave the old or the new, never half."""
 
 import io
-import os
 import shutil
-import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +9,9 @@ import pytest
 
 from appliance.backup import making, restoring
 from appliance.backup.making import Wish
+from appliance.backup.repository import Repository
 from tests.simulators.backed_box import BackedBox, quiet
-
-CALLS = ("fsync", "rename", "mkdir", "unlink", "replace", "link", "open")
-"""Of the system, as Python's `os` has them; pathlib goes through them too."""
+from tests.simulators.killed_at import killed_at
 
 
 @pytest.fixture
@@ -34,36 +30,6 @@ def box(tmp_path: Path) -> Iterator[BackedBox]:
     opened.close()
 
 
-def killed_at(number: int, work: Callable[[], None]) -> bool:
-    """Do the work in a child that is killed before its call of that number; whether it came so far."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-        real = {name: getattr(os, name) for name in CALLS}
-
-        def counted(name: str) -> Callable[..., object]:
-            def call(*arguments: object, **more: object) -> object:
-                nonlocal count
-                count += 1
-                if count == number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real[name](*arguments, **more)
-
-            return call
-
-        for name in CALLS:
-            setattr(os, name, counted(name))
-        try:
-            work()
-        except BaseException:  # noqa: BLE001 - whatever it is, the child must not go on as a test
-            sys.excepthook(*sys.exc_info())
-            os._exit(1)
-        os._exit(0)
-    _pid, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
 def points(limit: int) -> Iterator[int]:
     """Every call at first, where the order matters most, then every third."""
     number = 1
@@ -72,17 +38,22 @@ def points(limit: int) -> Iterator[int]:
         number += 1 if number < 40 else 3
 
 
-def test_a_backup_that_is_killed_anywhere_leaves_the_earlier_one_whole(box: BackedBox, stick: Path) -> None:
-    def make() -> None:
-        again = BackedBox(box.settings.data_dir)
-        making.make(again.repository(stick), again.settings, again.database, Wish(keep=2), quiet)
+def make(folder: Path, stick: Path) -> None:
+    box = BackedBox(folder)
+    making.make(box.repository(stick), box.settings, box.database, Wish(keep=2), quiet)
 
+
+def restore(repository: Repository, key: Callable[[str], bytes], vault: bytes, target: Path, over: bool) -> None:
+    restoring.restore(repository, key, vault, target, None, quiet, over=over)
+
+
+def test_a_backup_that_is_killed_anywhere_leaves_the_earlier_one_whole(box: BackedBox, stick: Path) -> None:
     assert box.run("create", stick).state == "done"
     box.blobs.put(io.BytesIO(b"two" * 1000))
-    box.close()  # a child can't use its parent's connections
+    box.close()
     was = box.repository(stick).ids()
     for number in points(10_000):
-        went_on = killed_at(number, make)
+        went_on = killed_at(number, make, box.settings.data_dir, stick)
         repository = box.repository(stick)
         assert repository.ids()[-1:] == was[-1:] or len(repository.ids()) == 2, number
         for name in repository.ids():
@@ -123,13 +94,9 @@ def test_a_restore_that_is_killed_anywhere_leaves_the_old_or_the_new(
     target = box.settings.data_dir if over else tmp_path / "new"
     box.users.create("later", "Later", "member", "correct-horse-battery-staple", "en")
     box.close()
-
-    def restore() -> None:
-        restoring.restore(box.repository(stick), box.key, vault, target, None, quiet, over=over)
-
     ends = 0
     for number in points(10_000):
-        went_on = killed_at(number, restore)
+        went_on = killed_at(number, restore, box.repository(stick), box.key, vault, target, over)
         new = target.exists() and is_whole(target, users=1)
         old = is_whole(target, users=2) if over and not new else not over and not target.exists()
         assert new or old, number

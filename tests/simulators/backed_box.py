@@ -1,5 +1,6 @@
 """A box that backs itself up, in this process: real vault, database and files, its job worked off at once."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class BackedBox:
         else:
             self._master = keyring.create(PASSPHRASE)
             self.recovery = keyring.set_recovery(self._master)
+        self.key = partial(_handed_out, self._master)
         self.id = keyring.identity()
         self.database = Database(self.settings.database, self.key("database"), self.settings.cipher)
         self.database.migrate()
@@ -46,10 +48,6 @@ class BackedBox:
         self.backups = Backups(self.settings, self.database, self.audit, self.queue, self.key)
         handler = self.backups.handler()
         self.worker = Worker(self.queue, {handler.KIND: handler})
-
-    def key(self, purpose: str) -> bytes:
-        """As the keys process would hand it out."""
-        return derive(self._master, f"hako/v1/{purpose}")
 
     def repository(self, folder: Path) -> Repository:
         return Repository(folder, self.id, self.key("backup"))
@@ -75,3 +73,8 @@ class BackedBox:
 
 def quiet(_stage: str, _done: int, _total: int) -> None:
     """Nobody watches."""
+
+
+def _handed_out(master: bytes, purpose: str) -> bytes:
+    """As the keys process would."""
+    return derive(master, f"hako/v1/{purpose}")

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from tests.simulators import nursery
 
-CALLS: Final = ("rename", "unlink", "symlink", "fsync", "mkdir", "open", "rmdir")
+CALLS: Final = ("rename", "replace", "unlink", "symlink", "link", "fsync", "mkdir", "open", "rmdir")
+"""As Python's `os` has them; pathlib goes through them too."""
 
 
 def killed_at(call: int, work: Callable[..., object], *given: Any) -> bool:

@@ -1,16 +1,19 @@
 """A process's unix socket: who is let in, how many at once, and what it leaves behind."""
 
-import os
+import multiprocessing
+import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from appliance.errors import ConflictError
 from appliance.unix_server import UnixServer
+from tests.simulators import nursery
 
 
 @pytest.fixture
@@ -26,6 +29,12 @@ def echo(connection: socket.socket) -> None:
 
 def anybody(_connection: socket.socket) -> bool:
     return True
+
+
+def serving(path: Path, told: Connection) -> None:
+    UnixServer(path, echo, anybody, 4).start()
+    told.send("serving")
+    threading.Event().wait(60)
 
 
 def asked(path: Path, text: bytes = b"hello") -> bytes:
@@ -146,20 +155,11 @@ def test_a_shut_one_lets_nobody_in_and_still_holds_its_place(path: Path, started
 
 
 def test_the_lock_of_a_process_that_was_killed_does_not_count(path: Path, started: Callable[..., UnixServer]) -> None:
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            UnixServer(path, echo, anybody, 4).start()
-            os.write(writing, b"x")
-            threading.Event().wait(60)
-        finally:
-            os._exit(1)
-    assert os.read(reading, 1) == b"x"
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    os.close(reading)
-    os.close(writing)
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    child = nursery.start(serving, path, writing)
+    assert reading.recv() == "serving"
+    child.kill()
+    assert nursery.ended(child) == -signal.SIGKILL
     assert path.exists()
     started()
     assert asked(path) == b"hello"

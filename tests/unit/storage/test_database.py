@@ -13,6 +13,7 @@ import pytest
 from appliance.errors import DiskFullError, NewerStoreError, StoreDamagedError, VaultDamagedError
 from appliance.storage import migrations
 from appliance.storage.database import Database
+from tests.simulators import nursery
 
 KEY = bytes(range(32))
 CANARY = "canary-7c1f-秘密の文"
@@ -310,9 +311,14 @@ def test_vectors_and_full_text_work_in_the_encrypted_file(database: Database) ->
         assert connection.execute("select rowid from words where words match '箱'").get == 1
 
 
-def test_a_closed_database_and_a_forked_one_refuse(database: Database) -> None:
-    child = os.fork()
-    if child == 0:  # pragma: no cover - the child of the test
+def test_a_closed_database_and_a_forked_one_refuse(tmp_path: Path) -> None:
+    assert nursery.run(refuses, tmp_path / "hako.db") == 0
+
+
+def refuses(path: Path) -> None:
+    database = Database(path, KEY)
+    database.migrate()
+    if (child := os.fork()) == 0:
         try:
             with database.read():
                 os._exit(1)
