@@ -42,7 +42,7 @@ def alone(lock: Path, *, mode: int | None = None) -> Iterator[None]:
         OSError: it can't be opened, or is a link.
     """
     folder(lock.parent)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC  # root without powers can't write what is 0400
     descriptor = os.open(lock, flags, modes.file() if mode is None else mode)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

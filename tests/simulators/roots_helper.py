@@ -17,7 +17,7 @@ from appliance.inference.engines import scripted
 from appliance.machine.helper import Helper
 from appliance.machine.helper_server import HelperServer
 from appliance.machine.helper_shapes import VERBS
-from tests.simulators import nursery
+from tests.simulators import nursery, powerless
 from tests.simulators.release_offers import install_slowly
 from tests.simulators.served_helper import serving
 from tests.simulators.taking_box import TakingBox
@@ -69,6 +69,7 @@ def as_process(folders: RootsFolders, path: Path, uid: int, step_s: float | None
 
 def _serve(folders: RootsFolders, path: Path, uid: int, step_s: float | None) -> None:
     modes.open_to_all()
+    powerless.become()
     if step_s is not None:
         install.install = install_slowly(step_s)
     with socket.socket(socket.AF_UNIX) as listening:

@@ -13,6 +13,7 @@ import pytest
 
 from appliance import clock
 from appliance.bundle.update import install, release, switch
+from appliance.bundle.update.anchor import RootsAnchor
 from appliance.bundle.update.privileged import RootsReleases
 from appliance.bundle.update.release import Manifest
 from appliance.bundle.update.state import INCOMING, MANIFEST, STATE, Phase, Places, Release, Update
@@ -35,6 +36,7 @@ from appliance.errors import (
 )
 from appliance.machine.helper_shapes import Install
 from appliance.storage import migrations
+from tests.simulators import nursery, powerless
 from tests.simulators.sticks import Sticks
 
 
@@ -82,20 +84,20 @@ class Rooms:
         return self.sticks.write(stick / "hako").parent, digest
 
 
+def quick(
+    places: Places, made: Release, manifest: Manifest, files: Path, tell: Callable[[], None] = lambda: None
+) -> None:
+    """A release counts as installed without an environment, which takes pip many seconds."""
+    for wheel in manifest.wheels:
+        tell()
+        assert hashlib.sha256((files / "wheels" / wheel.file).read_bytes()).hexdigest() == wheel.sha256
+    (places.folder(made.name) / "venv").mkdir(parents=True)
+    places.folder(made.name).chmod(0o755)
+    (places.folder(made.name) / MANIFEST).write_text(json.dumps(vars(made)))
+
+
 @pytest.fixture
 def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rooms:
-    """A release counts as installed without an environment, which takes pip many seconds."""
-
-    def quick(
-        places: Places, made: Release, manifest: Manifest, files: Path, tell: Callable[[], None] = lambda: None
-    ) -> None:
-        for wheel in manifest.wheels:
-            tell()
-            assert hashlib.sha256((files / "wheels" / wheel.file).read_bytes()).hexdigest() == wheel.sha256
-        (places.folder(made.name) / "venv").mkdir(parents=True)
-        places.folder(made.name).chmod(0o755)
-        (places.folder(made.name) / MANIFEST).write_text(json.dumps(vars(made)))
-
     monkeypatch.setattr(install, "install", quick)
     return Rooms(tmp_path)
 
@@ -169,6 +171,26 @@ def test_the_first_publisher_is_trusted_by_an_operators_word_and_another_only_by
     rooms.anchor.chmod(0o644)
     assert rooms.roots.trust(rooms.sticks.publisher.anchor) == other.fingerprint
     refused(rooms, OtherPublisherError, "0.3.0", 3)
+
+
+def test_root_needs_no_power_for_it_and_is_asked_again_and_again(tmp_path: Path) -> None:
+    assert nursery.run(without_powers, tmp_path) == 0
+
+
+def without_powers(folder: Path) -> None:
+    powerless.become()
+    install.install = quick
+    rooms = Rooms(folder)
+    rooms.anchor.unlink()
+    for version, counter in (("0.2.0", 2), ("0.3.0", 3)):
+        assert rooms.roots.trust(rooms.sticks.publisher.anchor) == rooms.sticks.fingerprint
+        stick, digest = rooms.stick(version, counter)
+        assert rooms.install(stick, digest) == version
+        rooms.roots.agree(digest)
+    other = Sticks(folder / "another", clock.now())
+    for each in (other, rooms.sticks):
+        RootsAnchor(rooms.anchor, rooms.memory).replace(each.publisher.anchor)
+        assert rooms.roots.trust(rooms.sticks.publisher.anchor) == each.fingerprint
 
 
 def test_only_what_lies_where_sticks_appear_is_looked_at(rooms: Rooms) -> None:
