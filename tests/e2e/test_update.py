@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from appliance import clock
+from appliance import clock, config
+from appliance.vault.client import KeysClient
 from tests.e2e.axe import examine
 from tests.e2e.browser import Visitor
 from tests.simulators.publisher import DAY
@@ -176,17 +177,38 @@ def test_what_is_tampered_with_pulled_out_or_stopped_says_so_and_what_to_do(
     assert erin.page.get_by_text("Brought").count() == 0
 
 
-def test_signatures_past_their_date_and_a_clock_that_is_behind_are_told(
-    erin: Visitor, box: ServedBox, sticks: Sticks, stick: Path
+def test_signatures_past_their_date_are_accepted_with_the_recovery_key_and_a_clock_that_is_behind_is_told(
+    erin: Visitor, box: ServedBox, sticks: Sticks, media: Path, tmp_path: Path
 ) -> None:
     trusted(box, sticks)
-    erin.expects(409)
+    erin.expects(409, 422)
+    key = KeysClient(config.load(data_dir=box.folder).keys_socket).new_recovery()
     sticks.publisher.now = clock.now() - 3 * DAY
-    sticks.write(stick, days=1)
+    packed(tmp_path / "content", "brought", 3)
+    sticks.add(tmp_path / "content", "pack", notes=NOTES)
+    stick = sticks.write(media / "HAKO-2026", days=1)
     erin.go("/operate/update", "h3")
     erin.button("update.open_of", name=stick.name).click()
     erin.see("HK-BND-004")
     erin.look()
+    erin.button("update.stale_open").click()
+    erin.button("update.stale_act").click()
+    erin.see(erin.say("update.stale_reason_missing"))
+    erin.see(erin.say("update.stale_key_missing"))
+    erin.field("update.stale_reason").fill("The ferry is late.")
+    mistyped = key[:-1] + ("A" if key[-1] != "A" else "B")
+    erin.field("update.stale_key").fill(mistyped)
+    erin.button("update.stale_act").click()
+    erin.see("HK-VLT-006")
+    expect(erin.field("update.stale_key")).to_have_value(mistyped)
+    examine(erin)
+    erin.look()
+    erin.field("update.stale_key").fill(key)
+    erin.button("update.stale_act").click()
+    erin.see(erin.say("update.check_stale"))
+    examine(erin)
+    take(erin)
+    erin.see(erin.say("update.done", name="pack", version="1.0"))
     sticks.publisher.now = clock.now() + 40 * DAY
     sticks.write(stick)
     for _look in ("learned", "told"):

@@ -62,6 +62,8 @@ export type BundleLook = {
   clock_is_credible: boolean
   /** version of a newer root that can't be followed */
   broken_chain: number | null
+  /** past its date, which somebody has accepted for a day */
+  stale: boolean
   items: Bundle[]
 }
 
