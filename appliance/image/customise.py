@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
             (root / path).chmod(modes.file())
     _put(root / "usr/share/hako/release", f"{__version__}\n".encode())
     _python(root, Path(plan["wheels"]), Path(plan["lock"]))
-    shutil.copytree(plan["models"], root / MODELS, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
+    shutil.copytree(plan["models"], root / MODELS, ignore=server.NOT_BUILT, dirs_exist_ok=True)
     _open(root / MODELS)
     if machine is not None:
         _inside(root, "systemctl", "set-default", "multi-user.target")

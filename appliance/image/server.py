@@ -34,6 +34,8 @@ _PLACES: Final = {
     "hako.nft": "etc/hako/hako.nft",
     "hako": "usr/local/sbin/hako",
 }
+NOT_BUILT: Final = shutil.ignore_patterns(".*", "golden.json")
+"""Beside built models, for `copytree`: what one has answered on the machine where it lay says nothing of another."""
 _UNITS: Final = "etc/systemd/system"
 _PORT_FOLDER: Final = "hako-web.socket.d"
 ENABLED: Final = (
@@ -230,7 +232,7 @@ def _bring(models: Path, where: Path) -> bool:
     for each in fresh:
         partly = where / f".{each.name}"
         shutil.rmtree(partly, ignore_errors=True)
-        shutil.copytree(each, partly, copy_function=shutil.copyfile)
+        shutil.copytree(each, partly, ignore=NOT_BUILT, copy_function=shutil.copyfile)
         for path in [partly, *partly.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
         partly.rename(where / each.name)

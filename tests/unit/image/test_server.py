@@ -15,6 +15,7 @@ from appliance.cli.main import main
 from appliance.errors import ServerUnfitError, WheelhouseError
 from appliance.image import base, server
 from appliance.image.server import ENABLED, FIREWALL, Wish
+from appliance.inference import golden
 from tests.simulators import releases
 
 TOOLS = ("systemctl", "systemd-sysusers", "systemd-tmpfiles")
@@ -139,6 +140,19 @@ def test_nothing_is_begun_where_something_is_missing(root: Path, monkeypatch: py
         server.demand_fit(Wish(root))
     assert seen.value.params == {"need": "openssl"}
     assert tree(root) == before
+
+
+def test_models_are_brought_as_they_were_built_and_not_what_they_once_answered(tmp_path: Path) -> None:
+    built = tmp_path / "built" / "tiny"
+    built.mkdir(parents=True)
+    (tmp_path / "built" / ".half").mkdir()
+    for name in ("model.json", golden.FILE_NAME, golden.REFERENCE):
+        (built / name).write_text("{}")
+    (tmp_path / "there").mkdir()
+    assert server._bring(built.parent, tmp_path / "there")
+    brought = {str(path.relative_to(tmp_path / "there")) for path in (tmp_path / "there").rglob("*")}
+    assert brought == {"tiny", "tiny/model.json", f"tiny/{golden.REFERENCE}"}
+    assert not server._bring(built.parent, tmp_path / "there")
 
 
 # -- the base
