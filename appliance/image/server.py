@@ -17,6 +17,7 @@ from appliance import durable
 from appliance.config import REPOSITORY
 from appliance.errors import ServerStepError, ServerUnfitError
 from appliance.image import base
+from appliance.inference import golden
 
 PACKED: Final = Path(__file__).resolve().parent.parent / "units"
 """In the wheel: all that lies in systemd/, and the few files of the image that a server needs, too."""
@@ -34,7 +35,7 @@ _PLACES: Final = {
     "hako.nft": "etc/hako/hako.nft",
     "hako": "usr/local/sbin/hako",
 }
-NOT_BUILT: Final = shutil.ignore_patterns(".*", "golden.json")
+NOT_BUILT: Final = shutil.ignore_patterns(".*", golden.FILE_NAME)
 """Beside built models, for `copytree`: what one has answered on the machine where it lay says nothing of another."""
 _UNITS: Final = "etc/systemd/system"
 _PORT_FOLDER: Final = "hako-web.socket.d"

@@ -2,7 +2,8 @@
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -65,7 +66,7 @@ class Visitor:
         self.box, self.language = box, language
         self.faults: list[str] = []
         self._expected: set[int] = set()
-        self._may_be_silent = False
+        self._silence = ""
         self.context = browser.new_context(
             base_url=box.url,
             locale="ja-JP" if language == "ja" else "en-GB",
@@ -98,10 +99,17 @@ class Visitor:
 
     def expects_no_answer(self) -> None:
         """The box goes away during the journey; the browser reports each question that nobody answers."""
-        self._may_be_silent = True
+        self._silence = "net::ERR_"
+
+    @contextmanager
+    def breaking(self) -> Iterator[None]:
+        """The journey itself breaks requests off meanwhile; the browser reports each, tried again and again."""
+        self._silence = "net::ERR_FAILED"
+        yield
+        self._silence = ""
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type not in ("error", "warning") or (self._may_be_silent and "net::ERR_" in message.text):
+        if message.type not in ("error", "warning") or (self._silence and self._silence in message.text):
             return
         refused = _REFUSED.search(message.text)
         if not (refused and int(refused[1]) in self._expected):

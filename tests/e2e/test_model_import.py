@@ -77,15 +77,15 @@ def test_an_upload_goes_on_after_a_break_and_after_leaving_and_becomes_a_model(e
         else:
             route.abort()
 
-    erin.expects_no_answer()  # the break is the journey's own, and is tried again and again
-    page.route(PIECES, one_piece_only)
-    choose(erin, file)
-    erin.see(erin.say("operate.bring_lost"))
-    sent = received(erin)
-    assert 0 < sent < file.stat().st_size
-    examine(erin)
-    page.goto("/operate/models/import")  # the tab forgets; the box does not
-    page.unroute(PIECES)
+    with erin.breaking():
+        page.route(PIECES, one_piece_only)
+        choose(erin, file)
+        erin.see(erin.say("operate.bring_lost"))
+        sent = received(erin)
+        assert 0 < sent < file.stat().st_size
+        examine(erin)
+        page.goto("/operate/models/import")  # the tab forgets; the box does not
+        page.unroute(PIECES)
     erin.see(page.get_by_role("region", name=erin.say("operate.bring_unfinished")).get_by_text(file.name))
     erin.look()
     asked: list[str] = []
