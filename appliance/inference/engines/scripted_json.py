@@ -4,22 +4,29 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def example(schema: Mapping[str, Any], words: str, root: Mapping[str, Any] | None = None) -> Any:
-    """A value that `schema` allows; a text in it is `words`. References lead into `root`, the whole schema.
+def example(schema: Mapping[str, Any], words: str) -> Any:
+    """A value that `schema` allows; a text in it is `words`.
 
     Raises:
-        LookupError: a reference that leads nowhere.
+        ValueError: no schema, or one that goes round in circles; as from other engines, the asker's mistake.
     """
-    root = schema if root is None else root
+    try:
+        return _example(schema, words, schema)
+    except (AttributeError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError("no schema") from error
+
+
+def _example(schema: Mapping[str, Any], words: str, root: Mapping[str, Any]) -> Any:
+    """References lead into `root`, the whole schema."""
     if reference := schema.get("$ref"):
-        return example(_found(reference, root), words, root)
+        return _example(_found(reference, root), words, root)
     if "const" in schema:
         return schema["const"]
     if choices := schema.get("enum"):
         return choices[0]
     for kind in ("anyOf", "oneOf"):
         if schema.get(kind):
-            return example(schema[kind][0], words, root)
+            return _example(schema[kind][0], words, root)
     return _of_type(schema, words, root)
 
 
@@ -35,10 +42,10 @@ def _of_type(schema: Mapping[str, Any], words: str, root: Mapping[str, Any]) -> 
     match kinds if isinstance(kinds, str) else kinds[0]:
         case "object":
             parts = schema.get("properties") or {}
-            return {name: example(parts.get(name) or {}, words, root) for name in schema.get("required") or ()}
+            return {name: _example(parts.get(name) or {}, words, root) for name in schema.get("required") or ()}
         case "array":
             part = schema.get("items") or {}
-            return [example(part, words, root) for _ in range(schema.get("minItems") or 0)]
+            return [_example(part, words, root) for _ in range(schema.get("minItems") or 0)]
         case "integer" | "number":
             return max(schema.get("minimum", 0), schema.get("exclusiveMinimum", -1) + 1)
         case "boolean":
