@@ -48,7 +48,7 @@ class Aliases:
 
     def resolve(self, name: str) -> str:
         """The id that `name` stands for; `name` itself if it is no alias."""
-        return name if self._has(name) else self.all().get(name, name)
+        return name if self.is_model(name) else self.all().get(name, name)
 
     def put(self, name: str, model: str) -> None:
         """Let `name` stand for `model` from now on, whatever it stood for.
@@ -60,7 +60,7 @@ class Aliases:
         """
         if len(name) > _NAME_CHARS or not _NAME.fullmatch(name) or name.lower().startswith(_TAKEN_PREFIX):
             raise BadInputError("alias", field="name")
-        if self._has(name):
+        if self.is_model(name):
             raise ConflictError("a model's id", name=name)
         target = model if self._is_remote(model) else self._catalog.get(model).id
         with self._lock:
@@ -86,7 +86,8 @@ class Aliases:
             if kept != known:
                 self._store(kept)
 
-    def _has(self, name: str) -> bool:
+    def is_model(self, name: str) -> bool:
+        """Whether a model has that id, whoever asks."""
         return self._catalog.has(name) or self._is_remote(name)
 
     def _store(self, names: dict[str, str]) -> None:

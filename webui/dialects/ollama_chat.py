@@ -40,7 +40,7 @@ def _answer(call: Call, asked: Asked) -> Response:
         held.enter_context(routing.place(call))
         if asked.is_load:
             return routing.answer(reply.last(_load(call, asked, left)))
-        model = ollama_names.plain(asked.model)
+        model = ollama_names.found(call, asked.model)
         if base_run.is_base(model):
             writer = base_run.ask(call, model, asked.turns())
             held.callback(writer.stop)
@@ -60,7 +60,7 @@ def _sent(call: Call, reply: Reply, pieces: Iterator[Piece | Ending], held: Exit
 
 def _load(call: Call, asked: Asked, left: Left) -> Ending:
     """Have the model ready, as for an answer. What stays loaded is the box's to decide, not one client's."""
-    model = ollama_names.plain(asked.model)
+    model = ollama_names.found(call, asked.model)
     if base_run.is_base(model):
         base_run.find(call, model)
     elif asked.lets_go:

@@ -43,7 +43,7 @@ def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
     texts = body.input if isinstance(body.input, list) else [body.input] if body.input else []
     with routing.place(call):
         vectors, tokens = call.gateway.embed_raw(
-            ollama_names.plain(body.model),
+            ollama_names.found(call, body.model),
             texts,
             truncate=body.truncate is not False,
             stopped=connection.watcher(request.environ),
@@ -63,7 +63,7 @@ def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
 def embeddings(call: Call, body: EmbeddingsBody) -> dict[str, Any]:
     with routing.place(call):
         vectors, _tokens = call.gateway.embed_raw(
-            ollama_names.plain(body.model),
+            ollama_names.found(call, body.model),
             [body.prompt] if body.prompt else [],
             truncate=True,
             stopped=connection.watcher(request.environ),

@@ -26,7 +26,7 @@ class CopyBody(shapes.Tolerant):
 @routing.route(api, "POST", "/copy", permission=Permission.MODELS_ALIAS, body=CopyBody)
 def copy(call: Call, body: CopyBody) -> dict[str, Any]:
     """No file is copied: the new name is an alias, as on the model's page."""
-    source, name = ollama_names.plain(body.source), ollama_names.plain(body.destination)
+    source, name = ollama_names.found(call, body.source), ollama_names.found(call, body.destination, by_all=True)
     if base_run.is_base(source):
         base_run.find(call, source)
         raise BadInputError("a base has one name", field="source")
@@ -43,7 +43,7 @@ def copy(call: Call, body: CopyBody) -> dict[str, Any]:
 @routing.route(api, "DELETE", "/delete", permission=Permission.MODELS_ALIAS, body=ModelBody)
 def delete(call: Call, body: ModelBody) -> dict[str, Any]:
     """A name goes, or the model itself with all its names."""
-    name = body.wanted
+    name = ollama_names.found(call, body.wanted)
     if base_run.is_base(name):
         base_run.find(call, name)
         raise BadInputError("bases are deleted on their page", field="model")

@@ -35,7 +35,7 @@ class ModelBody(shapes.Tolerant):
 
     @property
     def wanted(self) -> str:
-        """The name without its tag.
+        """The name as it was sent.
 
         Raises:
             BadInputError: none was given.
@@ -43,7 +43,7 @@ class ModelBody(shapes.Tolerant):
         named = self.model or self.name
         if named is None:
             raise BadInputError("no model", field="model")
-        return ollama_names.plain(named)
+        return named
 
 
 @routing.route(api, "GET", "/version", permission=Permission.CHAT)
@@ -76,11 +76,12 @@ def loaded(call: Call) -> dict[str, Any]:
 
 @routing.route(api, "POST", "/show", permission=Permission.CHAT, body=ModelBody)
 def show(call: Call, body: ModelBody) -> dict[str, Any]:
-    if base_run.is_base(body.wanted):
-        entry = _of_base(base_run.find(call, body.wanted))
+    wanted = ollama_names.found(call, body.wanted)
+    if base_run.is_base(wanted):
+        entry = _of_base(base_run.find(call, wanted))
         told = _told(entry, "", "", {"general.architecture": "documents", "general.basename": entry["name"]})
         return {**told, "capabilities": ["completion"]}
-    model = call.gateway.model(body.wanted)
+    model = call.gateway.model(wanted)
     family = model.engine
     about: dict[str, Any] = {
         "general.architecture": family,
@@ -98,9 +99,10 @@ def show(call: Call, body: ModelBody) -> dict[str, Any]:
 @routing.route(api, "POST", "/pull", permission=Permission.CHAT, body=ModelBody)
 def pull(call: Call, body: ModelBody) -> dict[str, Any]:
     """A model that is here needs no fetching: programs that pull before they ask go on."""
-    if base_run.is_base(body.wanted):
-        base_run.find(call, body.wanted)
-    elif call.gateway.aliases.resolve(body.wanted) not in {model.id for model in call.gateway.models()}:
+    wanted = ollama_names.found(call, body.wanted)
+    if base_run.is_base(wanted):
+        base_run.find(call, wanted)
+    elif call.gateway.aliases.resolve(wanted) not in {model.id for model in call.gateway.models()}:
         raise ModelsByUsbError
     return {"status": "success"}
 
