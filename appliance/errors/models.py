@@ -175,3 +175,21 @@ class ProjectorWidthError(HakoError):
     """A projector for another model: its vectors are longer or shorter. Params: `name`, `model`."""
 
     code, status = "HK-MOD-027", 422
+
+
+class NoSoundError(HakoError):
+    """Speech was sent or asked for, and no model of this box knows sound."""
+
+    code, status = "HK-MOD-061", 404
+
+
+class NotOfferedError(HakoError):
+    """An address of a dialect that the box speaks, for something that the box hasn't got."""
+
+    code, status = "HK-MOD-062", 404
+
+
+class TokenNumbersError(HakoError):
+    """Texts to embed came as numbers of tokens, by a vocabulary that isn't this model's. Params: `field`."""
+
+    code, status = "HK-MOD-063", 400

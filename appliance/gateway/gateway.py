@@ -15,25 +15,23 @@ from appliance.gateway import answers, calls, counting, pictures, schemas, tool_
 from appliance.gateway.aliases import Aliases
 from appliance.gateway.info import ModelInfo, of_remote
 from appliance.gateway.prefixes import Keeping, Prefixes
-from appliance.gateway.remote import Remote, RemoteModel, estimate
+from appliance.gateway.remote import Remote, RemoteModel, estimate, estimate_prompt
 from appliance.gateway.stream import ChatStream, RawStream
 from appliance.gateway.waited import Waited
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient, Waits
 from appliance.inference.load_settings import LoadSettingsStore
 from appliance.inference.manifest import Manifest, ModelKind
-from appliance.inference.transport import ChildConnection
+from appliance.inference.transport import ChildConnection, Stopped
 
 __all__ = ["ChatRequest", "Gateway", "ModelInfo", "TextKind", "Vectors"]
 
-Stopped = Callable[[], bool]
 Vectors = NDArray[np.float32]
 Allows = Callable[[str], bool]
 TextKind = Literal["query", "passage"]
 
 _EMBED_AT_ONCE = 256
 """Texts in one request to the engine: it sorts them by length, and a stop waits for one such batch at most."""
-
 _RERANK_AT_ONCE = 64
 """Pairs in one request to the engine, each as long as a model's context: an engine must not be silent too long."""
 
@@ -162,7 +160,6 @@ class Gateway:
         return of_remote(model, state, self.aliases.of(model.id))
 
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
-        chat = manifest.kind == "chat"
         wish = self.load_settings.get(manifest.id)
         return ModelInfo(
             id=manifest.id,
@@ -171,7 +168,7 @@ class Gateway:
             engine=manifest.engine,
             state=str(now.get("state", "idle")),
             languages=manifest.languages,
-            context=wish.context_of(manifest.context, self._settings) if chat else manifest.context,
+            context=wish.context_of(manifest.context, self._settings) if manifest.kind == "chat" else manifest.context,
             size_bytes=manifest.size,
             memory_bytes=now.get("memory_bytes") or None,
             licence=manifest.licence,
@@ -210,8 +207,7 @@ class Gateway:
         """
         manifest = self._find(self._settings.embedding_model)
         prefix = manifest.query_prefix if kind == "query" else manifest.passage_prefix
-        whole = [prefix + text for text in texts]
-        return self._embed(manifest, whole, truncate=True, stopped=stopped, waits=waits)[0]
+        return self._embed(manifest, [prefix + text for text in texts], truncate=True, stopped=stopped, waits=waits)[0]
 
     def embed_raw(
         self, model: str, texts: Sequence[str], *, truncate: bool = False, stopped: Stopped | None = None
@@ -308,6 +304,8 @@ class Gateway:
     def count_prompt(self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None) -> int:
         """Tokens that the messages, and tools, of a chat's body have once they are in the model's own form.
 
+        Those of a model of another machine are only estimated, rather too high.
+
         Raises:
             WrongModelKindError: not a chat model.
             BadInputError: the engine refuses the messages.
@@ -315,6 +313,8 @@ class Gateway:
         """
         asked, seen = pictures.checked(schemas.harmless(body))
         choice = tool_choice.read(asked)
+        if self._elsewhere(model, "chat"):
+            return estimate_prompt(choice.applied(asked))
         manifest = self._demand(model, "chat")
         pictures.demand_sight(manifest, seen)
         asked = calls.for_engine(choice, asked, manifest.engine)

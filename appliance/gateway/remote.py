@@ -114,9 +114,7 @@ class Remote:
             ModelFailedError, BusyError, ContextTooLongError, BadInputError: it can't answer, or not this.
         """
         asked = {name: value for name, value in body.items() if name in _PASSED}
-        told, looking = pictures.guessed(asked.get("messages"))
-        tokens = estimate([json.dumps({**asked, "messages": told})])[0] + looking
-        call = _Call(self, model.destination, model.id, who, tokens, model.context)
+        call = _Call(self, model.destination, model.id, who, estimate_prompt(asked), model.context)
         try:
             connection = call.connected(stopped)
             call.send(connection, path, {**asked, "model": model.name, "stream": True})
@@ -266,6 +264,13 @@ class _Call(Closing):
 def estimate(texts: Sequence[str]) -> list[int]:
     """About how many tokens each text has, rather too many: another machine's vocabulary isn't known here."""
     return [math.ceil(sum(1 / 3 if sign.isascii() else 1 for sign in text)) + 4 for text in texts]
+
+
+def estimate_prompt(body: Mapping[str, Any]) -> int:
+    """About how many tokens a request has, rather too many, with a guess for each picture."""
+    told, looking = pictures.guessed(body.get("messages"))
+    read = {name: body[name] for name in ("prompt", "tools", "response_format") if name in body}
+    return estimate([json.dumps({**read, "messages": told}, ensure_ascii=False)])[0] + looking
 
 
 def _model(destination: Destination, model: FarModel) -> RemoteModel:

@@ -14,7 +14,7 @@ from webui.api.help_pages import FOLDER, ORDER
 from webui.api.me import FORMATS
 from webui.dialects import lmstudio_request, ollama_embed, ollama_request
 from webui.dialects.anthropic_request import MessagesBody
-from webui.dialects.openai_completions import CompletionBody
+from webui.dialects.completions_request import CompletionBody
 from webui.dialects.openai_request import ChatBody
 from webui.dialects.responses_request import ResponsesBody
 

@@ -27,7 +27,6 @@ SMALLEST: dict[str, dict[str, Any]] = {
 }
 ASKED: dict[str, Any] = {
     "suffix": "x", "template": "x", "raw": True, "context": [1], "images": ["aGk="], "mcp_servers": [{"url": "x"}],
-    "echo": True, "logprobs": 1,
     "background": True, "conversation": "conv_1", "prompt": {"id": "pmpt_1"},
     "integrations": ["mcp/files"],
 }  # fmt: skip

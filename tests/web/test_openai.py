@@ -154,7 +154,9 @@ def test_embeddings_are_normalised_in_both_encodings(bob: Person) -> None:
 def test_an_input_that_is_no_text_is_refused(bob: Person, given: Any) -> None:
     answer = bob.post("//v1/embeddings", json={"model": "embedder", "input": given})
     assert answer.status_code == 400
-    assert answer.get_json()["error"]["param"].startswith("input")
+    error = answer.get_json()["error"]
+    assert error["param"].startswith("input")
+    assert ("check_embedding_ctx_length=False" in error["message"]) == (given in ([1, 2, 3], [[1]]))
 
 
 def test_dimensions_that_the_model_has_not_are_refused(bob: Person) -> None:

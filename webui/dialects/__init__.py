@@ -15,6 +15,7 @@ from webui.dialects import (
     lmstudio_manage,
     lmstudio_models,
     lmstudio_v0,
+    not_offered,
     ollama_chat,
     ollama_embed,
     ollama_errors,
@@ -55,6 +56,7 @@ def _v1() -> Blueprint:
         rerank,
         responses,
         responses_state,
+        not_offered,
     ):
         root.register_blueprint(part.api)
     return root

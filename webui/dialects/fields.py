@@ -15,12 +15,12 @@ from appliance.config import Listener
 from webui import locales
 from webui.dialects import (
     anthropic_request,
+    completions_request,
     lmstudio_request,
     ollama_embed,
     ollama_manage,
     ollama_models,
     ollama_request,
-    openai_completions,
     openai_embeddings,
     openai_request,
     rerank,
@@ -68,9 +68,9 @@ TABLES: Final = (
     ),
     Table(
         "/v1/completions",
-        openai_completions.CompletionBody,
-        ignored=("logit_bias", "user"),
-        refused=("echo", "logprobs", "suffix"),
+        completions_request.CompletionBody,
+        ignored=("user",),
+        refused=("suffix",),
     ),
     Table(
         "/v1/responses",

@@ -11,9 +11,10 @@ from appliance.errors import ModelNotFoundError
 from webui import connection, routing, sse
 from webui.dialects import base_run, engine, headers, lmstudio_models, openai_base, openai_embeddings, opening
 from webui.dialects.base_run import Turn
+from webui.dialects.completions_request import CompletionBody
 from webui.dialects.lmstudio_figures import Figures, about
 from webui.dialects.openai_answer import Assembly, framed
-from webui.dialects.openai_completions import Completion, CompletionBody
+from webui.dialects.openai_completions import Completion, Run
 from webui.dialects.openai_embeddings import EmbeddingBody
 from webui.dialects.openai_request import ChatBody, StreamOptions
 from webui.routing import Call
@@ -74,22 +75,16 @@ def _answered(
 
 @routing.route(api, "POST", "/completions", permission=Permission.CHAT, body=CompletionBody)
 def complete(call: Call, body: CompletionBody) -> Response:
-    left = connection.watcher(request.environ)
-    asked = body.as_engine()
     with ExitStack() as held:
         held.enter_context(routing.place(call))
         figures = Figures(call.gateway.model(body.model))
-        stream = opening.opened(call.gateway.complete, body.model, asked, left, streams=body.stream)
-        held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
-        held.enter_context(stream)
+        run = held.enter_context(Run(call, body))
         completion = Completion(body)
-        watched = (chunk for chunk in figures.watched(engine.chunks(stream, body.model)) if isinstance(chunk, dict))
-        chunks = completion.chunks(watched)
+        chunks = completion.chunks(figures.watched(run.chunks()))
         if body.stream:
-            told = framed(_ending(chunks, figures, body.stream_options), call.language, stream.comments())
-            return headers.told(sse.response(told, held.pop_all().close), stream)
-        text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
-        return headers.told(routing.answer(completion.whole(text) | figures.beside()), stream)
+            told = framed(_ending(chunks, figures, body.stream_options), call.language, run.first.comments())
+            return headers.told(sse.response(told, held.pop_all().close), run.first)
+        return headers.told(routing.answer(completion.whole(chunks) | figures.beside()), run.first)
 
 
 @routing.route(api, "POST", "/embeddings", permission=Permission.CHAT, body=EmbeddingBody)

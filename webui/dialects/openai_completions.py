@@ -1,95 +1,81 @@
 """`/v1/completions`, OpenAI's older way: a bare text goes on, without roles and without a template."""
 
+import codecs
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import Annotated, Any, Final
+from typing import Any
 
 from flask import Blueprint, Response, request
-from pydantic import Field, field_validator
 
 from appliance import clock
 from appliance.accounts.permissions import Permission
-from appliance.errors import BadInputError
-from webui import connection, routing, shapes, sse
-from webui.dialects import base_run, engine, headers, opening
+from appliance.closing import Closing
+from webui import connection, routing, sse
+from webui.dialects import engine, headers, opening
+from webui.dialects.completions_request import CompletionBody
 from webui.dialects.openai_answer import framed
-from webui.dialects.openai_request import Penalty, StreamOptions, fold_seed
+from webui.dialects.opening import Opening
 from webui.routing import Call
+from webui.sse import Comment
 
 api = Blueprint("completions", __name__)
 
-_PASSED: Final = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")
-_DEFAULT_TOKENS: Final = 16
-_LARGEST_INT: Final = 2**31 - 1
-
-Prompt = Annotated[str, Field(min_length=1)]
-
-
-class CompletionBody(shapes.Tolerant):
-    """What is honoured, and what is looked at only to refuse it; every other field is ignored."""
-
-    model: shapes.ModelId
-    prompt: Prompt | Annotated[list[Prompt], Field(min_length=1, max_length=1)]
-    max_tokens: Annotated[int, Field(ge=0, le=_LARGEST_INT)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=1)] | None = None
-    best_of: Annotated[int, Field(ge=0, le=1)] | None = None
-    echo: bool | None = None
-    logprobs: int | None = None
-    suffix: str | None = None
-
-    @field_validator("seed")
-    @classmethod
-    def _fold_seed(cls, seed: int | None) -> int | None:
-        return fold_seed(seed)
-
-    def as_engine(self) -> dict[str, Any]:
-        """The body for the engine.
-
-        Raises:
-            BadInputError: something that the box doesn't do.
-        """
-        if base_run.is_base(self.model):
-            raise BadInputError("a base answers questions only", field="model")
-        refused = {"echo": self.echo, "suffix": self.suffix, "logprobs": self.logprobs is not None}
-        for name, asked in refused.items():
-            if asked:
-                raise BadInputError(name, field=name)
-        body: dict[str, Any] = {
-            "prompt": self.prompt if isinstance(self.prompt, str) else self.prompt[0],
-            "max_tokens": _DEFAULT_TOKENS if self.max_tokens is None else max(self.max_tokens, 1),
-            "stream_options": {"include_usage": True},
-        }
-        body |= {name: value for name in _PASSED if (value := getattr(self, name)) is not None}
-        if self.stop:
-            body["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop[:16]
-        return body
+Chunk = dict[str, Any]
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @routing.route(api, "POST", "/completions", permission=Permission.CHAT, body=CompletionBody)
 def complete(call: Call, body: CompletionBody) -> Response:
-    left = connection.watcher(request.environ)
-    asked = body.as_engine()
     with ExitStack() as held:
         held.enter_context(routing.place(call))
-        stream = opening.opened(call.gateway.complete, body.model, asked, left, streams=body.stream)
-        held.callback(call.services.audit.record, call.who.name, "api-completion", body.model)
-        held.enter_context(stream)
+        run = held.enter_context(Run(call, body))
         completion = Completion(body)
-        chunks = completion.chunks(engine.chunks(stream, body.model))
+        chunks = completion.chunks(run.chunks())
         if body.stream:
-            told = framed(chunks, call.language, stream.comments())
-            return headers.told(sse.response(told, held.pop_all().close), stream)
-        text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
-        return headers.told(routing.answer(completion.whole(text)), stream)
+            told = framed(chunks, call.language, run.first.comments())
+            return headers.told(sse.response(told, held.pop_all().close), run.first)
+        return headers.told(routing.answer(completion.whole(chunks)), run.first)
+
+
+class Run(Closing):
+    """The choices of one request, written one after the other; the first has begun, or stands in line."""
+
+    def __init__(self, call: Call, body: CompletionBody) -> None:
+        """Raises HakoError: why there is no answer."""
+        body.demand_model()
+        body.check(call.gateway.model(body.model).engine)
+        self._call, self._body = call, body
+        self._left = connection.watcher(request.environ)
+        self._asked = body.as_engine()
+        self.first = self._now = self._opened(self._asked[0])
+
+    def chunks(self) -> Iterator[Chunk | Comment]:
+        """The engine's chunks, each with its choice's number, and at last the counts of all choices.
+
+        Raises:
+            HakoError: why there is no more.
+        """
+        total = dict.fromkeys(_COUNTS, 0)
+        for index, asked in enumerate(self._asked):
+            if index:
+                self._now.close()
+                self._now = self._opened(asked)
+                yield from self._now.comments()
+            usage: Mapping[str, Any] = {}
+            for chunk in engine.chunks(self._now, self._body.model):
+                usage = chunk.pop("usage", None) or usage
+                yield {**chunk, "choices": [{**choice, "index": index} for choice in chunk.get("choices", ())]}
+            total = {name: count + int(usage.get(name) or 0) for name, count in total.items()}
+        yield {"choices": [], "usage": total}
+
+    def close(self) -> None:
+        self._now.close()
+        self._call.services.audit.record(self._call.who.name, "api-completion", self._body.model)
+
+    def _opened(self, asked: Mapping[str, Any]) -> Opening:
+        complete, model = self._call.gateway.complete, self._body.model
+        return opening.opened(complete, model, asked, self._left, streams=self._body.stream)
 
 
 class Completion:
@@ -103,26 +89,81 @@ class Completion:
             "model": body.model,
         }
         self._with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-        self._finish = "stop"
+        self._choices = [_Choice(index, before, body.logprobs) for index, before in enumerate(body.echoed)]
         self._usage: dict[str, int] = {}
 
-    def chunks(self, given: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def chunks(self, given: Iterable[Chunk | Comment | None]) -> Iterator[Chunk | Comment | None]:
         """The engine's chunks in this frame."""
         for chunk in given:
-            if told := chunk.get("usage"):
-                names = ("prompt_tokens", "completion_tokens", "total_tokens")
-                self._usage = {name: int(told.get(name) or 0) for name in names}
-            for choice in chunk.get("choices", ()):
-                finish = choice.get("finish_reason")
-                self._finish = finish or self._finish
-                yield {**self._frame, "choices": [_choice(choice.get("text") or "", finish)]}
+            if not isinstance(chunk, dict):
+                yield chunk
+                continue
+            self._usage = chunk.get("usage") or self._usage
+            for choice in chunk["choices"]:
+                yield {**self._frame, "choices": [self._choices[choice["index"]].add(choice)]}
         if self._with_usage:
             yield {**self._frame, "choices": [], "usage": self._usage}
 
-    def whole(self, text: str) -> dict[str, Any]:
-        """The end, with all of the text."""
-        return {**self._frame, "choices": [_choice(text, self._finish)], "usage": self._usage}
+    def whole(self, chunks: Iterable[Chunk | Comment | None]) -> Chunk:
+        """The end, with all of the texts; `chunks` are this one's own."""
+        for _ in chunks:
+            pass
+        return {**self._frame, "choices": [choice.whole() for choice in self._choices], "usage": self._usage}
 
 
-def _choice(text: str, finish: str | None) -> dict[str, Any]:
-    return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+class _Choice:
+    """One text that is written, and how likely each of its tokens was where that is wished."""
+
+    def __init__(self, index: int, before: str, tops: int | None) -> None:
+        """`before`: what the text begins with; `tops`: how many other tokens are told beside each."""
+        self._index, self._before, self._tops = index, before, tops
+        self._text: list[str] = []
+        self._finish = "stop"
+        self._likely: dict[str, Any] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+        self._end = len(before)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def add(self, choice: Mapping[str, Any]) -> Chunk:
+        """What the next chunk of the engine says of it, as OpenAI says it."""
+        text = self._before + (choice.get("text") or "")
+        self._before = ""
+        self._text.append(text)
+        finish = choice.get("finish_reason")
+        self._finish = finish or self._finish
+        likely = self._legacy(choice.get("logprobs") or {}) if self._tops is not None else None
+        for name, values in (likely or {}).items():
+            self._likely[name] += values or []
+        return self._told(text, finish, likely)
+
+    def whole(self) -> Chunk:
+        """All of it."""
+        likely = None
+        if self._tops is not None:
+            likely = {**self._likely, "top_logprobs": self._likely["top_logprobs"] or None}
+        return self._told("".join(self._text), self._finish, likely)
+
+    def _told(self, text: str, finish: str | None, likely: dict[str, Any] | None) -> Chunk:
+        return {"index": self._index, "text": text, "logprobs": likely, "finish_reason": finish}
+
+    def _legacy(self, given: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A chat's form of it as the older one; some servers elsewhere tell the older one themselves."""
+        entries = given.get("content")
+        if not entries:
+            return {name: given.get(name) for name in self._likely} if given.get("tokens") else None
+        tops = [
+            {top["token"]: top["logprob"] for top in (entry.get("top_logprobs") or ())[: self._tops]}
+            for entry in entries
+        ]
+        return {
+            "tokens": [entry["token"] for entry in entries],
+            "token_logprobs": [entry["logprob"] for entry in entries],
+            "top_logprobs": tops if self._tops else None,
+            "text_offset": [self._place(entry) for entry in entries],
+        }
+
+    def _place(self, entry: Mapping[str, Any]) -> int:
+        """Where a token begins in the text; several tokens may be one character."""
+        place = self._end
+        spelled = entry.get("bytes")
+        self._end += len(entry["token"] if spelled is None else self._decoder.decode(bytes(spelled)))
+        return place

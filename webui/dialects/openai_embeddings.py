@@ -7,20 +7,21 @@ from flask import Blueprint, request
 from pydantic import Field
 
 from appliance.accounts.permissions import Permission
-from appliance.errors import BadInputError
+from appliance.errors import BadInputError, TokenNumbersError
 from webui import connection, routing, shapes
 from webui.routing import Call
 
 api = Blueprint("embeddings", __name__)
 
 Input = Annotated[str, Field(min_length=1, max_length=200_000)]
+Numbers = Annotated[list[int] | list[list[int]], Field(min_length=1)]
 
 
 class EmbeddingBody(shapes.Tolerant):
-    """Token ids, which some clients send instead of text, are refused: they are another model's."""
+    """Numbers of tokens, which some clients send instead of text, are known only to refuse them by name."""
 
     model: shapes.ModelId
-    input: Input | Annotated[list[Input], Field(min_length=1, max_length=2048)]
+    input: Input | Annotated[list[Input], Field(min_length=1, max_length=2048)] | Numbers
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = None
 
@@ -35,8 +36,12 @@ def embedded(call: Call, body: EmbeddingBody) -> dict[str, Any]:
 
     Raises:
         BadInputError: a length of vector that the model doesn't have.
+        TokenNumbersError: numbers of tokens, which are another model's, instead of texts.
     """
-    texts = [body.input] if isinstance(body.input, str) else body.input
+    given = [body.input] if isinstance(body.input, str) else body.input
+    texts = [text for text in given if isinstance(text, str)]
+    if len(texts) < len(given):
+        raise TokenNumbersError(field="input")
     left = connection.watcher(request.environ)
     with routing.place(call):
         vectors, tokens = call.gateway.embed_raw(body.model, texts, stopped=left)

@@ -17,12 +17,27 @@ _PASSED: Final = (
 _LARGEST_INT: Final = 2**31 - 1
 _TOKEN_DIGITS: Final = 10
 
+_MOST_STOPS: Final = 16
+
 Penalty = Annotated[float, Field(ge=-2, le=2)]
+Stops = Annotated[list[str], Field(max_length=_MOST_STOPS)]
+"""OpenAI has four at most; more than are looked for would be no stops, so they are refused."""
+Biases = dict[str, Annotated[float, Field(ge=-100, le=100)]]
 
 
 def fold_seed(seed: int | None) -> int | None:
     """OpenAI takes any 64-bit number, the engine one of 31 bits."""
     return None if seed is None else seed % _LARGEST_INT
+
+
+def engine_stops(stop: str | list[str]) -> list[str]:
+    """As a list, which all engines take."""
+    return [stop] if isinstance(stop, str) else stop
+
+
+def engine_biases(wish: Biases) -> list[list[float]]:
+    """OpenAI's keys are token ids as text; words that some clients send are no tokens of this model."""
+    return [[int(token), bias] for token, bias in wish.items() if _is_token(token)]
 
 
 class StreamOptions(shapes.Tolerant):
@@ -97,11 +112,11 @@ class ChatBody(shapes.Tolerant):
     top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int | None = None
-    stop: str | list[str] | None = None
+    stop: str | Stops | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: Biases | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: dict[str, Any] | None = None
@@ -131,10 +146,9 @@ class ChatBody(shapes.Tolerant):
         if self.limit is not None:
             body["max_tokens"] = self.limit
         if self.stop:
-            body["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop[:16]
+            body["stop"] = engine_stops(self.stop)
         if self.logit_bias:
-            # OpenAI's keys are token ids as text; words that some clients send are no tokens of this model.
-            body["logit_bias"] = [[int(token), bias] for token, bias in self.logit_bias.items() if _is_token(token)]
+            body["logit_bias"] = engine_biases(self.logit_bias)
         if self.response_format is not None:
             body["response_format"] = _response_format(self.response_format)
         if self.tools:

@@ -184,7 +184,7 @@ def test_each_kind_answers_only_what_it_is_for(lab: Lab) -> None:
 
 
 def test_what_only_the_other_machine_can_do_is_refused_with_a_sentence(lab: Lab) -> None:
-    for ask in (lab.gateway.load, lab.gateway.unload, lambda model: lab.gateway.count_prompt(model, BODY)):
+    for ask in (lab.gateway.load, lab.gateway.unload):
         with pytest.raises(ElsewhereError):
             ask("lab/talker")
     assert lab.far.seen == []
@@ -193,6 +193,14 @@ def test_what_only_the_other_machine_can_do_is_refused_with_a_sentence(lab: Lab)
 def test_tokens_are_estimated_rather_too_high(lab: Lab) -> None:
     assert lab.gateway.count_tokens(["", "日本語の文です", "a word or two"], "lab/talker") == [4, 11, 9]
     assert estimate(["x" * 300])[0] > 100
+    short, long = (
+        lab.gateway.count_prompt("lab/talker", {"messages": [{"role": "user", "content": text}]})
+        for text in ("夜", "夜" * 100)
+    )
+    assert long - short == 99
+    with pytest.raises(WrongModelKindError):
+        lab.gateway.count_prompt("lab/org/e5", BODY)
+    assert lab.far.seen == []
 
 
 def test_who_may_not_use_it_does_not_know_it(lab: Lab) -> None:
