@@ -193,3 +193,9 @@ class TokenNumbersError(HakoError):
     """Texts to embed came as numbers of tokens, by a vocabulary that isn't this model's. Params: `field`."""
 
     code, status = "HK-MOD-063", 400
+
+
+class DocumentBlockError(HakoError):
+    """A file came as a document within a message, e.g. a PDF; only text can be. Params: `field`."""
+
+    code, status = "HK-MOD-064", 400

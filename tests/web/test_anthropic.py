@@ -47,6 +47,47 @@ def delta(finish: str | None = None, **content: Any) -> Body:
 # -- messages
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "text", "media_type": "text/plain", "data": "It rains."},
+        {"type": "content", "content": "It rains."},
+        {"type": "content", "content": [{"type": "text", "text": "It rains."}]},
+    ],
+)
+def test_a_document_is_read_with_its_title(bob: Person, source: Body) -> None:
+    block = {"type": "document", "title": "Weather", "context": "Of today.", "source": source}
+    content = [block, {"type": "text", "text": "What now?"}]
+    body = PromptBody.model_validate({"model": "talker", "messages": [{"role": "user", "content": content}]})
+    assert body.as_engine()["messages"][0]["content"] == "Weather\n\nOf today.\n\nIt rains.\nWhat now?"
+    said = ask(bob, messages=[{"role": "user", "content": content}]).get_json()["content"][0]["text"]
+    assert "It rains." in said
+
+
+@pytest.mark.parametrize("kind", ["base64", "url", "file"])
+def test_a_document_that_is_a_file_is_refused_with_its_own_sentence(bob: Person, kind: str) -> None:
+    source = {"type": kind, "media_type": "application/pdf", "data": "JVBERi0="}
+    answer = ask(bob, messages=[{"role": "user", "content": [{"type": "document", "source": source}]}])
+    error = answer.get_json()["error"]
+    assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
+    assert "HK-MOD-064" in error["message"]
+
+
+@pytest.mark.parametrize("source", [None, {"type": "text"}, {"type": "content", "content": ["x"]}, {"type": "pdf"}])
+def test_a_broken_document_is_a_bad_request(bob: Person, source: Any) -> None:
+    answer = ask(bob, messages=[{"role": "user", "content": [{"type": "document", "source": source}]}])
+    assert answer.status_code == 400
+    assert "HK-BOX-003" in answer.get_json()["error"]["message"]
+
+
+def test_a_model_is_told_that_a_tool_failed() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "no such city"}]}
+    for is_error, told in ((True, "The tool failed and said:\nno such city"), (False, "no such city")):
+        message = {"role": "user", "content": [{**result, "is_error": is_error}]}
+        body = PromptBody.model_validate({"model": "talker", "messages": [message]})
+        assert body.as_engine()["messages"][0]["content"] == told
+
+
 def test_a_whole_message_has_the_shape(bob: Person) -> None:
     answer = ask(bob)
     message = answer.get_json()

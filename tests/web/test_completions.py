@@ -175,7 +175,7 @@ def test_how_likely_tokens_were_is_told_in_the_older_form() -> None:
     }
     whole = completion.whole(())["choices"][0]
     assert (whole["text"], whole["finish_reason"]) == ("a\u591cb", "length")
-    assert whole["logprobs"]["text_offset"] == [0, 1, 1, 2]
+    assert whole["logprobs"]["text_offset"] == [0, 1, 2, 2]
     assert whole["logprobs"]["tokens"] == ["a", "\ufffd", "\ufffd", "b"]
     bare = Completion(CompletionBody(model="m", prompt="x", logprobs=0))
     told_none = bare.whole(bare.chunks(given))["choices"][0]["logprobs"]

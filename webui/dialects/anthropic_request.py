@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from appliance.errors import BadInputError
+from appliance.errors import BadInputError, DocumentBlockError
 from webui import shapes
 from webui.dialects import pictures
 from webui.dialects.openai_request import ChatMessage
@@ -16,10 +16,13 @@ _PASSED: Final = ("temperature", "top_p", "top_k")
 _LARGEST_INT: Final = 2**31 - 1
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
 _BLOCKS: Final = {
-    "user": ("text", "image", "tool_result"),
+    "user": ("text", "image", "document", "tool_result"),
     "assistant": ("text", "tool_use", *_THOUGHTS),
     "system": ("text",),
 }
+
+_FAILED: Final = "The tool failed and said:"
+"""What a model is told before a result that is an error; no template has a place for that."""
 
 Blocks = list[dict[str, Any]]
 
@@ -46,7 +49,7 @@ class InputMessage(shapes.Tolerant):
         results = [block for block in self.content if block["type"] == "tool_result"]
         found = [_result(block) for block in results]
         parts = [_part(block) for result in results for block in _within(result) if block.get("type") == "image"]
-        parts += [_part(block) for block in self.content if block["type"] in ("text", "image")]
+        parts += [_part(block) for block in self.content if block["type"] in ("text", "image", "document")]
         calls = [_call(block) for block in self.content if block["type"] == "tool_use"]
         if parts or calls or not found:
             found.append(ChatMessage(role=self.role, content=pictures.content(parts), tool_calls=calls or None))
@@ -147,13 +150,15 @@ class MessagesBody(PromptBody):
 
 def _text(blocks: Sequence[dict[str, Any]], field: str) -> str:
     for block in blocks:
-        if block.get("type") != "text" or not isinstance(block.get("text"), str):
+        if not isinstance(block, dict) or block.get("type") != "text" or not isinstance(block.get("text"), str):
             raise BadInputError("text block", field=field)
     return "\n".join(block["text"] for block in blocks)
 
 
 def _part(block: dict[str, Any]) -> Part:
-    """A text or a picture; a file that Anthropic would keep doesn't exist here."""
+    """A text, a document's text, or a picture; a file that Anthropic would keep doesn't exist here."""
+    if block.get("type") == "document":
+        return pictures.text(_document(block))
     if block.get("type") != "image":
         return pictures.text(_text([block], "messages"))
     source = block.get("source")
@@ -165,6 +170,31 @@ def _part(block: dict[str, Any]) -> Part:
             return pictures.picture(source.get("url"))
         case _:
             raise BadInputError("picture", field="messages")
+
+
+def _document(block: dict[str, Any]) -> str:
+    """A document's title, what is said about it, and its text.
+
+    Raises:
+        DocumentBlockError: a file, which no model of this box reads.
+        BadInputError: a broken block.
+    """
+    source = block.get("source")
+    source = source if isinstance(source, dict) else {}
+    match source.get("type"):
+        case "text":
+            text = source.get("data")
+        case "content":
+            content = source.get("content")
+            text = _text(content, "messages") if isinstance(content, list) else content
+        case "base64" | "url" | "file":
+            raise DocumentBlockError(field="messages")
+        case _:
+            text = None
+    words = [block.get("title") or "", block.get("context") or "", text]
+    if not all(isinstance(word, str) for word in words):
+        raise BadInputError("document", field="messages")
+    return "\n\n".join(word for word in words if word)
 
 
 def _within(result: dict[str, Any]) -> Blocks:
@@ -181,8 +211,10 @@ def _result(block: dict[str, Any]) -> ChatMessage:
     call = block.get("tool_use_id")
     if not isinstance(call, str):
         raise BadInputError("tool_result", field="messages")
-    text = _text([part for part in _within(block) if part.get("type") != "image"], "messages")
-    return ChatMessage(role="tool", content=text, tool_call_id=call)
+    said = [_part(part)["text"] for part in _within(block) if part.get("type") != "image"]
+    if block.get("is_error"):
+        said.insert(0, _FAILED)
+    return ChatMessage(role="tool", content="\n".join(said), tool_call_id=call)
 
 
 def _call(block: dict[str, Any]) -> dict[str, Any]:

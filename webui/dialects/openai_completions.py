@@ -1,9 +1,9 @@
 """`/v1/completions`, OpenAI's older way: a bare text goes on, without roles and without a template."""
 
-import codecs
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from itertools import accumulate
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -121,7 +121,6 @@ class _Choice:
         self._finish = "stop"
         self._likely: dict[str, Any] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
         self._end = len(before)
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, choice: Mapping[str, Any]) -> Chunk:
         """What the next chunk of the engine says of it, as OpenAI says it."""
@@ -133,6 +132,7 @@ class _Choice:
         likely = self._legacy(choice.get("logprobs") or {}) if self._tops is not None else None
         for name, values in (likely or {}).items():
             self._likely[name] += values or []
+        self._end += len(choice.get("text") or "")  # several tokens may be one character, so their own lengths don't do
         return self._told(text, finish, likely)
 
     def whole(self) -> Chunk:
@@ -158,12 +158,5 @@ class _Choice:
             "tokens": [entry["token"] for entry in entries],
             "token_logprobs": [entry["logprob"] for entry in entries],
             "top_logprobs": tops if self._tops else None,
-            "text_offset": [self._place(entry) for entry in entries],
+            "text_offset": list(accumulate((len(entry["token"]) for entry in entries[:-1]), initial=self._end)),
         }
-
-    def _place(self, entry: Mapping[str, Any]) -> int:
-        """Where a token begins in the text; several tokens may be one character."""
-        place = self._end
-        spelled = entry.get("bytes")
-        self._end += len(entry["token"] if spelled is None else self._decoder.decode(bytes(spelled)))
-        return place
