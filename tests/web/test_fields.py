@@ -26,7 +26,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "/api/v1/chat": {"model": "talker", "input": "[[words 2]] hi"},
 }
 ASKED: dict[str, Any] = {
-    "suffix": "x", "template": "x", "raw": True, "context": [1], "images": ["aGk="], "mcp_servers": [{"url": "x"}],
+    "suffix": "x", "template": "x", "context": [1], "images": ["aGk="], "mcp_servers": [{"url": "x"}],
     "background": True, "conversation": "conv_1", "prompt": {"id": "pmpt_1"},
     "integrations": ["mcp/files"],
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """The Ollama dialect: shapes, streams, refusals, names, and a base as a model."""
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from appliance.errors import BadInputError
 from appliance.inference.engines import scripted
 from tests.simulators.box import Person, TestBox
 from webui.dialects.ollama_chat import _calls
+from webui.dialects.ollama_embed import _of_length_one
 from webui.dialects.ollama_errors import body as error_body
 from webui.dialects.ollama_request import ChatBody, GenerateBody, Options
 
@@ -50,7 +52,7 @@ def test_a_chat_streams_lines_unless_told_otherwise(bob: Person) -> None:
     assert [line["done"] for line in found] == [False] * 4 + [True]
     assert {line["model"] for line in found} == {"talker"}
     assert all(line["message"]["role"] == "assistant" for line in found)
-    assert all(line["created_at"].endswith("Z") for line in found)
+    assert all(re.fullmatch(r"[0-9-]{10}T[0-9:]{8}\.[0-9]{9}Z", line["created_at"]) for line in found)
     assert found[-1]["done_reason"] == "stop"
     assert "done_reason" not in found[0]
     check_figures(found[-1])
@@ -142,13 +144,29 @@ def test_a_system_prompt_is_put_in_front(bob: Person) -> None:
     assert long > short
 
 
-@pytest.mark.parametrize("wish", [{"raw": True}, {"template": "{{ .Prompt }}"}, {"suffix": "end"}, {"context": [1]}])
+@pytest.mark.parametrize("wish", [{"template": "{{ .Prompt }}"}, {"suffix": "end"}, {"context": [1]}])
 def test_what_the_box_can_not_do_with_a_prompt_is_refused(bob: Person, wish: Chat) -> None:
     answer = generate(bob, **wish)
     assert answer.status_code == 400
     assert next(iter(wish)) in answer.get_json()["error"]
     empty = {name: type(value)() for name, value in wish.items()}
     assert generate(bob, **empty, stream=False).status_code == 200
+
+
+def test_a_raw_prompt_goes_on_as_it_stands(bob: Person) -> None:
+    found = lines(generate(bob, raw=True, options={"num_predict": 3, "stop": ["x"]}))
+    assert "".join(line["response"] for line in found) == "word0 word1 word2"
+    assert (found[-1]["done_reason"], found[-1]["eval_count"]) == ("length", 3)
+    assert generate(bob, raw=True, stream=False).get_json()["response"] == "word0 word1 word2 word3"
+    asked = GenerateBody(model="m", prompt="x", raw=True, logprobs=True).as_engine()
+    assert (asked["prompt"], asked["n_probs"], "messages" in asked) == ("x", 1, False)
+
+
+@pytest.mark.parametrize("wish", [{"system": "be kind"}, {"images": ["aGk="]}, {"format": "json"}])
+def test_beside_a_raw_prompt_there_is_no_place_for_what_a_template_says(bob: Person, wish: Chat) -> None:
+    answer = generate(bob, raw=True, **wish)
+    assert answer.status_code == 400
+    assert next(iter(wish)) in answer.get_json()["error"]
 
 
 def test_nothing_to_answer_loads_the_model(bob: Person) -> None:
@@ -234,6 +252,12 @@ def test_embeddings_are_normalised_and_in_order(bob: Person) -> None:
     assert several["embeddings"][1] == single["embeddings"][0] == old["embedding"]
     assert several["prompt_eval_count"] > 0
     assert several["total_duration"] > 0
+
+
+def test_vectors_of_another_length_are_brought_to_one() -> None:
+    given = np.array([[3, 4], [0, 0], [0.6, 0.8]], np.float32)
+    assert np.allclose(_of_length_one(given), [[0.6, 0.8], [0, 0], [0.6, 0.8]])
+    assert _of_length_one(np.empty((0, 2), np.float32)).shape == (0, 2)
 
 
 def test_nothing_to_embed_is_an_empty_list(bob: Person) -> None:
@@ -426,6 +450,7 @@ def test_an_unknown_model_is_not_found_by_any_way(bob: Person) -> None:
         bob.post("//api/embed", json={"model": "llama3", "input": "x"}),
     ):
         assert (answer.status_code, answer.get_json()["hako_code"]) == (404, "HK-MOD-001")
+        assert answer.get_json()["error"].startswith("model 'llama3' not found: ")
     assert chat(bob, model="embedder").get_json()["hako_code"] == "HK-MOD-008"
 
 
@@ -448,6 +473,7 @@ def test_a_base_answers_as_a_model_with_citations(bob: Person, handbook: Chat) -
     assert "citations" not in found[0]
     whole = chat(bob, **asked, stream=False).get_json()
     assert (whole["message"]["content"], whole["citations"]) == (text, found[-1]["citations"])
+    assert generate(bob, model="kb:Bob's handbook", prompt="x", raw=True).status_code == 400
     prompted = generate(bob, model="kb:Bob's handbook:latest", prompt=QUESTION["content"], stream=False).get_json()
     assert (prompted["response"], prompted["citations"]) == (text, whole["citations"])
 

@@ -82,6 +82,9 @@ def test_of_names_that_differ_in_capitals_only_each_is_itself(alice: Person, ali
 
 def test_another_machines_models_have_the_tags_and_capitals_that_they_have_there(bob: Person, far: None) -> None:
     assert {"far/Org/Talker:4B", "far/Embeds:latest"} <= listed(bob).keys()
+    assert len(listed(bob)["far/Org/Talker:4B"]["digest"]) == 64
+    running = bob.get("//api/ps").get_json()["models"]
+    assert not [model["name"] for model in running if model["name"].startswith("far/")]
     for name in ("far/Org/Talker:4B", "far/org/talker:4b", "far/Org/Talker:4B:latest", "FAR/EMBEDS"):
         answer = bob.post("//api/show", json={"model": name})
         assert answer.status_code == 200, (name, answer.get_json())

@@ -102,7 +102,7 @@ TABLES: Final = (
         "/api/generate",
         ollama_request.GenerateBody,
         ignored=("keep_alive", "shift", "think", "truncate"),
-        refused=("context", "raw", "suffix", "template"),
+        refused=("context", "suffix", "template"),
     ),
     Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
     Table("/api/copy", ollama_manage.CopyBody),

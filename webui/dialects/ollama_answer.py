@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from flask import Response
@@ -90,7 +91,7 @@ class Reply:
             yield self.last(piece) if isinstance(piece, Ending) else self.line(piece)
 
     def _head(self) -> dict[str, Any]:
-        return {"model": self._model, "created_at": clock.iso(clock.now())}
+        return {"model": self._model, "created_at": _written_at(clock.now())}
 
     def _said(self, piece: Piece) -> dict[str, Any]:
         said: dict[str, Any] = {"content" if self._chat else "response": piece.text}
@@ -114,6 +115,12 @@ class Reply:
         if ending.reason in ("stop", "length"):
             durations |= {"prompt_eval_duration": prompt, "eval_duration": written}
         return durations
+
+
+def _written_at(now: float) -> str:
+    """RFC 3339 with nine digits behind the second, as Ollama's own program writes it."""
+    whole, part = divmod(int(now * _NS), _NS)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{part:09d}Z"
 
 
 def ndjson(lines: Iterator[dict[str, Any]], *closers: Callable[[], object]) -> Response:

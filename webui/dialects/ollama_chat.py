@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from appliance.accounts.permissions import Permission
 from appliance.apps import runs
-from appliance.errors import CancelledError, HakoError
+from appliance.errors import BadInputError, CancelledError, HakoError
 from appliance.gateway.stream import RawStream
 from webui import connection, routing
 from webui.dialects import base_run, engine, headers, ollama_errors, ollama_names
@@ -42,10 +42,13 @@ def _answer(call: Call, asked: Asked) -> Response:
             return routing.answer(reply.last(_load(call, asked, left)))
         model = ollama_names.found(call, asked.model)
         if base_run.is_base(model):
+            if asked.is_raw:
+                raise BadInputError("a base answers questions only", field="raw")
             writer = base_run.ask(call, model, asked.turns())
             held.callback(writer.stop)
             return _sent(call, reply, _of_base(writer, left), held)
-        stream = call.gateway.open(model, asked.as_engine(), stopped=left)
+        start = call.gateway.complete if asked.is_raw else call.gateway.open
+        stream = start(model, asked.as_engine(), stopped=left)
         held.callback(call.services.audit.record, call.who.name, "api-chat", model)
         held.enter_context(stream)
         return headers.told(_sent(call, reply, _of_engine(stream, model), held), stream)
@@ -73,7 +76,7 @@ def _load(call: Call, asked: Asked, left: Left) -> Ending:
 def _of_engine(stream: RawStream, model: str) -> Iterator[Piece | Ending]:
     assembly = Assembly(model)
     timings: dict[str, Any] = {}
-    for chunk in engine.chunks(stream, model):
+    for chunk in map(_as_delta, engine.chunks(stream, model)):
         assembly.add(chunk)
         timings = chunk.get("timings") or timings
         for choice in chunk.get("choices", ()):
@@ -96,6 +99,15 @@ def _of_engine(stream: RawStream, model: str) -> Iterator[Piece | Ending]:
         prompt_ms=timings.get("prompt_ms"),
         written_ms=timings.get("predicted_ms"),
     )
+
+
+def _as_delta(chunk: dict[str, Any]) -> dict[str, Any]:
+    """A bare text's chunk as a chat's, which has its text one level below."""
+    choices = [
+        {**choice, "delta": {"content": choice["text"]}} if "text" in choice else choice
+        for choice in chunk.get("choices", ())
+    ]
+    return {**chunk, "choices": choices}
 
 
 def _calls(calls: Iterable[dict[str, Any]]) -> Piece:

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from flask import Blueprint, request
 from pydantic import Field
 
 from appliance import clock
 from appliance.accounts.permissions import Permission
 from appliance.errors import BadInputError
+from appliance.gateway.gateway import Vectors
 from webui import connection, routing, shapes
 from webui.dialects import ollama_names
 from webui.routing import Call
@@ -52,7 +54,7 @@ def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
         raise BadInputError("dimensions", field="dimensions")
     return {
         "model": body.model,
-        "embeddings": vectors.tolist(),
+        "embeddings": _of_length_one(vectors).tolist(),
         "total_duration": int((clock.monotonic() - began) * _NS),
         "load_duration": 0,
         "prompt_eval_count": tokens,
@@ -69,3 +71,13 @@ def embeddings(call: Call, body: EmbeddingsBody) -> dict[str, Any]:
             stopped=connection.watcher(request.environ),
         )
     return {"embedding": vectors[0].tolist() if len(vectors) else []}
+
+
+def _of_length_one(vectors: Vectors) -> Vectors:
+    """As Ollama gives them; the box's own are already, those of other machines' models may not be."""
+    if not len(vectors):
+        return vectors
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    is_fine = (lengths == 0) | np.isclose(lengths, 1, atol=1e-3)
+    scaled: Vectors = (vectors / np.where(is_fine, 1, lengths)).astype(np.float32)
+    return scaled

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from flask import Response
 
-from appliance.errors import BadInputError, HakoError
+from appliance.errors import BadInputError, HakoError, ModelNotFoundError
 from webui import errors, locales
 from webui.locales import Language
 
@@ -17,7 +17,10 @@ def body(error: HakoError, language: Language) -> dict[str, Any]:
     if isinstance(error, BadInputError):
         field = str(error.params.get("field", ""))
         error = BadInputError(error.detail, field=_FIELDS.get(field, field))
-    return {"error": f"{locales.sentence(error, language)} ({error.code})", "hako_code": error.code}
+    said = f"{locales.sentence(error, language)} ({error.code})"
+    if isinstance(error, ModelNotFoundError):
+        said = f"model '{error.params.get('name', '')}' not found: {said}"  # the words that clients look for
+    return {"error": said, "hako_code": error.code}
 
 
 def response(error: HakoError, status: int, language: Language) -> Response:

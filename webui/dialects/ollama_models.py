@@ -23,6 +23,8 @@ _STARTED: Final = clock.iso(clock.now())
 _NEVER: Final = "2318-01-01T00:00:00Z"
 """When a loaded model leaves: as Ollama writes for one that stays."""
 _FORMATS: Final = {"llama": "gguf"}
+_REMOTE: Final = "remote"
+"""Engine of other machines' models, which are in no memory of this one."""
 
 
 class ModelBody(shapes.Tolerant):
@@ -69,7 +71,7 @@ def loaded(call: Call) -> dict[str, Any]:
                 "expires_at": _NEVER,
             }
             for model in call.gateway.models()
-            if model.state == "loaded"
+            if model.state == "loaded" and model.engine != _REMOTE
         ]
     }
 
@@ -131,7 +133,7 @@ def _of_model(model: ModelInfo, called: str = "") -> dict[str, Any]:
         "model": name,
         "modified_at": _STARTED,
         "size": model.size_bytes,
-        "digest": model.sha256,
+        "digest": model.sha256 or hashlib.sha256(model.id.encode()).hexdigest(),  # clients want 64 digits
         "details": {
             "parent_model": "",
             "format": _FORMATS.get(model.engine, model.engine),

@@ -82,6 +82,11 @@ class Asked(shapes.Tolerant, ABC):
         """Whether nothing is asked, so that the model need only be loaded."""
 
     @property
+    def is_raw(self) -> bool:
+        """Whether a bare text goes on, without roles and without a template."""
+        return False
+
+    @property
     def lets_go(self) -> bool:
         """Whether the client wants the model unloaded afterwards. The box keeps what others may use."""
         wish = self.keep_alive
@@ -161,7 +166,7 @@ class ChatBody(Asked):
 
 
 class GenerateBody(Asked):
-    """`/api/generate`: one prompt, put into the model's own template by the box."""
+    """`/api/generate`: one prompt, put into the model's own template by the box, or going on as it stands (`raw`)."""
 
     prompt: str | None = None
     system: str | None = None
@@ -171,7 +176,7 @@ class GenerateBody(Asked):
     context: list[int] | None = None
     images: list[str] | None = None
 
-    @field_validator("suffix", "template", "raw", "context")
+    @field_validator("suffix", "template", "context")
     @classmethod
     def _not_here(cls, wish: object) -> object:
         """The box can't do any of these; left empty they say nothing."""
@@ -183,9 +188,30 @@ class GenerateBody(Asked):
     def is_load(self) -> bool:
         return not self.prompt and not self.images
 
+    @property
+    def is_raw(self) -> bool:
+        return bool(self.raw)
+
     def messages_for_engine(self) -> list[dict[str, Any]]:
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, {"role": "user", "content": _content(self.prompt, self.images, "images")}]
+
+    def as_engine(self) -> dict[str, Any]:
+        """With `raw`, for `Gateway.complete`.
+
+        Raises:
+            BadInputError: something beside a raw prompt that only a template has a place for.
+        """
+        if not self.raw:
+            return super().as_engine()
+        for field in ("system", "images", "format"):
+            if getattr(self, field):
+                raise BadInputError("beside a raw prompt", field=field)
+        body = super().as_engine()
+        del body["messages"]
+        if self.logprobs:
+            body["n_probs"] = max(body["top_logprobs"], 1)  # what llama.cpp calls it for bare prompts
+        return body | {"prompt": self.prompt}
 
 
 def _content(words: str | None, images: Sequence[str] | None, field: str) -> str | list[Part]:
