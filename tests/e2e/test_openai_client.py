@@ -114,6 +114,36 @@ def test_log_probabilities_come_back(client: openai.OpenAI) -> None:
     assert all(len(token.top_logprobs) == 2 for token in answer.choices[0].logprobs.content)
 
 
+def test_bare_texts_go_on_each_with_its_own_likelihoods(client: openai.OpenAI) -> None:
+    prompts = ["The capital of Japan is", "日本の首都は"]
+    options = {"model": CHAT, "temperature": 0, "max_tokens": 8, "seed": 1}
+    answer = client.completions.create(prompt=prompts, logprobs=2, **options)
+    assert [choice.index for choice in answer.choices] == [0, 1]
+    for prompt, choice in zip(prompts, answer.choices, strict=True):
+        told = choice.logprobs
+        assert len(told.tokens) == len(told.token_logprobs) == len(told.text_offset) == len(told.top_logprobs) > 1
+        assert all(number <= 0 for number in told.token_logprobs)
+        assert all(1 <= len(tops) <= 2 for tops in told.top_logprobs)  # halves of a character look alike
+        assert told.text_offset == sorted(told.text_offset)
+        assert told.text_offset[-1] < len(choice.text)
+        echoed = client.completions.create(prompt=prompt, echo=True, **options)
+        assert echoed.choices[0].text == prompt + choice.text
+    assert client.completions.create(prompt="x", logprobs=0, **options).choices[0].logprobs.top_logprobs is None
+    with pytest.raises(openai.BadRequestError, match="echo"):
+        client.completions.create(prompt="x", logprobs=1, echo=True, **options)
+
+
+def test_numbers_of_tokens_go_on_and_biases_count(client: openai.OpenAI) -> None:
+    options = {"model": CHAT, "temperature": 0, "max_tokens": 4}
+    answer = client.completions.create(prompt=[[504, 3575], [504]], **options)  # "The capital", "The"
+    assert [bool(choice.text) for choice in answer.choices] == [True, True]
+    assert answer.usage.completion_tokens <= 8
+    biased = client.completions.create(prompt="The capital of Japan is", logit_bias={"504": 100}, **options)
+    assert biased.choices[0].text == "The" * 4
+    with pytest.raises(openai.BadRequestError, match="prompt"):
+        client.completions.create(prompt=[2**30], **options)
+
+
 def test_near_meanings_have_near_vectors_across_languages(client: openai.OpenAI) -> None:
     texts = [
         "query: 日本の首都は",

@@ -28,7 +28,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 ASKED: dict[str, Any] = {
     "suffix": "x", "template": "x", "context": [1], "images": ["aGk="], "mcp_servers": [{"url": "x"}],
     "background": True, "conversation": "conv_1", "prompt": {"id": "pmpt_1"},
-    "integrations": ["mcp/files"],
+    "integrations": ["mcp/files"], "grammar": 'root ::= "yes"',
 }  # fmt: skip
 """What asks for what the box can't do."""
 FOR_OPERATORS = {"/api/copy", "/api/delete"}

@@ -102,6 +102,7 @@ def test_a_body_counts_as_json_whatever_curl_calls_it(bob: Person) -> None:
         ({"messages": [{"role": "assistant", "content": "x", "images": ["aGk="]}]}, "messages.0.images"),
         ({"options": {"temperature": -1}}, "options.temperature"),
         ({"options": {"top_p": "much"}}, "options.top_p"),
+        ({"options": {"stop": ["x"] * 17}}, "options.stop"),
         ({"format": "yaml"}, "format"),
         ({"model": ""}, "model"),
     ],

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tests.simulators.box import Person, TestBox
+from webui.dialects.openai_answer import Assembly, renamed
+from webui.dialects.openai_request import ChatBody
 
 Chat = dict[str, Any]
 PICTURE = {"type": "image_url", "image_url": {"url": "http://localhost/x.png"}}
@@ -58,6 +60,38 @@ def test_a_stream_keeps_id_and_time_and_ends_with_its_finish(bob: Person) -> Non
     assert all("usage" not in chunk for chunk in chunks(chat(bob, stream=True)))
 
 
+def test_a_model_is_called_as_the_client_called_it(bob: Person, alice: Person) -> None:
+    assert alice.put("/models/aliases/GPT-4o-mini", json={"model": "talker"}).status_code == 204
+    try:
+        found = chunks(chat(bob, model="GPT-4o-mini", stream=True))
+        assert {chunk["model"] for chunk in found} == {"GPT-4o-mini"}
+        said = "".join(choice["delta"].get("content") or "" for chunk in found for choice in chunk["choices"])
+        whole = chat(bob, model="GPT-4o-mini").get_json()
+        assert (whole["model"], whole["choices"][0]["message"]["content"]) == ("GPT-4o-mini", said)
+    finally:
+        alice.delete("/models/aliases/GPT-4o-mini")
+
+
+def test_chunks_are_renamed_wherever_they_were_cut() -> None:
+    given = b'data: {"model":"m","choices":[]}\n\n: ping\n\ndata: {"error":{"message":"x"}}\n\ndata: [DONE]\n\n'
+    wanted = given.replace(b'"m"', b'"alias"')
+    for size in (1, 7, len(given)):
+        parts = [given[start : start + size] for start in range(0, len(given), size)]
+        assert b"".join(renamed(parts, "alias")) == wanted
+
+
+def test_a_whole_answer_has_the_fingerprint_of_its_chunks() -> None:
+    assembly = Assembly("m")
+    assembly.add({"id": "x", "created": 1, "system_fingerprint": "b1-abc", "choices": []})
+    assert assembly.completion()["system_fingerprint"] == "b1-abc"
+
+
+def test_an_earlier_refusal_is_read_as_text(bob: Person) -> None:
+    earlier = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I can't."}]}
+    body = ChatBody.model_validate({"model": "talker", "messages": [earlier, {"role": "user", "content": "hi"}]})
+    assert body.as_engine()["messages"][0] == {"role": "assistant", "content": "I can't."}
+
+
 def test_a_length_cut_is_told(bob: Person) -> None:
     for name in ("max_tokens", "max_completion_tokens"):
         assert chat(bob, **{name: 2}).get_json()["choices"][0]["finish_reason"] == "length"
@@ -82,6 +116,8 @@ def test_what_clients_send_besides_is_ignored(bob: Person) -> None:
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages.0.role"),
         ({"temperature": -1}, "temperature"),
         ({"n": 2}, "n"),
+        ({"stop": ["x"] * 17}, "stop"),
+        ({"grammar": 'root ::= "yes"'}, "grammar"),
         ({"top_logprobs": 21}, "top_logprobs"),
         ({"max_tokens": 10**12}, "max_tokens"),
         ({"max_tokens": -2}, "max_tokens"),
@@ -130,6 +166,18 @@ def test_a_base_answers_as_a_model_with_citations(bob: Person, handbook: dict[st
     assert "[1]" in whole["choices"][0]["message"]["content"]
     last = chunks(chat(bob, **body, stream=True))[-1]
     assert last["citations"] == whole["citations"]
+
+
+def test_a_bases_counts_have_their_details(bob: Person, handbook: dict[str, str]) -> None:
+    asked = {
+        "model": "kb:Bob's handbook",
+        "messages": [{"role": "user", "content": "夜勤手当は1回につきいくらですか。"}],
+    }
+    whole = chat(bob, **asked).get_json()["usage"]
+    streamed = chunks(chat(bob, **asked, stream=True, stream_options={"include_usage": True}))[-1]["usage"]
+    for usage in (whole, streamed):
+        assert usage["prompt_tokens_details"] == {"cached_tokens": 0}
+        assert usage["completion_tokens_details"] == {"reasoning_tokens": 0}
 
 
 def test_anothers_base_is_no_model(mallory: Person, handbook: dict[str, str]) -> None:

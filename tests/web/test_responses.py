@@ -260,6 +260,12 @@ def test_thoughts_text_and_calls_become_items_of_their_own() -> None:
     assert response["usage"]["input_tokens_details"]["cached_tokens"] == 5
 
 
+def test_an_earlier_refusal_is_read_as_text() -> None:
+    part = {"type": "refusal", "refusal": "I can't."}
+    items = read([{"role": "assistant", "content": [part]}, {"role": "user", "content": "hi"}])
+    assert messages(items)[0] == {"role": "assistant", "content": "I can't."}
+
+
 def test_an_answer_without_a_word_has_one_empty_message() -> None:
     told, response = written(delta("stop"))
     assert kinds(told)[2:-1] == [

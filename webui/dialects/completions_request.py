@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from appliance.errors import BadInputError
 from webui import shapes
 from webui.dialects import base_run
-from webui.dialects.openai_request import Biases, Penalty, Stops, StreamOptions, engine_biases, engine_stops, fold_seed
+from webui.dialects.openai_request import Biases, Penalty, Stop, StreamOptions, engine_biases, engine_stops, fold_seed
 
 _PASSED: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _DEFAULT_TOKENS: Final = 16
@@ -32,7 +32,7 @@ class CompletionBody(shapes.Tolerant):
     max_tokens: Annotated[int, Field(ge=0, le=_LARGEST_INT)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    stop: str | Stops | None = None
+    stop: Stop | None = None
     seed: int | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None

@@ -63,8 +63,9 @@ TABLES: Final = (
         ignored=(
             "user", "metadata", "store", "service_tier", "reasoning_effort", "functions", "function_call", "modalities",
             "audio", "prediction", "web_search_options", "prompt_cache_key", "safety_identifier", "verbosity", "ttl",
-            "keep_alive", "draft_model", "cache_prompt", "chat_template_kwargs", "grammar",
+            "keep_alive", "draft_model", "cache_prompt", "chat_template_kwargs",
         ),
+        refused=("grammar",),
     ),
     Table(
         "/v1/completions",

@@ -12,12 +12,11 @@ from appliance.errors import BadInputError
 from webui import shapes
 from webui.dialects import pictures
 from webui.dialects.base_run import Turn
-from webui.dialects.openai_request import FunctionTool
+from webui.dialects.openai_request import FunctionTool, Stop, engine_stops
 from webui.dialects.pictures import Part
 
 _LARGEST_INT: Final = 2**31 - 1
 _NO_TIME: Final = re.compile(r"[+-]?0+(\.0+)?(ns|us|µs|ms|s|m|h)?")
-_STOPS: Final = 16
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
@@ -31,7 +30,7 @@ class Options(shapes.Tolerant):
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int | None = None
     num_predict: int | None = None
-    stop: str | list[str] | None = None
+    stop: Stop | None = None
     repeat_penalty: Annotated[float, Field(ge=0, le=4)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
@@ -47,7 +46,7 @@ class Options(shapes.Tolerant):
         if self.num_predict is not None and self.num_predict > 0:  # else as many as there is room
             body["max_tokens"] = min(self.num_predict, _LARGEST_INT)
         if self.stop:
-            body["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop[:_STOPS]
+            body["stop"] = engine_stops(self.stop)
         return body
 
 

@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from appliance import clock
 from appliance.errors import CancelledError, HakoError
 from webui import errors, sse
 from webui.locales import Language
+
+_HEAD: Final = ("id", "created", "system_fingerprint")
 
 
 class Assembly:
@@ -27,7 +29,7 @@ class Assembly:
 
     def add(self, event: dict[str, Any]) -> None:
         """Take the next chunk in."""
-        self._head = self._head or {name: event[name] for name in ("id", "created") if name in event}
+        self._head = self._head or {name: event[name] for name in _HEAD if name in event}
         if event.get("usage"):
             self._usage = event["usage"]
         for choice in event.get("choices", ()):
@@ -67,6 +69,7 @@ class Assembly:
             "object": "chat.completion",
             "created": self._head.get("created") or int(time.time()),
             "model": self._model,
+            "system_fingerprint": self._head.get("system_fingerprint"),
             "choices": [choice],
             "usage": self._usage,
         }
@@ -81,6 +84,7 @@ class Chunks:
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": model,
+            "system_fingerprint": None,
         }
 
     def delta(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
@@ -99,6 +103,26 @@ def event(content: dict[str, Any]) -> bytes:
 
 
 DONE = b"data: [DONE]\n\n"
+
+
+def renamed(stream: Iterable[bytes], model: str) -> Iterator[bytes]:
+    """An engine's event stream, where its chunks call the model as the client did: by an alias, for example."""
+    buffer = b""
+    for part in stream:
+        buffer += part
+        *lines, buffer = buffer.split(b"\n")
+        yield b"".join(_renamed(line, model) + b"\n" for line in lines)
+    yield buffer
+
+
+def _renamed(line: bytes, model: str) -> bytes:
+    try:
+        chunk = json.loads(line.removeprefix(b"data:")) if line.startswith(b"data:") else None
+    except ValueError:
+        return line  # the end
+    if not isinstance(chunk, dict) or "model" not in chunk:
+        return line
+    return event({**chunk, "model": model}).rstrip(b"\n")
 
 
 def framed(

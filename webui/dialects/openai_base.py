@@ -65,11 +65,13 @@ def _completion(found: Answered, model: str) -> dict[str, Any]:
     }
 
 
-def _usage(found: Answered) -> dict[str, int]:
+def _usage(found: Answered) -> dict[str, Any]:
     return {
         "prompt_tokens": found.prompt_tokens,
         "completion_tokens": found.tokens,
         "total_tokens": found.prompt_tokens + found.tokens,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
 
 

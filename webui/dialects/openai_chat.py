@@ -9,7 +9,7 @@ from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError
 from webui import connection, errors, routing, sse
 from webui.dialects import base_run, engine, headers, openai_base, opening
-from webui.dialects.openai_answer import Assembly, event
+from webui.dialects.openai_answer import Assembly, event, renamed
 from webui.dialects.openai_request import ChatBody
 from webui.dialects.opening import Opening
 from webui.locales import Language
@@ -38,7 +38,7 @@ def complete(call: Call, body: ChatBody) -> Response:
         call.services.audit.record(call.who.name, "api-chat", body.model)
 
     if body.stream:
-        return headers.told(sse.response(_passed_on(stream, call.language), close), stream)
+        return headers.told(sse.response(_passed_on(stream, _named(call, body.model), call.language), close), stream)
     try:
         return headers.told(routing.answer(_assembled(stream, body.model)), stream)
     finally:
@@ -53,12 +53,17 @@ def _engine_body(body: ChatBody) -> dict[str, Any]:
     return asked
 
 
-def _passed_on(stream: Opening, language: Language) -> Iterator[bytes]:
+def _named(call: Call, model: str) -> str | None:
+    """What the chunks have to call the model; None where the engine calls it that itself."""
+    return None if call.gateway.aliases.is_model(model) else model
+
+
+def _passed_on(stream: Opening, model: str | None, language: Language) -> Iterator[bytes]:
     """The engine's bytes, after what is told until there are any; an error becomes OpenAI's error event."""
     try:
         for comment in stream.comments():
             yield comment.frame()
-        yield from stream
+        yield from stream if model is None else renamed(stream, model)
     except CancelledError:
         return
     except HakoError as error:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from appliance.errors import BadInputError
 from webui import shapes
@@ -20,9 +20,17 @@ _TOKEN_DIGITS: Final = 10
 _MOST_STOPS: Final = 16
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Stops = Annotated[list[str], Field(max_length=_MOST_STOPS)]
-"""OpenAI has four at most; more than are looked for would be no stops, so they are refused."""
 Biases = dict[str, Annotated[float, Field(ge=-100, le=100)]]
+
+
+def _few(stop: str | list[str]) -> str | list[str]:
+    """Raises ValueError: more than are looked for; leaving some out would change where the answer ends."""
+    if isinstance(stop, list) and len(stop) > _MOST_STOPS:
+        raise ValueError("too many")
+    return stop
+
+
+Stop = Annotated[str | list[str], AfterValidator(_few)]
 
 
 def fold_seed(seed: int | None) -> int | None:
@@ -112,7 +120,7 @@ class ChatBody(shapes.Tolerant):
     top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int | None = None
-    stop: str | Stops | None = None
+    stop: Stop | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
@@ -123,6 +131,15 @@ class ChatBody(shapes.Tolerant):
     tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    grammar: str | None = None
+
+    @field_validator("grammar")
+    @classmethod
+    def _no_grammar(cls, grammar: str | None) -> str | None:
+        """One such as `(a?){300}` never comes to an end in an engine, and nobody else gets an answer meanwhile."""
+        if grammar:
+            raise ValueError("not possible on this box")
+        return grammar
 
     @field_validator("seed")
     @classmethod

@@ -37,6 +37,8 @@ def read(part: Mapping[str, Any], field: str) -> Part:
     """
     if part.get("type") == "text" and isinstance(part.get("text"), str):
         return text(part["text"])
+    if part.get("type") == "refusal" and isinstance(part.get("refusal"), str):
+        return text(part["refusal"])  # of an earlier answer, where it stands in place of the text
     if part.get("type") == "image_url":
         address = part.get("image_url")
         return picture(address.get("url") if isinstance(address, Mapping) else address)

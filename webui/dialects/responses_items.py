@@ -11,7 +11,8 @@ Item = dict[str, Any]
 Message = dict[str, Any]
 
 _ROLES: Final = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
-_TEXTS: Final = ("input_text", "output_text", "text")
+_TEXTS: Final = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
+"""Kinds of parts that are text, and where it stands in them."""
 _PICTURE: Final = "input_image"
 _CALL: Final = "function_call"
 _RESULT: Final = "function_call_output"
@@ -112,10 +113,15 @@ def _text(content: Any, where: str) -> str:
         return content
     if not isinstance(content, list):
         raise BadInputError("content", field=where)
-    for part in content:
-        if not isinstance(part, dict) or part.get("type") not in _TEXTS or not isinstance(part.get("text"), str):
-            raise BadInputError("content part", field=where)
-    return "\n".join(part["text"] for part in content)
+    return "\n".join(_words(part, where) for part in content)
+
+
+def _words(part: Any, where: str) -> str:
+    name = _TEXTS.get(str(part.get("type"))) if isinstance(part, dict) else None
+    words = part.get(name) if name else None
+    if not isinstance(words, str):
+        raise BadInputError("content part", field=where)
+    return words
 
 
 def _word(item: Item, name: str, where: str) -> str:
