@@ -10,6 +10,9 @@ from appliance.inference.transport import ChildConnection
 
 Stopped = Callable[[], bool]
 
+TRUNCATION: Final = "truncation"
+"""Field of a body for the gateway that no engine gets: "auto" or "disabled", as in OpenAI's responses."""
+
 _COUNTS: Final = "/v1/chat/completions/input_tokens"
 """Looks at the pictures too; it takes longer than counting words."""
 
@@ -46,6 +49,21 @@ def prompt_tokens(
     prompt = connection.json("/apply-template", dict(body), stopped)["prompt"]
     asked = {"content": prompt, "add_special": True, "parse_special": True}
     return len(connection.json("/tokenize", asked, stopped)["tokens"])
+
+
+def policy(body: dict[str, Any], own: Overflow) -> tuple[dict[str, Any], Overflow]:
+    """The body without what the client wishes for a chat that is too long, and what is done then; `own`: the model's.
+
+    To leave nothing out is the client's to say. What goes first, where it wishes that something does, is the model's.
+    """
+    asked = {name: value for name, value in body.items() if name != TRUNCATION}
+    match body.get(TRUNCATION):
+        case "disabled":
+            return asked, "stop"
+        case "auto" if own == "stop":
+            return asked, "rolling"
+        case _:
+            return asked, own
 
 
 def fitted(

@@ -375,7 +375,7 @@ class Gateway:
         try:
             if choice.mode == "required":
                 asked = calls.told(asked, manifest.engine, connection, stopped)
-            policy = self.load_settings.get(manifest.id).overflow
+            asked, policy = counting.policy(asked, self.load_settings.get(manifest.id).overflow)
             room = self._context_now(manifest) if policy != "stop" else 0
             asked, stream.left_out = counting.fitted(connection, manifest, asked, policy, room, stopped)
             connection.send(path, {**asked, "stream": True})

@@ -175,3 +175,18 @@ def test_a_chat_that_is_too_long_is_refused_cut_in_the_middle_or_rolled_as_the_m
     last = [{"role": "user", "content": "word " * 400}]
     answer = chat(bob, spare, [*long_chat(), *last])
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
+def test_a_response_may_say_itself_whether_messages_are_left_out(alice: Person, bob: Person, spare: str) -> None:
+    def ask(**wish: Any) -> Any:
+        return bob.post("//v1/responses", json={"model": spare, "input": long_chat(), "max_output_tokens": 20} | wish)
+
+    change(alice, spare, context=256)
+    assert ask().status_code == 400
+    cut = ask(truncation="auto")
+    assert (cut.status_code, cut.get_json()["truncation"]) == (200, "auto")
+    assert int(cut.headers["X-Hako-Messages-Left-Out"]) in (16, 18)
+    change(alice, spare, context=256, overflow="middle")
+    assert ask().status_code == 200
+    kept = ask(truncation="disabled")
+    assert (kept.status_code, kept.get_json()["error"]["code"]) == (400, "context_length_exceeded")

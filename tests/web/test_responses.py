@@ -260,6 +260,36 @@ def test_thoughts_text_and_calls_become_items_of_their_own() -> None:
     assert response["usage"]["input_tokens_details"]["cached_tokens"] == 5
 
 
+def test_how_likely_tokens_were_is_told_with_each_piece_and_with_the_whole() -> None:
+    other = {"id": 2, "token": "No", "bytes": [78, 111], "logprob": -2.0}
+    entry = {"id": 1, "token": "Yes", "bytes": [89], "logprob": -0.1, "top_logprobs": [other]}
+    chunk = delta(content="Yes")
+    chunk["choices"][0]["logprobs"] = {"content": [entry]}
+    told, response = written(chunk, delta(content="!"), delta("stop"))
+    wanted = [
+        {
+            "token": "Yes",
+            "bytes": [89],
+            "logprob": -0.1,
+            "top_logprobs": [{"token": "No", "bytes": [78, 111], "logprob": -2.0}],
+        }
+    ]
+    assert response["output"][0]["content"][0]["logprobs"] == wanted
+    pieces = [event["logprobs"] for event in told if event["type"] == "response.output_text.delta"]
+    assert pieces == [wanted, []]
+    assert [event["logprobs"] for event in told if event["type"] == "response.output_text.done"] == [wanted]
+
+
+def test_logprobs_are_asked_for_only_where_they_are_included() -> None:
+    asked = {"model": "talker", "input": "hi", "top_logprobs": 3}
+    bare, told = (
+        ResponsesBody.model_validate(asked | {"include": include}).as_engine(read("hi"))
+        for include in (["reasoning.encrypted_content"], ["message.output_text.logprobs"])
+    )
+    assert "logprobs" not in bare
+    assert (told["logprobs"], told["top_logprobs"]) == (True, 3)
+
+
 def test_an_earlier_refusal_is_read_as_text() -> None:
     part = {"type": "refusal", "refusal": "I can't."}
     items = read([{"role": "assistant", "content": [part]}, {"role": "user", "content": "hi"}])

@@ -77,9 +77,8 @@ TABLES: Final = (
         "/v1/responses",
         responses_request.ResponsesBody,
         ignored=(
-            "context_management", "include", "max_tool_calls", "moderation", "prompt_cache_key",
-            "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier",
-            "stream_options", "top_logprobs", "truncation", "user",
+            "context_management", "max_tool_calls", "moderation", "prompt_cache_key", "prompt_cache_options",
+            "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "stream_options", "user",
         ),
         refused=("background", "conversation", "prompt"),
     ),

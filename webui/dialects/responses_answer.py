@@ -44,9 +44,9 @@ class ResponseWriter:
         yield self._told("created")
         yield self._told("in_progress")
 
-    def text(self, piece: str) -> Iterator[Event]:
-        """A piece of text, in the open message or in a new one."""
-        yield from self._piece(_MESSAGE, piece)
+    def text(self, piece: str, likely: Sequence[Mapping[str, Any]] = ()) -> Iterator[Event]:
+        """A piece of text, in the open message or in a new one; `likely`: its tokens with their logprobs."""
+        yield from self._piece(_MESSAGE, piece, likely)
 
     def reasoning(self, piece: str) -> Iterator[Event]:
         """A piece of what the model thinks before it answers."""
@@ -97,7 +97,7 @@ class ResponseWriter:
 
     # -- items
 
-    def _piece(self, kind: str, piece: str) -> Iterator[Event]:
+    def _piece(self, kind: str, piece: str, likely: Sequence[Mapping[str, Any]] = ()) -> Iterator[Event]:
         part: dict[str, Any] = {"type": "reasoning_text", "text": ""}
         if kind == _MESSAGE:
             part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
@@ -108,7 +108,9 @@ class ResponseWriter:
                 self._open["content"].append(part)
         if piece and self._open is not None:
             self._open["content"][0]["text"] += piece
-            yield self._of_part(f"{part['type']}.delta", delta=piece, **_logprobs(kind))
+            if kind == _MESSAGE:
+                self._open["content"][0]["logprobs"] += likely
+            yield self._of_part(f"{part['type']}.delta", delta=piece, **_logprobs(kind, likely))
 
     def _begin(self, kind: str, prefix: str, **head: Any) -> Iterator[Event]:
         yield from self._close("completed")
@@ -125,7 +127,9 @@ class ResponseWriter:
             yield self._of_item("function_call_arguments.done", arguments=item["arguments"], name=item["name"])
         else:
             part = item["content"][0]
-            yield self._of_part(f"{part['type']}.done", text=part["text"], **_logprobs(item["type"]))
+            yield self._of_part(
+                f"{part['type']}.done", text=part["text"], **_logprobs(item["type"], part.get("logprobs", ()))
+            )
             yield self._of_part("content_part.done", part=copy.deepcopy(part))
         yield self._of_output("output_item.done", item=copy.deepcopy(item))
         self._open = None
@@ -165,17 +169,17 @@ class Translation:
         self._usage = chunk.get("usage") or self._usage
         for choice in chunk.get("choices", ()):
             self._finish = choice.get("finish_reason") or self._finish
-            yield from self._delta(choice.get("delta") or {})
+            yield from self._delta(choice.get("delta") or {}, _likely(choice))
 
     def end(self) -> Iterator[Event]:
         """The events when no chunk follows."""
         yield from self._writer.end(_usage(self._usage), cut=self._finish == "length")
 
-    def _delta(self, delta: Mapping[str, Any]) -> Iterator[Event]:
+    def _delta(self, delta: Mapping[str, Any], likely: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
         if thought := delta.get("reasoning_content"):
             yield from self._writer.reasoning(thought)
         if content := delta.get("content"):
-            yield from self._writer.text(content)
+            yield from self._writer.text(content, likely)
         for part in delta.get("tool_calls") or ():
             function = part.get("function") or {}
             index = int(part.get("index", 0))
@@ -209,5 +213,17 @@ def _head(kind: str) -> dict[str, Any]:
     return {"role": "assistant", "content": []} if kind == _MESSAGE else {"summary": [], "content": []}
 
 
-def _logprobs(kind: str) -> dict[str, Any]:
-    return {"logprobs": []} if kind == _MESSAGE else {}
+def _logprobs(kind: str, likely: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"logprobs": list(likely)} if kind == _MESSAGE else {}
+
+
+def _likely(choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A chunk's tokens with their logprobs; none where nobody asked for them. Of what an engine adds, nothing."""
+
+    def token(entry: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: entry.get(name) for name in ("token", "bytes", "logprob")}
+
+    return [
+        {**token(entry), "top_logprobs": [token(other) for other in entry.get("top_logprobs") or ()]}
+        for entry in (choice.get("logprobs") or {}).get("content") or ()
+    ]

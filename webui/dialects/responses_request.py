@@ -12,8 +12,16 @@ from webui.dialects.responses_items import Item
 
 _PASSED: Final = ("temperature", "top_p", "parallel_tool_calls", "tool_choice")
 _LARGEST_INT: Final = 2**31 - 1
-_OUR_NAMES: Final = {"messages": "input", "response_format": "text.format", "grammar": "text.format"}
+_OUR_NAMES: Final = {
+    "messages": "input",
+    "response_format": "text.format",
+    "grammar": "text.format",
+    "logprobs": "include",
+}
 """How this API calls what an engine calls otherwise."""
+
+_LIKELY: Final = "message.output_text.logprobs"
+"""In `include`: how likely each token was; others than that are ignored."""
 
 MetadataKey = Annotated[str, Field(max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
@@ -80,6 +88,9 @@ class ResponsesBody(shapes.Tolerant):
     previous_response_id: Annotated[str, Field(max_length=200)] | None = None
     store: bool | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
+    include: list[str] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
     background: bool | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
@@ -119,6 +130,10 @@ class ResponsesBody(shapes.Tolerant):
         body |= {name: value for name in _PASSED if (value := getattr(self, name)) is not None}
         if self.max_output_tokens is not None:
             body["max_tokens"] = self.max_output_tokens
+        if _LIKELY in (self.include or ()):
+            body |= {"logprobs": True, "top_logprobs": self.top_logprobs or 0}
+        if self.truncation is not None:
+            body["truncation"] = self.truncation
         if self.tools:
             body["tools"] = [tool.as_engine() for tool in self.tools]
         if self.text and self.text.format and self.text.format.type != "text":
@@ -142,9 +157,9 @@ class ResponsesBody(shapes.Tolerant):
             "text": {"format": text.model_dump(by_alias=True, exclude_none=True)},
             "tool_choice": self.tool_choice or "auto",
             "tools": [tool.model_dump() for tool in self.tools or ()],
-            "top_logprobs": 0,
+            "top_logprobs": self.top_logprobs or 0,
             "top_p": self.top_p,
-            "truncation": "disabled",
+            "truncation": self.truncation or "disabled",
         }
 
 
