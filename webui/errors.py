@@ -18,7 +18,11 @@ from appliance.errors import (
     ContextTooLongError,
     HakoError,
     KeyRateError,
+    ModelChangedError,
+    ModelDamagedError,
     ModelNotFoundError,
+    ModelQuarantinedError,
+    ModelTooLargeError,
     NotFoundError,
     TooLargeError,
 )
@@ -38,6 +42,8 @@ _OPENAI_CODES: Final[dict[type[HakoError], str]] = {
     ModelNotFoundError: "model_not_found",
 }
 _OWN_FAULT: Final = 500
+_FOR_GOOD: Final = (ModelChangedError, ModelDamagedError, ModelQuarantinedError, ModelTooLargeError)
+"""Faults that last until an operator does something: OpenAI's and Anthropic's clients would ask twice again."""
 _LATER: Final = (429, 503)
 _LATER_S: Final = 5
 """When to ask again where nobody knows it better."""
@@ -142,7 +148,9 @@ def as_json(content: dict[str, Any], status: int) -> Response:
 
 
 def _with_hints(response: Response, error: HakoError, status: int) -> Response:
-    if "retry_after_s" in error.params:
+    if isinstance(error, _FOR_GOOD):
+        response.headers["x-should-retry"] = "false"
+    elif "retry_after_s" in error.params:
         response.headers["Retry-After"] = str(int(error.params["retry_after_s"]) or 1)
     elif status in _LATER:
         response.headers["Retry-After"] = str(_LATER_S)

@@ -117,8 +117,9 @@ def api_key(incoming: Request) -> str | None:
     if authorization is not None:
         scheme, _, value = authorization.partition(" ")
         given.add(value.strip() if scheme.lower() == "bearer" else "")
-    if "X-Api-Key" in incoming.headers:
-        given.add(incoming.headers["X-Api-Key"].strip())
+    own = incoming.headers.get("X-Api-Key")
+    if own is not None and (own.strip() or not given):  # some clients send an empty one beside the other header
+        given.add(own.strip())
     if not given:
         return None
     if len(given) > 1 or not all(0 < len(key) <= _TOKEN_CHARS for key in given):

@@ -52,12 +52,24 @@ def test_without_a_session_nothing_is_given(box: TestBox) -> None:
         {"X-Api-Key": "hako_wrong"},
         {"X-Api-Key": ""},
         {"Authorization": "Bearer a", "X-Api-Key": "b"},
+        {"Authorization": "Bearer hako_wrong", "X-Api-Key": ""},
     ],
 )
 def test_a_wrong_key_opens_nothing_by_either_header(box: TestBox, bob: Person, headers: dict[str, str]) -> None:
     for client in (box.app.test_client(), bob):
         path = "/api/v1/bases" if client is not bob else "/bases"
         assert client.get(path, headers=headers).status_code == 401
+
+
+def test_an_empty_header_beside_a_valid_key_is_none(box: TestBox, bob: Person) -> None:
+    made = bob.post("/me/keys", json={"name": "beside"}).get_json()
+    headers = {"Authorization": f"Bearer {made['key']}", "X-Api-Key": ""}
+    try:
+        assert box.app.test_client().get("/api/v1/bases", headers=headers).status_code == 200
+        headers["X-Api-Key"] = "hako_another"
+        assert box.app.test_client().get("/api/v1/bases", headers=headers).status_code == 401
+    finally:
+        bob.delete(f"/me/keys/{made['item']['id']}")
 
 
 def test_members_get_no_operators_routes(box: TestBox, mallory: Person) -> None:

@@ -7,11 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from appliance.errors import (
+    BusyError,
+    HakoError,
+    ModelChangedError,
+    ModelFailedError,
+    ModelQuarantinedError,
+    ModelTooLargeError,
+)
+from appliance.gateway.gateway import Gateway
 from tests.simulators.box import Person, TestBox
 from webui.dialects.openai_answer import Assembly, renamed
 from webui.dialects.openai_request import ChatBody
 
 Chat = dict[str, Any]
+MESSAGE = {"messages": [{"role": "user", "content": "hi"}]}
 PICTURE = {"type": "image_url", "image_url": {"url": "http://localhost/x.png"}}
 
 
@@ -145,6 +155,28 @@ def test_an_unknown_model_has_openais_code(bob: Person) -> None:
     answer = chat(bob, model="gpt-9")
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (404, "model_not_found")
     assert chat(bob, model="embedder").get_json()["error"]["hako_code"] == "HK-MOD-008"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "again"),
+    [
+        (ModelQuarantinedError(name="talker"), 503, "false"),
+        (ModelChangedError(name="talker"), 500, "false"),
+        (ModelTooLargeError(missing_gb=2), 507, "false"),
+        (BusyError(retry_after_s=3), BusyError.status, None),
+        (ModelFailedError(name="talker"), 502, None),
+    ],
+)
+def test_clients_are_told_not_to_ask_again_where_that_helps_nobody(
+    bob: Person, monkeypatch: pytest.MonkeyPatch, error: HakoError, status: int, again: str | None
+) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Gateway, "open", fail)
+    for answer in (chat(bob), bob.post("//v1/messages", json={"model": "talker", "max_tokens": 9, **MESSAGE})):
+        assert (answer.status_code, answer.headers.get("x-should-retry")) == (status, again)
+        assert ("Retry-After" in answer.headers) == isinstance(error, BusyError)
 
 
 def test_a_child_that_dies_in_a_stream_becomes_an_error_event(bob: Person, box: TestBox) -> None:

@@ -98,7 +98,6 @@ def test_more_documents_than_one_batch_keep_their_places(bob: Person) -> None:
         ({"documents": ["x"] * 1001}, "documents"),
         ({"documents": ...}, "documents"),
         ({"texts": ["a"]}, "documents"),
-        ({"documents": ..., "texts": []}, "texts"),
         ({"query": ...}, "query"),
         ({"query": ""}, "query"),
         ({"query": None}, "query"),
@@ -114,6 +113,30 @@ def test_bad_requests_name_the_field(bob: Person, changes: dict[str, Any], field
         error = answer.get_json()["error"]
         assert (error["type"], error["hako_code"]) == ("invalid_request_error", "HK-BOX-003")
         assert error["param"].startswith(field)
+
+
+@pytest.mark.parametrize("path", PATHS[:4])
+@pytest.mark.parametrize(
+    ("changes", "status", "kind"),
+    [
+        ({"texts": []}, 400, "Validation"),
+        ({"texts": ["a"], "query": ""}, 400, "Validation"),
+        ({"texts": ["a"], "model": "nobody"}, 404, "Validation"),
+    ],
+)
+def test_who_asks_with_texts_reads_errors_with_their_type(
+    bob: Person, path: str, changes: dict[str, Any], status: int, kind: str
+) -> None:
+    answer = ask(bob, path, documents=..., **changes)
+    told = answer.get_json()
+    assert (answer.status_code, told["error_type"]) == (status, kind)
+    assert isinstance(told["error"], str)
+    assert told["hako_code"] in told["error"]
+
+
+def test_who_asks_with_documents_reads_openais_errors(bob: Person) -> None:
+    for changes in ({"documents": []}, {"texts": ["a"]}):
+        assert ask(bob, "/rerank", **changes).get_json()["error"]["type"] == "invalid_request_error"
 
 
 def test_coheres_clients_read_errors_under_message(bob: Person) -> None:

@@ -87,7 +87,7 @@ def error_shapes(listener: Listener = "main") -> Mapping[str, errors.Shape]:
     everywhere: dict[str, errors.Shape] = {
         "/v1": anthropic_errors.by_header,
         "/v1/messages": anthropic_errors.answer,
-        **dict.fromkeys(rerank.PATHS, errors.openai),
+        **{prefix + path: rerank.error_shape for prefix in ("", "/v1") for path in rerank.PATHS},
         rerank.COHERE_PREFIX: rerank.cohere_error,
     }
     if listener == "ollama":

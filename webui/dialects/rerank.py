@@ -4,10 +4,11 @@ One body for all: `documents` ask for Jina's and Cohere's answer, `texts` for th
 """
 
 import secrets
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from flask import Blueprint, Response, request
-from pydantic import Field
+from flask import Blueprint, Response, g, has_request_context, request
+from pydantic import Field, model_validator
 
 from appliance.accounts.permissions import Permission
 from appliance.errors import BadInputError, HakoError, ModelNotFoundError
@@ -24,6 +25,8 @@ cohere = Blueprint("rerank_v2", __name__, url_prefix=COHERE_PREFIX)
 
 _MOST: Final = 1000
 _KIND: Final = "reranker"
+_ASKED_WITH_TEXTS: Final = "asked_with_texts"
+_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class Document(shapes.Tolerant):
@@ -43,6 +46,14 @@ class RerankBody(shapes.Tolerant):
     texts: Annotated[list[shapes.Text], Field(min_length=1, max_length=_MOST)] | None = None
     raw_scores: bool | None = None
     return_text: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _note_whose(cls, given: Any) -> Any:
+        """An error has to be told in the words of the dialect, also where the body is no good."""
+        if has_request_context() and isinstance(given, dict):
+            setattr(g, _ASKED_WITH_TEXTS, "texts" in given and "documents" not in given)
+        return given
 
 
 def rerank(call: Call, body: RerankBody) -> dict[str, Any] | list[dict[str, Any]]:
@@ -83,6 +94,15 @@ def cohere_error(error: HakoError, status: int, language: Language) -> Response:
     """An error as Cohere's clients read it: one sentence under `message`."""
     content = {"message": f"{locales.sentence(error, language)} ({error.code})", "hako_code": error.code}
     return errors.as_json(content, status)
+
+
+def error_shape(error: HakoError, status: int, language: Language) -> Response:
+    """As clients of text-embeddings-inference read it where the request was theirs, else as OpenAI's do."""
+    if not g.get(_ASKED_WITH_TEXTS):
+        return errors.openai(error, status, language)
+    kind = "Overloaded" if status in _BUSY else "Validation" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Backend"
+    said = f"{locales.sentence(error, language)} ({error.code})"
+    return errors.as_json({"error": said, "error_type": kind, "hako_code": error.code}, status)
 
 
 def _only_reranker(call: Call) -> str:
