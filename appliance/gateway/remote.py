@@ -114,6 +114,8 @@ class Remote:
             ModelFailedError, BusyError, ContextTooLongError, BadInputError: it can't answer, or not this.
         """
         asked = {name: value for name, value in body.items() if name in _PASSED}
+        if biases := asked.get("logit_bias"):
+            asked["logit_bias"] = {str(token): bias for token, bias in biases}  # OpenAI's form; pairs are our engine's
         call = _Call(self, model.destination, model.id, who, estimate_prompt(asked), model.context)
         try:
             connection = call.connected(stopped)

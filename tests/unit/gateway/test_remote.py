@@ -154,9 +154,12 @@ def test_no_other_machine_is_made_to_fetch_a_picture(lab: Lab) -> None:
 
 
 def test_a_bare_prompt_goes_on_there_too(lab: Lab) -> None:
-    with lab.gateway.complete("lab/talker", {"prompt": "one two"}) as stream:
+    asked = {"prompt": "one two", "logprobs": 2, "n_probs": 2, "logit_bias": [[5, 1.5]]}
+    with lab.gateway.complete("lab/talker", asked) as stream:
         assert b'"one "' in b"".join(stream)
     assert lab.far.seen[0][1] == "/v1/completions"
+    sent = lab.far.seen[0][3]
+    assert (sent["logprobs"], sent["logit_bias"], "n_probs" in sent) == (2, {"5": 1.5}, False)
 
 
 def test_vectors_come_back_in_order(lab: Lab) -> None:
