@@ -184,6 +184,7 @@ class Gateway:
             parameters=manifest.parameters,
             dimensions=manifest.dimensions,
             vision=manifest.vision,
+            thinking=wish.thinking_of(manifest),
         )
 
     @contextmanager
@@ -210,8 +211,7 @@ class Gateway:
         """
         manifest = self._find(self._settings.embedding_model)
         prefix = manifest.query_prefix if kind == "query" else manifest.passage_prefix
-        whole = [prefix + text for text in texts]
-        return self._embed(manifest, whole, truncate=True, stopped=stopped, waits=waits)[0]
+        return self._embed(manifest, [prefix + text for text in texts], truncate=True, stopped=stopped, waits=waits)[0]
 
     def embed_raw(
         self, model: str, texts: Sequence[str], *, truncate: bool = False, stopped: Stopped | None = None

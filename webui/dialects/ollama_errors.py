@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from flask import Response
 
-from appliance.errors import BadInputError, HakoError
+from appliance.errors import BadInputError, HakoError, NoThinkingError
 from webui import errors, locales
 from webui.locales import Language
 
@@ -17,7 +17,9 @@ def body(error: HakoError, language: Language) -> dict[str, Any]:
     if isinstance(error, BadInputError):
         field = str(error.params.get("field", ""))
         error = BadInputError(error.detail, field=_FIELDS.get(field, field))
-    return {"error": f"{locales.sentence(error, language)} ({error.code})", "hako_code": error.code}
+    # Programs look for these words, and ask again without `think`.
+    mark = f"{error.code}, does not support thinking" if isinstance(error, NoThinkingError) else error.code
+    return {"error": f"{locales.sentence(error, language)} ({mark})", "hako_code": error.code}
 
 
 def response(error: HakoError, status: int, language: Language) -> Response:
