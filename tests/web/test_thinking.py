@@ -1,5 +1,6 @@
 """Models that think before they answer: how each dialect asks for it or against it, and where the thoughts come."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -175,3 +176,21 @@ def test_lists_say_which_model_thinks(bob: Person, thinker: str, box: TestBox) -
     assert told() == (True, True, {"allowed_options": ["off", "on"], "default": "on"})
     box.services.gateway.load_settings.forget(thinker)
     assert told() == (False, False, None)
+
+
+def test_a_chat_tells_thoughts_while_it_is_written_and_keeps_none(bob: Person) -> None:
+    chat = bob.post("/chats", json={"model": "talker", "base_ids": []}).get_json()
+    started = bob.post(f"/chats/{chat['id']}/messages", json={"text": ASKED, "parent_id": None}).get_json()
+    text = bob.get(f"/runs/{started['run_id']}/events").get_data(as_text=True)
+    found = [
+        (kind.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
+        for kind, data in (block.split("\n")[-2:] for block in text.split("\n\n") if "event: " in block)
+    ]
+    kinds = [kind for kind, _ in found]
+    assert kinds.index("thinking") < kinds.index("delta")
+    assert "".join(data["text"] for kind, data in found if kind == "thinking") == "hm so"
+    assert "".join(data["text"] for kind, data in found if kind == "delta") == "hi"
+    assert {"stage": "thinking"} in [data for kind, data in found if kind == "stage"]
+    answer = bob.get(f"/chats/{chat['id']}").get_json()["messages"][-1]
+    assert (answer["text"], answer["stats"]["tokens"], answer["stats"]["thought_tokens"]) == ("hi", 1, 2)
+    assert "hm" not in json.dumps(answer)
