@@ -38,7 +38,7 @@ def complete(call: Call, body: ChatBody) -> Response:
         call.services.audit.record(call.who.name, "api-chat", body.model)
 
     if body.stream:
-        return headers.told(sse.response(_passed_on(stream, call.language), close), stream)
+        return headers.told(sse.response(_passed_on(stream, body.model, call.language), close), stream)
     try:
         return headers.told(routing.answer(_assembled(stream, body.model)), stream)
     finally:
@@ -53,12 +53,12 @@ def _engine_body(body: ChatBody) -> dict[str, Any]:
     return asked
 
 
-def _passed_on(stream: Opening, language: Language) -> Iterator[bytes]:
+def _passed_on(stream: Opening, model: str, language: Language) -> Iterator[bytes]:
     """The engine's bytes, after what is told until there are any; an error becomes OpenAI's error event."""
     try:
         for comment in stream.comments():
             yield comment.frame()
-        yield from stream
+        yield from engine.own(stream, model)
     except CancelledError:
         return
     except HakoError as error:
