@@ -2,24 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from appliance import clock
 from appliance.apps import prompts
 from appliance.apps.marks import Mark, MarkReader, Sentence, SentenceReader
 from appliance.apps.prompts import Message
 from appliance.apps.sampling import sampling
+from appliance.apps.writing import Answer, Sink, Writing
 from appliance.errors import CancelledError
 from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
-from appliance.gateway.stream import ChatStream
+from appliance.gateway.stream import Thought
 from appliance.knowledge import cite, tokens
 from appliance.knowledge.bases import Base
 from appliance.knowledge.cite import Citation
 from appliance.knowledge.normalise import language_of
 from appliance.knowledge.retrieve import Hit, HitSentence, Retrieval, Retriever, SearchOptions
 
-Verdict = Literal["answer", "perhaps", "none"]
-Mode = Literal["generated", "extractive", "chat"]
 Say = Callable[[str, str], str]
 """`say(language, key)`: a sentence of the box, from the locales."""
 
@@ -32,14 +30,7 @@ _READ_PASSAGES = 4
 _NEAREST = 2
 _ANSWER_TOKENS = 1024
 _TINY_TOKENS = 120
-
-
-class Sink(Protocol):
-    """Where an answer is written while it comes into being; `runs.Writer` is one."""
-
-    def emit(self, kind: str, **data: Any) -> None: ...
-    def stopped(self) -> bool: ...
-    def on_stop(self, act: Callable[[], None] | None) -> None: ...
+_THOUGHT_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -60,92 +51,6 @@ class Question:
     """Parameters of a chat request, by the names that presets give them."""
 
 
-@dataclass
-class Answer:
-    """What was written. `text` carries `[n]` marks that refer to `citations`."""
-
-    text: str = ""
-    mode: Mode = "chat"
-    verdict: Verdict | None = None
-    citations: list[Citation] = field(default_factory=list)
-    sources: list[dict[str, Any]] = field(default_factory=list)
-    unsourced: list[tuple[int, int]] = field(default_factory=list)
-    """Ranges of `text` that no passage supports."""
-    stats: dict[str, Any] = field(default_factory=dict)
-
-    def body(self) -> dict[str, Any]:
-        """As stored with the message and sent by the API."""
-        return {
-            "mode": self.mode,
-            "verdict": self.verdict,
-            "citations": [citation.as_dict() for citation in self.citations],
-            "sources": self.sources,
-            "unsourced": self.unsourced,
-            "stats": self.stats,
-        }
-
-
-class _Writing:
-    """One answer in the making: the text so far, its citations in order of appearance, and the clock."""
-
-    def __init__(self, sink: Sink, model: str, cited: Sequence[Citation] = ()) -> None:
-        self.sink = sink
-        self.answer = Answer(citations=list(cited), stats={"model": model, "tokens": 0, "finish": "stop"})
-        self.began = clock.monotonic()
-        self.first_text_at: float | None = None
-        self._numbers = {citation.place: citation.n for citation in cited}
-
-    def text(self, text: str) -> None:
-        if not text:
-            return
-        if self.first_text_at is None:
-            self.first_text_at = clock.monotonic()
-            self.answer.stats["ttft_ms"] = round((self.first_text_at - self.began) * 1000)
-        self.answer.text += text
-        self.sink.emit("delta", text=text)
-
-    def cite(self, citation: Citation) -> None:
-        """Write the mark, and tell the source the first time it is used."""
-        number = self._numbers.get(citation.place)
-        if number is None:
-            number = self._numbers[citation.place] = max(self._numbers.values(), default=0) + 1
-            numbered = citation.numbered(number)
-            self.answer.citations.append(numbered)
-            self.sink.emit("citation", **numbered.as_dict())
-        self.text(f" [{number}]")
-
-    def sentence(self, text: str, citation: Citation) -> None:
-        """A whole sentence with its mark, unless the answer has that source already."""
-        if citation.place not in self._numbers:
-            self.text(("\n\n" if self.answer.text else "") + text)
-            self.cite(citation)
-
-    def waits(self, stage: str, position: int, wait_s: float | None) -> None:
-        """Tell that the model is being loaded, or which place in its queue this answer has and how long it may take."""
-        known = {} if wait_s is None else {"wait_s": wait_s}
-        self.sink.emit("stage", stage=stage, position=position, **known)
-
-    def check(self) -> None:
-        if self.sink.stopped():
-            raise CancelledError
-
-    def note(self, stream: ChatStream) -> None:
-        """Take over what the engine says of its own work."""
-        stats = self.answer.stats
-        stats |= {"tokens": stream.tokens, "finish": stream.finish}
-        if stream.prompt_tokens is not None:
-            stats["prompt_tokens"] = stream.prompt_tokens
-        if stream.tokens_per_s:
-            stats["tokens_per_s"] = stream.tokens_per_s
-
-    def close(self) -> Answer:
-        stats, now = self.answer.stats, clock.monotonic()
-        stats["elapsed_ms"] = round((now - self.began) * 1000)
-        if self.first_text_at is not None and stats["tokens"] > 1 and "tokens_per_s" not in stats:
-            stats["tokens_per_s"] = round((stats["tokens"] - 1) / max(now - self.first_text_at, 1e-3), 1)
-        return self.answer
-
-
 class Answering:
     """The one way to an answer: for chats, the command line and `kb:` models alike."""
 
@@ -161,7 +66,7 @@ class Answering:
             HakoError: the model or the search failed; what was written is in the sink.
         """
         model = self._gateway.model(question.model)
-        writing = _Writing(sink, model.id, question.cited)
+        writing = Writing(sink, model.id, question.cited)
         try:
             if question.bases and not question.continued:
                 self._from_documents(question, model, writing)
@@ -175,7 +80,7 @@ class Answering:
             sink.on_stop(None)
         return writing.close()
 
-    def _from_documents(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
+    def _from_documents(self, question: Question, model: ModelInfo, writing: Writing) -> None:
         found = self._search(question, writing)
         answer = writing.answer
         read = found.hits[:_READ_PASSAGES]
@@ -201,12 +106,12 @@ class Answering:
         else:
             self._write_sourced(question, read, language, model, writing)
 
-    def _go_on(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
+    def _go_on(self, question: Question, model: ModelInfo, writing: Writing) -> None:
         """More of an answer from the documents that was cut: whether they hold it was decided then."""
         found = self._search(question, writing)
         self._write_sourced(question, found.hits[:_READ_PASSAGES], language_of(question.text), model, writing)
 
-    def _search(self, question: Question, writing: _Writing) -> Retrieval:
+    def _search(self, question: Question, writing: Writing) -> Retrieval:
         writing.sink.emit("stage", stage="searching")
         found = self._retriever.search(
             question.bases, _query(question), SearchOptions(), writing.sink.stopped, writing.waits
@@ -214,7 +119,7 @@ class Answering:
         writing.check()
         return found
 
-    def _extract(self, found: Retrieval, language: str, writing: _Writing) -> None:
+    def _extract(self, found: Retrieval, language: str, writing: Writing) -> None:
         """No model: the words of the documents themselves."""
         if found.verdict == "answer":
             for part, hit in enumerate(_close_seconds(found.hits)):
@@ -233,7 +138,7 @@ class Answering:
             writing.text(f"\n\n> {sentence.text.strip()}")
             writing.cite(cite.citation(hit, sentence, "quoted"))
 
-    def _write_tiny(self, question: Question, hits: Sequence[Hit], model: ModelInfo, writing: _Writing) -> None:
+    def _write_tiny(self, question: Question, hits: Sequence[Hit], model: ModelInfo, writing: Writing) -> None:
         facts = _facts(hits)
         request = ChatRequest(
             model=model.id,
@@ -256,14 +161,14 @@ class Answering:
             writing.answer.stats["finish"] = "stop"
 
     def _write_sourced(
-        self, question: Question, hits: Sequence[Hit], language: str, model: ModelInfo, writing: _Writing
+        self, question: Question, hits: Sequence[Hit], language: str, model: ModelInfo, writing: Writing
     ) -> None:
         passages = [(hit.title or hit.document, hit.text) for hit in hits]
         begun = _begun(prompts.plain(prompts.unmarked(question.continued)))
         bare = [*prompts.sourced(question.text, passages, language, (), question.system), *begun]
         count = self._counter(model, writing)
-        longest = max(_ANSWER_TOKENS, model.context // 2)
-        chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, temperature=0.2)
+        longest, thoughts = max(_ANSWER_TOKENS, model.context // 2), _thoughts(model)
+        chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, thoughts=thoughts, temperature=0.2)
         room = model.context - sum(count([str(message["content"]) for message in bare])) - chosen.max_tokens
         history = prompts.fit_history(question.history, room, count)
         request = ChatRequest(
@@ -283,12 +188,14 @@ class Answering:
         for last in reader.close():
             _match(last, hits, writing)
 
-    def _chat(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
+    def _chat(self, question: Question, model: ModelInfo, writing: Writing) -> None:
         wish = [{"role": "system", "content": question.system}] if question.system.strip() else []
         own = [{"role": "user", "content": question.text}, *_begun(question.continued)]
         count = self._counter(model, writing)
-        longest, schema = model.context // 2, not question.continued
-        chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, with_schema=schema)
+        longest, schema, thoughts = model.context // 2, not question.continued, _thoughts(model)
+        chosen = sampling(
+            question.sampling, tokens=_ANSWER_TOKENS, longest=longest, thoughts=thoughts, with_schema=schema
+        )
         used = sum(count([str(message["content"]) for message in [*wish, *own]]))
         room = model.context - used - chosen.max_tokens
         history = prompts.fit_history(question.history, room, count)
@@ -302,22 +209,31 @@ class Answering:
         for delta in self._deltas(request, writing):
             writing.text(delta)
 
-    def _counter(self, model: ModelInfo, writing: _Writing) -> Callable[[Sequence[str]], list[int]]:
+    def _counter(self, model: ModelInfo, writing: Writing) -> Callable[[Sequence[str]], list[int]]:
         """Counts tokens; that needs a place at the model too, and a stop while waiting for one."""
         return lambda texts: self._gateway.count_tokens(
             texts, model.id, stopped=writing.sink.stopped, waits=writing.waits
         )
 
-    def _deltas(self, request: ChatRequest, writing: _Writing) -> Iterator[str]:
+    def _deltas(self, request: ChatRequest, writing: Writing) -> Iterator[str]:
         """The model's text as it comes; the figures go into the answer however it ends."""
         sink = writing.sink
         with self._gateway.chat(request, stopped=sink.stopped, waits=writing.waits) as stream:
             sink.on_stop(stream.cut)
             sink.emit("stage", stage="writing")
             try:
-                yield from stream
+                for piece in stream:
+                    if isinstance(piece, Thought):
+                        writing.think(piece.text)
+                    else:
+                        yield piece
             finally:
                 writing.note(stream)
+
+
+def _thoughts(model: ModelInfo) -> int:
+    """Tokens that a model may think for before its answer."""
+    return min(_THOUGHT_TOKENS, model.context // 4) if model.thinking else 0
 
 
 def _query(question: Question) -> str:
@@ -362,7 +278,7 @@ def _facts(hits: Sequence[Hit]) -> list[tuple[Hit, HitSentence]]:
     return facts
 
 
-def _write_checked(mark: Mark, facts: Sequence[tuple[Hit, HitSentence]], writing: _Writing) -> bool:
+def _write_checked(mark: Mark, facts: Sequence[tuple[Hit, HitSentence]], writing: Writing) -> bool:
     """A tiny model's sentence, if our own look finds it in its source; else the best words of the documents.
 
     That is why its sentences are held back until their mark has come: what was shown can't be taken back.
@@ -376,13 +292,13 @@ def _write_checked(mark: Mark, facts: Sequence[tuple[Hit, HitSentence]], writing
     return True
 
 
-def _quote_best(facts: Sequence[tuple[Hit, HitSentence]], writing: _Writing) -> None:
+def _quote_best(facts: Sequence[tuple[Hit, HitSentence]], writing: Writing) -> None:
     """The documents' best sentence, once: a second one that the model could not word either would only dilute it."""
     hit, sentence = facts[0]
     writing.sentence(sentence.text.strip(), cite.citation(hit, sentence, "quoted"))
 
 
-def _match(sentence: Sentence, hits: Sequence[Hit], writing: _Writing) -> None:
+def _match(sentence: Sentence, hits: Sequence[Hit], writing: Writing) -> None:
     """Tie a finished sentence to the passage that supports it, or remember that none does."""
     found = cite.match(sentence.text, hits)
     if found:

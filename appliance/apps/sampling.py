@@ -18,9 +18,18 @@ class Sampling:
 
 
 def sampling(
-    wish: Mapping[str, Any], *, tokens: int, longest: int, temperature: float = 0.7, with_schema: bool = False
+    wish: Mapping[str, Any],
+    *,
+    tokens: int,
+    longest: int,
+    thoughts: int = 0,
+    temperature: float = 0.7,
+    with_schema: bool = False,
 ) -> Sampling:
     """What `wish` asks for, and otherwise what the box takes; never more than `longest` tokens.
+
+    `thoughts`: tokens beside those, which a model may think for before it answers; without an end of theirs they would
+    leave the answer none.
 
     A JSON schema counts `with_schema` only: words that are tied to sources can't be JSON, nor can half an answer.
     """
@@ -28,4 +37,7 @@ def sampling(
     if with_schema and wish.get("json_schema"):
         form = {"name": "answer", "schema": wish["json_schema"]}
         extra["response_format"] = {"type": "json_schema", "json_schema": form}
-    return Sampling(min(wish.get("max_tokens", tokens), longest), wish.get("temperature", temperature), extra)
+    if thoughts:
+        extra["thinking_budget_tokens"] = thoughts
+    most = min(wish.get("max_tokens", tokens), longest) + thoughts
+    return Sampling(most, wish.get("temperature", temperature), extra)

@@ -49,6 +49,8 @@ def stream(client: BoxClient, body: dict[str, Any]) -> dict[str, Any]:
     for kind, data in client.events("/ask", body):
         if kind == "delta":
             click.echo(data["text"], nl=False)
+        elif kind == "stage" and data["stage"] == "thinking":
+            click.echo(say("cli.ask.thinking"), err=True)
         elif kind == "error":
             click.echo()
             raise by_code(data["code"], **data.get("params", {}))

@@ -165,6 +165,12 @@ class ProjectorError(HakoError):
     code, status = "HK-MOD-026", 422
 
 
+class NoThinkingError(HakoError):
+    """A model that has no thoughts should think before it answers. Params: `name`."""
+
+    code, status = "HK-MOD-041", 400
+
+
 class ProjectorThereError(HakoError):
     """The model has a projector already. Params: `name`, the model's."""
 

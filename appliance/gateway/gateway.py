@@ -45,7 +45,7 @@ class ChatRequest:
     max_tokens: int
     temperature: float = 0.7
     grammar: str | None = None
-    """GBNF that the answer must follow."""
+    """GBNF that the answer must follow, without a thought before it: the grammar would hold for that one, too."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class ChatRequest:
             **self.extra,
         }
         if self.grammar:
-            body["grammar"] = self.grammar
+            body |= {"grammar": self.grammar, "chat_template_kwargs": {"enable_thinking": False}}
         return body
 
 
@@ -181,6 +181,7 @@ class Gateway:
             parameters=manifest.parameters,
             dimensions=manifest.dimensions,
             vision=manifest.vision,
+            thinking=wish.thinking_of(manifest),
         )
 
     @contextmanager
@@ -326,7 +327,7 @@ class Gateway:
     # -- chat
 
     def chat(self, request: ChatRequest, *, stopped: Stopped | None = None, waits: Waits | None = None) -> ChatStream:
-        """Start an answer; read it as pieces of text and close it."""
+        """Start an answer; read it piece by piece and close it."""
         body = request.body() | {"stream_options": {"include_usage": True}}
         return ChatStream(self.open(request.model, body, stopped=stopped, waited=Waited(waits)), request.model)
 

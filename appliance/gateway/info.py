@@ -34,6 +34,8 @@ class ModelInfo:
     """Length of a vector; embedding models only."""
     vision: bool = False
     """Whether it sees pictures; not known of another machine's."""
+    thinking: bool = False
+    """Whether it may think before it answers; not known of another machine's."""
 
 
 def of_remote(model: RemoteModel, state: str, aliases: tuple[str, ...]) -> ModelInfo:

@@ -30,6 +30,8 @@ _REMEMBERED: Final = 512
 _QUESTIONS: Final = ("a", "1")
 """Two chats that differ after the system prompt only: what their tokens share is its prefix in the model's form."""
 _LEADING: Final = ("system", "developer")
+_OF_FORM: Final = ("tools", "chat_template_kwargs")
+"""What a model's template is told beside the messages, and may put before them."""
 
 
 class Prefixes:
@@ -117,7 +119,7 @@ def _keep(lease: Lease, body: Mapping[str, Any]) -> str:
 
 def _tokens(lease: Lease, body: Mapping[str, Any], question: str) -> list[int]:
     asked: dict[str, Any] = {"messages": [*_leading(body), {"role": "user", "content": question}]}
-    asked |= {name: body[name] for name in ("tools", "chat_template_kwargs") if name in body}
+    asked |= {name: body[name] for name in _OF_FORM if name in body}
     prompt = _ask(lease, "/apply-template", asked)["prompt"]
     answer = _ask(lease, "/tokenize", {"content": prompt, "add_special": True, "parse_special": True})
     return [int(token) for token in answer["tokens"]]
@@ -140,5 +142,6 @@ def _leading(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _key(lease: Lease, body: Mapping[str, Any]) -> str:
-    content = json.dumps([lease.slots, _leading(body), body.get("tools")], sort_keys=True, default=str)
+    form = [body.get(name) for name in _OF_FORM]
+    content = json.dumps([lease.slots, _leading(body), form], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()

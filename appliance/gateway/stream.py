@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from appliance.closing import Closing
@@ -57,8 +58,15 @@ def events(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
                 yield event
 
 
+@dataclass(frozen=True)
+class Thought:
+    """A piece of what a model thinks before it answers."""
+
+    text: str
+
+
 class ChatStream(Closing):
-    """Iterate once for the text; the figures are there afterwards, also after a stop."""
+    """Iterate once for thoughts and text; the figures are there afterwards, also after a stop."""
 
     def __init__(self, raw: RawStream, model: str) -> None:
         self._raw = raw
@@ -66,15 +74,17 @@ class ChatStream(Closing):
         self.finish = "stop"
         """Why it ended, in OpenAI's words."""
         self.tokens = 0
-        """Written so far; the engine's own count once it has ended."""
+        """Written so far, thoughts included; the engine's own count once it has ended."""
+        self.thoughts = 0
+        """How many of them were thoughts: an engine tells one at a time."""
         self.prompt_tokens: int | None = None
         self.tokens_per_s: float | None = None
         """The engine's own measure, if it gives one."""
         self.left_out = raw.left_out
         """Messages of the chat that the model did not get."""
 
-    def __iter__(self) -> Iterator[str]:
-        """Pieces of text as they come.
+    def __iter__(self) -> Iterator[str | Thought]:
+        """Pieces of text, and thoughts before them, as they come.
 
         Raises:
             CancelledError: stopped or cut.
@@ -88,7 +98,12 @@ class ChatStream(Closing):
                 for choice in event.get("choices", ()):
                     if choice.get("finish_reason"):
                         self.finish = choice["finish_reason"]
-                    if text := choice.get("delta", {}).get("content"):
+                    delta = choice.get("delta", {})
+                    if thought := delta.get("reasoning_content"):
+                        self.tokens += 1
+                        self.thoughts += 1
+                        yield Thought(thought)
+                    if text := delta.get("content"):
                         self.tokens += 1
                         yield text
         except (ValueError, TypeError, AttributeError) as error:

@@ -44,6 +44,12 @@ class CallerGoneError(Exception):
     """Nobody waits for this answer any more."""
 
 
+class Thought(str):
+    """A piece of what a model thinks before it answers."""
+
+    __slots__ = ()
+
+
 class Answering(Protocol):
     """What this server needs of an engine."""
 
@@ -301,7 +307,8 @@ _Shape = Callable[..., dict[str, Any]]
 
 
 def _delta(piece: str, finish: str | None = None) -> dict[str, Any]:
-    return _choice({"content": piece} if piece else {}, finish)
+    name = "reasoning_content" if isinstance(piece, Thought) else "content"
+    return _choice({name: piece} if piece else {}, finish)
 
 
 def _text(piece: str, finish: str | None = None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from appliance.inference.gguf_types import FILE_TYPES, SCALARS, TENSORS, TensorType
 from appliance.inference.projectors import Projector
+from appliance.inference.thinking import thinks
 
 Data: TypeAlias = bytes | mmap
 
@@ -66,6 +67,8 @@ class Header:
     quantization: str
     template: int
     """Characters of the chat template; 0 if there is none."""
+    thinks: bool
+    """Whether that template lets it think before it answers."""
     splits: int
     """Files that the model was split into; 1 for a whole one."""
     pooling: bool
@@ -303,6 +306,7 @@ class _Reading:
             parameters=sum(tensor.elements for tensor in tensors),
             quantization=self._quantization(tensors),
             template=len(self.template()),
+            thinks=thinks(self.template()),
             splits=max(1, self._integer("split.count", 0, 1 << 16)),
             pooling=self._own("pooling_type", 0, 16) > 0,
             scored="tokenizer.ggml.scores" in self.entries,

@@ -275,6 +275,7 @@ class Incoming(Closing):
             dimensions=None,
             size_class=plan.size_class,
             projector=next((name for name in self._files if name != self._entry), None),
+            thinking=plan.header.thinks and wish.engine == "llama",  # the others tell thoughts as words of the answer
         )
 
 

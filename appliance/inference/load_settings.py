@@ -15,6 +15,7 @@ from appliance.inference import genai, legacy
 from appliance.inference.catalog import Catalog
 from appliance.inference.engine import Speculation
 from appliance.inference.manifest import Manifest
+from appliance.inference.thinking import thinks
 
 log = logs.get(__name__)
 
@@ -62,6 +63,10 @@ class LoadSettings(BaseModel):
     def parallel_of(self, box: Inference) -> int:
         """Answers at once of a chat model."""
         return self.parallel or box.parallel
+
+    def thinking_of(self, manifest: Manifest) -> bool:
+        """Whether a model may think before it answers, by the template that it is loaded with."""
+        return thinks(self.template) if self.template else manifest.thinking
 
     def demand_fit(self, manifest: Manifest) -> None:
         """Refuse what this model can't follow, so that no setting is ignored in silence.

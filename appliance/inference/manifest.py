@@ -68,6 +68,8 @@ class Manifest(BaseModel):
     """How an embedding model's vectors of tokens become one, where the model leaves that to the engine."""
     projector: FileName | None = None
     """One of `files` beside the main one, with which the model sees pictures."""
+    thinking: bool = False
+    """Whether its own template lets it think before it answers."""
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":

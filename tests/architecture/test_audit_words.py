@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from appliance.accounts.users import Role
-from appliance.apps.answering import Mode
+from appliance.apps.writing import Mode
 from appliance.backup.backups import Action as BackupWork
 from appliance.bundle.index import Kind as BundleKind
 from appliance.config import REPOSITORY

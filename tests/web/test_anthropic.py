@@ -292,6 +292,55 @@ def test_tools_and_their_results_become_the_engines_messages() -> None:
     assert body["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
+def test_thoughts_become_a_block_of_their_own_before_the_text() -> None:
+    told, message = translated(
+        delta(role="assistant", content=None),
+        delta(reasoning_content="Hm"),
+        delta(reasoning_content=". STOP"),
+        delta(content="Yes"),
+        delta("stop"),
+        stops=("STOP",),
+    )
+    signature = message["content"][0]["signature"]
+    assert signature
+    assert [event["type"] for event in told] == [
+        "message_start", "content_block_start", "ping", *["content_block_delta"] * 3, "content_block_stop",
+        "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop",
+    ]  # fmt: skip
+    assert told[1]["content_block"] == {"type": "thinking", "thinking": "", "signature": ""}
+    assert [event["delta"] for event in told if event["type"] == "content_block_delta"] == [
+        {"type": "thinking_delta", "thinking": "Hm"},
+        {"type": "thinking_delta", "thinking": ". STOP"},
+        {"type": "signature_delta", "signature": signature},
+        {"type": "text_delta", "text": "Yes"},
+    ]
+    assert [event["index"] for event in told if "index" in event] == [0] * 5 + [1] * 3
+    assert message["content"] == [
+        {"type": "thinking", "thinking": "Hm. STOP", "signature": signature},
+        {"type": "text", "text": "Yes"},
+    ]
+    assert message["stop_reason"] == "end_turn"
+
+
+def test_thoughts_that_are_cut_are_followed_by_an_empty_text() -> None:
+    _, message = translated(delta(reasoning_content="Hm"), delta("length"))
+    assert [block["type"] for block in message["content"]] == ["thinking", "text"]
+    assert (message["content"][1]["text"], message["stop_reason"]) == ("", "max_tokens")
+
+
+def test_thoughts_are_taken_back_and_not_shown_to_the_model(bob: Person) -> None:
+    before = [
+        {"type": "thinking", "thinking": "secret", "signature": "of-nobody"},
+        {"type": "redacted_thinking", "data": "AAAA"},
+        {"type": "text", "text": "yes"},
+    ]
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": before}]
+    said.append({"role": "user", "content": "[[words 1]]"})
+    assert ask(bob, messages=said).get_json()["content"][0]["text"] == "word0"
+    body = PromptBody.model_validate({"model": "talker", "messages": said})
+    assert body.as_engine()["messages"][1] == {"role": "assistant", "content": "yes"}
+
+
 def test_calls_become_blocks_with_their_arguments() -> None:
     def call(index: int, call_id: str, name: str, arguments: str) -> Body:
         return delta(tool_calls=[{"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}])

@@ -80,11 +80,10 @@ def test_a_model_has_its_name_with_and_without_the_tag(bob: Person, name: str) -
     assert (whole["model"], whole["done"]) == (name, True)
 
 
-def test_what_says_how_to_load_or_think_is_ignored(bob: Person) -> None:
+def test_what_says_how_to_load_is_ignored(bob: Person) -> None:
     options = {"num_ctx": 10**9, "num_thread": 64, "num_gpu": 99, "mirostat": 2, "use_mmap": False, "seed": -1}
-    for think in (True, "high"):
-        answer = chat(bob, options=options, think=think, keep_alive="10m", truncate=True, shift=False, stream=False)
-        assert answer.status_code == 200
+    answer = chat(bob, options=options, keep_alive="10m", truncate=True, shift=False, stream=False)
+    assert answer.status_code == 200
 
 
 def test_a_body_counts_as_json_whatever_curl_calls_it(bob: Person) -> None:

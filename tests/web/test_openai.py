@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from appliance.errors import (
     ModelTooLargeError,
 )
 from appliance.gateway.gateway import Gateway
+from appliance.gateway.stream import RawStream
+from appliance.gateway.waited import Waited
 from tests.simulators.box import Person, TestBox
 from webui.dialects.openai_answer import Assembly, renamed
 from webui.dialects.openai_request import ChatBody
@@ -185,6 +188,59 @@ def test_a_child_that_dies_in_a_stream_becomes_an_error_event(bob: Person, box: 
     assert json.loads(last.removeprefix("data: "))["error"]["hako_code"] == "HK-MOD-003"
     box.services.gateway.load("talker")  # else the deaths of several tests would add up to a quarantine
     assert chat(bob).status_code == 200
+
+
+class Broken(RawStream):
+    """An engine's bytes in the given pieces."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = pieces
+        self.waited = Waited()
+        self.left_out = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+WORD = b'data: {"choices":[{"index":0,"delta":{"content":"hi {\\"error\\": 1}"}}],"error":null}\n\n'
+SECRET = b'data: {"error":{"code":500,"message":"/srv/secret.gguf: slot 3","type":"server_error"}}\n\n'
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (SECRET, "HK-MOD-003"),
+        (SECRET.rstrip(), "HK-MOD-003"),
+        (b'data: {"error":"secret"}\n\n', "HK-MOD-003"),
+        (b'data: {"error":{"secret\n\n', "HK-MOD-003"),
+        (b'data: {"error":{"message":"secret","type":"exceed_context_size_error","n_ctx":5}}\n\n', "HK-MOD-005"),
+    ],
+)
+def test_an_engines_error_in_a_stream_is_told_in_our_words(
+    bob: Person, monkeypatch: pytest.MonkeyPatch, frame: bytes, code: str, size: int
+) -> None:
+    before = b'data: {"error":null,"choices":[]}\n\n' + WORD + b": ping\n\n"
+    whole = before + frame
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    monkeypatch.setattr(Gateway, "open", lambda *_args, **_more: Broken(*pieces))
+    text = chat(bob, stream=True).get_data()
+    assert b"secret" not in text
+    assert text.startswith(before + b"data: ")
+    last = json.loads(text.strip().split(b"\n\n")[-1].removeprefix(b"data: "))
+    assert last["error"]["hako_code"] == code
+    assert code in last["error"]["message"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_engines_bytes_are_passed_on_as_they_are(bob: Person, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    whole = WORD * 3 + b": ping\n\n" + b"data: [DONE]\n\n" + b"no line"
+    pieces = [whole[at : at + size] for at in range(0, len(whole), size)]
+    monkeypatch.setattr(Gateway, "open", lambda *_args, **_more: Broken(*pieces))
+    assert chat(bob, stream=True).get_data() == whole
 
 
 def test_a_base_answers_as_a_model_with_citations(bob: Person, handbook: dict[str, str]) -> None:

@@ -258,6 +258,7 @@ def test_thoughts_text_and_calls_become_items_of_their_own() -> None:
     assert (weather["status"], told[15]["item"]["arguments"]) == ("completed", "")
     assert clock["call_id"].startswith("call_")
     assert response["usage"]["input_tokens_details"]["cached_tokens"] == 5
+    assert response["usage"]["output_tokens_details"]["reasoning_tokens"] == 2
 
 
 def test_how_likely_tokens_were_is_told_with_each_piece_and_with_the_whole() -> None:

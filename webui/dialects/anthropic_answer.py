@@ -8,6 +8,7 @@ from appliance import clock
 from webui.dialects.stops import Stops
 from webui.sse import Event
 
+_THINKING: Final = "thinking"
 _REASONS: Final = {"length": "max_tokens", "tool_calls": "tool_use"}
 
 
@@ -44,6 +45,14 @@ class MessageWriter:
             self._open["text"] += piece
             yield self._delta({"type": "text_delta", "text": piece})
 
+    def thought(self, piece: str) -> Iterator[Event]:
+        """A piece of what the model thinks before it answers, in a block of its own."""
+        if self._open is None or self._open["type"] != _THINKING:
+            yield from self._begin({"type": _THINKING, "thinking": "", "signature": ""})
+        if piece and self._open is not None:
+            self._open["thinking"] += piece
+            yield self._delta({"type": "thinking_delta", "thinking": piece})
+
     def call(self, call_id: str, name: str) -> Iterator[Event]:
         """The head of a tool call; its arguments follow."""
         yield from self._begin({"type": "tool_use", "id": call_id or clock.new_id("toolu"), "name": name, "input": {}})
@@ -56,7 +65,7 @@ class MessageWriter:
 
     def end(self, reason: str, counts: Mapping[str, int], stop: str | None = None, **more: Any) -> Iterator[Event]:
         """Why it ended and the counts; `more` stands beside them. An answer without a word has one empty text."""
-        if not self.message["content"]:
+        if all(block["type"] == _THINKING for block in self.message["content"]):
             yield from self.text("")
         yield from self._close()
         self.message |= {"stop_reason": reason, "stop_sequence": stop, "usage": dict(counts), **more}
@@ -77,6 +86,10 @@ class MessageWriter:
             return
         if self._open["type"] == "tool_use":
             self._open["input"] = _object(self._arguments)
+        elif self._open["type"] == _THINKING:
+            # Clients send it back as it is; the box does not look at it, but they refuse a thought without one.
+            self._open["signature"] = clock.new_id("sig")
+            yield self._delta({"type": "signature_delta", "signature": self._open["signature"]})
         self._open = None
         yield _event("content_block_stop", index=len(self.message["content"]) - 1)
 
@@ -121,6 +134,9 @@ class Translation:
             self._tokens = int(told.get("completion_tokens") or 0)
 
     def _delta(self, delta: dict[str, Any]) -> Iterator[Event]:
+        if thought := delta.get("reasoning_content"):
+            yield from self._writer.start(self._prompt_tokens)
+            yield from self._writer.thought(thought)
         if content := delta.get("content"):
             yield from self._text(self._stops.feed(content))
         for part in delta.get("tool_calls") or ():

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from appliance.errors import BadInputError, DocumentBlockError
 from webui import shapes
-from webui.dialects import pictures
+from webui.dialects import pictures, thinking
 from webui.dialects.openai_request import ChatMessage
 from webui.dialects.pictures import Part
 
@@ -91,6 +91,18 @@ class OutputConfig(shapes.Tolerant):
     format: dict[str, Any] | None = None
 
 
+class Thinking(shapes.Tolerant):
+    """Whether there may be thoughts before the answer; `adaptive` leaves it to the model, as saying nothing does."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: Annotated[int, Field(ge=1, le=_LARGEST_INT)] | None = None
+
+    def as_engine(self) -> dict[str, Any]:
+        """The part of an engine's body."""
+        wish = None if self.type == "adaptive" else self.type == "enabled"
+        return thinking.told(wish, budget=self.budget_tokens)
+
+
 class PromptBody(shapes.Tolerant):
     """What a model reads: enough to count its tokens. Fields that are not here are ignored; the manual lists them."""
 
@@ -100,6 +112,7 @@ class PromptBody(shapes.Tolerant):
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: ToolChoice | None = None
     output_config: OutputConfig | None = None
+    thinking: Thinking | None = None
     mcp_servers: Annotated[list[Any], Field(max_length=0)] | None = None
 
     def as_chat(self) -> list[ChatMessage]:
@@ -126,7 +139,7 @@ class PromptBody(shapes.Tolerant):
             body["parallel_tool_calls"] = not self.tool_choice.disable_parallel_tool_use
         if self.output_config and self.output_config.format is not None:
             body["response_format"] = _response_format(self.output_config.format)
-        return body
+        return body | self.thinking.as_engine() if self.thinking else body
 
 
 class MessagesBody(PromptBody):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.apps import runs
-from appliance.apps.answering import Answer, Question
+from appliance.apps.answering import Question
+from appliance.apps.writing import Answer
 from appliance.errors import BadInputError, CancelledError, ModelNotFoundError, NoVisionError, by_code
 from appliance.gateway import pictures, tool_choice
 from appliance.gateway.waited import Waited
@@ -111,7 +112,7 @@ def _done(answer: Answer) -> dict[str, Any]:
         "verdict": body["verdict"],
         "cut": answer.stats.get("finish") == "length",
         "prompt_tokens": int(answer.stats.get("prompt_tokens", 0)),
-        "tokens": int(answer.stats.get("tokens", 0)),
+        "tokens": int(answer.stats.get("tokens", 0)) + int(answer.stats.get("thought_tokens", 0)),
         "files": {source["n"]: source["document_id"] for source in body["citations"]},
     }
 

@@ -61,9 +61,9 @@ TABLES: Final = (
         "/v1/chat/completions",
         openai_request.ChatBody,
         ignored=(
-            "user", "metadata", "store", "service_tier", "reasoning_effort", "functions", "function_call", "modalities",
+            "user", "metadata", "store", "service_tier", "functions", "function_call", "modalities",
             "audio", "prediction", "web_search_options", "prompt_cache_key", "safety_identifier", "verbosity", "ttl",
-            "keep_alive", "draft_model", "cache_prompt", "chat_template_kwargs",
+            "keep_alive", "draft_model", "cache_prompt",
         ),
         refused=("grammar",),
     ),
@@ -78,7 +78,7 @@ TABLES: Final = (
         responses_request.ResponsesBody,
         ignored=(
             "context_management", "max_tool_calls", "moderation", "prompt_cache_key", "prompt_cache_options",
-            "prompt_cache_retention", "reasoning", "safety_identifier", "service_tier", "stream_options", "user",
+            "prompt_cache_retention", "safety_identifier", "service_tier", "stream_options", "user",
         ),
         refused=("background", "conversation", "prompt"),
     ),
@@ -94,14 +94,14 @@ TABLES: Final = (
     Table(
         "/v1/messages",
         anthropic_request.MessagesBody,
-        ignored=("metadata", "thinking", "service_tier", "container", "inference_geo", "cache_control"),
+        ignored=("metadata", "service_tier", "container", "inference_geo", "cache_control"),
         refused=("mcp_servers",),
     ),
-    Table("/api/chat", ollama_request.ChatBody, ignored=("keep_alive", "shift", "think", "truncate")),
+    Table("/api/chat", ollama_request.ChatBody, ignored=("keep_alive", "shift", "truncate")),
     Table(
         "/api/generate",
         ollama_request.GenerateBody,
-        ignored=("keep_alive", "shift", "think", "truncate"),
+        ignored=("keep_alive", "shift", "truncate"),
         refused=("context", "suffix", "template"),
     ),
     Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
@@ -110,7 +110,7 @@ TABLES: Final = (
     Table(
         "/api/v1/chat",
         lmstudio_request.ChatBody,
-        ignored=("context_length", "reasoning"),
+        ignored=("context_length",),
         refused=("integrations",),
         listener="lmstudio",
     ),

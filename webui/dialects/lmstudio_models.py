@@ -93,6 +93,8 @@ def _of_model(model: ModelInfo, name: str) -> dict[str, Any]:
     }
     if model.kind == "chat":
         entry["capabilities"] = {"vision": model.vision, "trained_for_tool_use": _takes_tools(model)}
+        if model.thinking:
+            entry["capabilities"]["reasoning"] = {"allowed_options": ["off", "on"], "default": "on"}
     return entry
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from appliance.errors import BadInputError
 from webui import shapes
-from webui.dialects import pictures
+from webui.dialects import pictures, thinking
 from webui.dialects.pictures import Part
 
 _PASSED: Final = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
@@ -43,6 +43,7 @@ class ChatBody(shapes.Tolerant):
     repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
     previous_response_id: Annotated[str, Field(max_length=200)] | None = None
     store: bool | None = None
+    reasoning: Literal["off", "on", "low", "medium", "high"] | None = None
     integrations: list[Any] | None = None
 
     def question(self) -> dict[str, Any]:
@@ -67,4 +68,4 @@ class ChatBody(shapes.Tolerant):
             body["max_tokens"] = max(self.max_output_tokens, 1)
         if self.stream:
             body["return_progress"] = True
-        return body
+        return body | thinking.told(self.reasoning)

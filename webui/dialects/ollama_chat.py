@@ -12,7 +12,7 @@ from appliance.apps import runs
 from appliance.errors import BadInputError, CancelledError, HakoError
 from appliance.gateway.stream import RawStream
 from webui import connection, routing
-from webui.dialects import base_run, engine, headers, ollama_errors, ollama_names
+from webui.dialects import base_run, engine, headers, ollama_errors, ollama_names, thinking
 from webui.dialects.base_run import Answered, Left
 from webui.dialects.ollama_answer import Ending, Piece, Reply, ndjson
 from webui.dialects.ollama_request import Asked, ChatBody, GenerateBody
@@ -47,6 +47,8 @@ def _answer(call: Call, asked: Asked) -> Response:
             writer = base_run.ask(call, model, asked.turns())
             held.callback(writer.stop)
             return _sent(call, reply, _of_base(writer, left), held)
+        if asked.think:
+            thinking.demand(call.gateway.model(model))
         start = call.gateway.complete if asked.is_raw else call.gateway.open
         stream = start(model, asked.as_engine(), stopped=left)
         held.callback(call.services.audit.record, call.who.name, "api-chat", model)

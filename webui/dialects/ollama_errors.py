@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from flask import Response
 
-from appliance.errors import BadInputError, HakoError, ModelNotFoundError
+from appliance.errors import BadInputError, HakoError, ModelNotFoundError, NoThinkingError
 from webui import errors, locales
 from webui.locales import Language
 
@@ -17,7 +17,10 @@ def body(error: HakoError, language: Language) -> dict[str, Any]:
     if isinstance(error, BadInputError):
         field = str(error.params.get("field", ""))
         error = BadInputError(error.detail, field=_FIELDS.get(field, field))
-    said = f"{locales.sentence(error, language)} ({error.code})"
+    code = error.code
+    if isinstance(error, NoThinkingError):
+        code += ", does not support thinking"  # programs look for these words, and ask again without `think`
+    said = f"{locales.sentence(error, language)} ({code})"
     if isinstance(error, ModelNotFoundError):
         said = f"model '{error.params.get('name', '')}' not found: {said}"  # the words that clients look for
     return {"error": said, "hako_code": error.code}

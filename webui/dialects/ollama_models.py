@@ -185,7 +185,7 @@ def _capabilities(model: ModelInfo) -> list[str]:
     if model.kind == "reranker":
         return []  # Ollama has no word for it
     found = ["completion"] if model.size_class == "tiny" else ["completion", "tools"]
-    return [*found, "vision"] if model.vision else found
+    return found + ["vision"] * model.vision + ["thinking"] * model.thinking
 
 
 def _size(parameters: int) -> str:

@@ -10,10 +10,11 @@ from pydantic import Field, field_validator
 
 from appliance.errors import BadInputError
 from webui import shapes
-from webui.dialects import pictures
+from webui.dialects import pictures, thinking
 from webui.dialects.base_run import Turn
 from webui.dialects.openai_request import FunctionTool, Stop, engine_stops
 from webui.dialects.pictures import Part
+from webui.dialects.thinking import Level
 
 _LARGEST_INT: Final = 2**31 - 1
 _NO_TIME: Final = re.compile(r"[+-]?0+(\.0+)?(ns|us|µs|ms|s|m|h)?")
@@ -61,6 +62,7 @@ class Asked(shapes.Tolerant, ABC):
     format: str | dict[str, Any] | None = None
     options: Options | None = None
     keep_alive: float | str | None = None
+    think: bool | Level | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
@@ -111,7 +113,7 @@ class Asked(shapes.Tolerant, ABC):
         if self.logprobs:
             body["logprobs"] = True
             body["top_logprobs"] = self.top_logprobs or 0
-        return body
+        return body | thinking.told(self.think)
 
 
 class CalledFunction(shapes.Tolerant):

@@ -38,7 +38,8 @@ def complete(call: Call, body: ChatBody) -> Response:
         call.services.audit.record(call.who.name, "api-chat", body.model)
 
     if body.stream:
-        return headers.told(sse.response(_passed_on(stream, _named(call, body.model), call.language), close), stream)
+        chunks = _passed_on(stream, body.model, _named(call, body.model), call.language)
+        return headers.told(sse.response(chunks, close), stream)
     try:
         return headers.told(routing.answer(_assembled(stream, body.model)), stream)
     finally:
@@ -58,12 +59,13 @@ def _named(call: Call, model: str) -> str | None:
     return None if call.gateway.aliases.is_model(model) else model
 
 
-def _passed_on(stream: Opening, model: str | None, language: Language) -> Iterator[bytes]:
+def _passed_on(stream: Opening, model: str, named: str | None, language: Language) -> Iterator[bytes]:
     """The engine's bytes, after what is told until there are any; an error becomes OpenAI's error event."""
     try:
         for comment in stream.comments():
             yield comment.frame()
-        yield from stream if model is None else renamed(stream, model)
+        chunks = engine.own(stream, model)
+        yield from chunks if named is None else renamed(chunks, named)
     except CancelledError:
         return
     except HakoError as error:

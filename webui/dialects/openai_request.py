@@ -6,8 +6,9 @@ from pydantic import AfterValidator, Field, field_validator
 
 from appliance.errors import BadInputError
 from webui import shapes
-from webui.dialects import pictures
+from webui.dialects import pictures, thinking
 from webui.dialects.pictures import Part
+from webui.dialects.thinking import Effort, TemplateKwargs
 
 _ROLES: Final = {"developer": "system", "function": "tool"}
 _PASSED: Final = (
@@ -131,6 +132,8 @@ class ChatBody(shapes.Tolerant):
     tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    reasoning_effort: Effort | None = None
+    chat_template_kwargs: TemplateKwargs | None = None
     grammar: str | None = None
 
     @field_validator("grammar")
@@ -170,7 +173,7 @@ class ChatBody(shapes.Tolerant):
             body["response_format"] = _response_format(self.response_format)
         if self.tools:
             body["tools"] = [tool.as_engine() for tool in self.tools]
-        return body
+        return body | thinking.told(self.reasoning_effort, self.chat_template_kwargs)
 
 
 def _is_token(key: str) -> bool:

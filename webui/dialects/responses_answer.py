@@ -162,6 +162,7 @@ class Translation:
         self._writer = writer
         self._finish = "stop"
         self._usage: dict[str, Any] = {}
+        self._thoughts = 0
         self._call: int | None = None
 
     def add(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
@@ -173,10 +174,11 @@ class Translation:
 
     def end(self) -> Iterator[Event]:
         """The events when no chunk follows."""
-        yield from self._writer.end(_usage(self._usage), cut=self._finish == "length")
+        yield from self._writer.end(_usage(self._usage, self._thoughts), cut=self._finish == "length")
 
     def _delta(self, delta: Mapping[str, Any], likely: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
         if thought := delta.get("reasoning_content"):
+            self._thoughts += 1
             yield from self._writer.reasoning(thought)
         if content := delta.get("content"):
             yield from self._writer.text(content, likely)
@@ -200,12 +202,13 @@ def usage(prompt_tokens: int, tokens: int, *, cached: int = 0, thought: int = 0)
     }
 
 
-def _usage(told: Mapping[str, Any]) -> dict[str, Any]:
+def _usage(told: Mapping[str, Any], thoughts: int) -> dict[str, Any]:
+    """The counts; an engine that tells none of `thoughts` sends one for each token."""
     return usage(
         int(told.get("prompt_tokens") or 0),
         int(told.get("completion_tokens") or 0),
         cached=int((told.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-        thought=int((told.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0),
+        thought=int((told.get("completion_tokens_details") or {}).get("reasoning_tokens") or thoughts),
     )
 
 

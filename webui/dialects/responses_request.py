@@ -7,8 +7,9 @@ from pydantic import Field
 
 from appliance.errors import BadInputError, HakoError
 from webui import shapes
-from webui.dialects import responses_items
+from webui.dialects import responses_items, thinking
 from webui.dialects.responses_items import Item
+from webui.dialects.thinking import Effort
 
 _PASSED: Final = ("temperature", "top_p", "parallel_tool_calls", "tool_choice")
 _LARGEST_INT: Final = 2**31 - 1
@@ -71,6 +72,12 @@ class TextConfig(shapes.Tolerant):
     format: TextFormat | None = None
 
 
+class Reasoning(shapes.Tolerant):
+    """How much is thought before the answer; thoughts are told as they are, so no `summary` is made."""
+
+    effort: Effort | None = None
+
+
 class ResponsesBody(shapes.Tolerant):
     """What is honoured, and what is looked at only to refuse it; every other field is ignored."""
 
@@ -85,6 +92,7 @@ class ResponsesBody(shapes.Tolerant):
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     text: TextConfig | None = None
+    reasoning: Reasoning | None = None
     previous_response_id: Annotated[str, Field(max_length=200)] | None = None
     store: bool | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
@@ -138,7 +146,7 @@ class ResponsesBody(shapes.Tolerant):
             body["tools"] = [tool.as_engine() for tool in self.tools]
         if self.text and self.text.format and self.text.format.type != "text":
             body["response_format"] = self.text.format.as_engine()
-        return body
+        return body | thinking.told(self.reasoning.effort if self.reasoning else None)
 
     def echo(self) -> dict[str, Any]:
         """What the answer repeats of the request; settings that nobody made are null."""
@@ -151,7 +159,7 @@ class ResponsesBody(shapes.Tolerant):
             "metadata": self.metadata or {},
             "parallel_tool_calls": self.parallel_tool_calls is not False,
             "previous_response_id": self.previous_response_id,
-            "reasoning": {"effort": None, "summary": None},
+            "reasoning": {"effort": self.reasoning.effort if self.reasoning else None, "summary": None},
             "service_tier": "default",
             "temperature": self.temperature,
             "text": {"format": text.model_dump(by_alias=True, exclude_none=True)},

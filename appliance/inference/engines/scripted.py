@@ -2,7 +2,8 @@
 
 A chat answers with the words of the last message, a completion with those of its prompt. Lines of the form
 `[[name value]]` in there steer it: `words 50` (so many words instead), `delay 20` (milliseconds between words),
-`think 500` (milliseconds before the first), `die 5` (kill -9 itself after so many words), `say …` (these words),
+`think 500` (milliseconds before the first), `reason …` (thoughts before the answer, unless a chat's
+template is told not to), `die 5` (kill -9 itself after so many words), `say …` (these words),
 `eat 300` (allocate so many MiB first). With a projector it also says a word for each picture of that message, the same
 for the same picture. Embeddings are hashed character pairs: texts that share wording are near each other. A reranker
 counts how much of the query a document says; `delay` in the query is the time that each document takes. An answer that
@@ -20,17 +21,26 @@ import signal
 import time
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from appliance.inference import child_http
-from appliance.inference.child_http import CallerGoneError, ContextExceededError, Stopped, UnsupportedError, Vectors
+from appliance.inference.child_http import (
+    CallerGoneError,
+    ContextExceededError,
+    Stopped,
+    Thought,
+    UnsupportedError,
+    Vectors,
+)
 from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
 from appliance.inference.engines.scripted_json import example
+from appliance.inference.thinking import thinks
 
-_ORDER = re.compile(r"\[\[(words|delay|think|die|say|eat) ([^\]]*)\]\]")
+_ORDER = re.compile(r"\[\[(words|delay|think|reason|die|say|eat) ([^\]]*)\]\]")
 _TOKEN = re.compile(r"[a-z0-9]+|[぀-ヿ]|[一-鿿]|[^\s\w]", re.IGNORECASE)
 _PAGE = 4096
 
@@ -70,7 +80,10 @@ class ScriptedEngine:
             raise ValueError("messages must be texts: there is no projector")
         self._demand_room([child_http.said(message) for message in messages])
         form = (body.get("response_format") or {}).get("json_schema")
-        return self._words(child_http.said(messages[-1]), form["schema"] if form else None)
+        text = child_http.said(messages[-1])
+        words = self._words(text, form["schema"] if form else None)
+        switched_off = (body.get("chat_template_kwargs") or {}).get("enable_thinking") is False
+        return words if switched_off else chain(_thoughts(text), words)
 
     def complete(self, prompt: str, body: dict[str, Any]) -> Iterator[str]:  # noqa: ARG002 - the contract's
         if self.spec.kind != "chat":
@@ -134,6 +147,11 @@ class ScriptedEngine:
         return [len(_TOKEN.findall(text)) + 2 for text in texts]
 
 
+def _thoughts(text: str) -> Iterator[Thought]:
+    words = dict(_ORDER.findall(text)).get("reason", "").split()
+    return (Thought(word if i == 0 else f" {word}") for i, word in enumerate(words))
+
+
 def _vector(text: str, dimensions: int) -> Vectors:
     folded = unicodedata.normalize("NFKC", text).lower()
     vector = np.full(dimensions, 1e-3, np.float32)
@@ -173,6 +191,7 @@ def install(
         "dimensions": dimensions if kind == "embedding" else None,
         "size_class": "tiny",
         "projector": names[1] if projector else None,
+        "thinking": thinks(script.decode("utf-8", "replace")),
     }
     (folder / "model.json").write_text(json.dumps(manifest), "utf-8")
     return folder

@@ -6,9 +6,11 @@ from typing import Any, Self
 
 import pytest
 
-from appliance.apps.answering import Answer, Answering, Question
+from appliance.apps.answering import Answering, Question
+from appliance.apps.writing import Answer
 from appliance.errors import CancelledError
 from appliance.gateway.gateway import ChatRequest, ModelInfo
+from appliance.gateway.stream import Thought
 from appliance.knowledge.bases import Base
 from appliance.knowledge.hits import Hit, HitSentence
 from appliance.knowledge.retrieve import Retrieval, SearchOptions
@@ -56,14 +58,15 @@ class Stream:
 
     finish, prompt_tokens, tokens_per_s = "stop", 7, 12.5
 
-    def __init__(self, pieces: Sequence[str]) -> None:
-        self._pieces, self.tokens, self.was_cut = pieces, 0, False
+    def __init__(self, pieces: Sequence[str | Thought]) -> None:
+        self._pieces, self.tokens, self.thoughts, self.was_cut = pieces, 0, 0, False
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[str | Thought]:
         for piece in self._pieces:
             if self.was_cut:
                 raise CancelledError("cut")
             self.tokens += 1
+            self.thoughts += isinstance(piece, Thought)
             yield piece
 
     def cut(self) -> None:
@@ -79,7 +82,7 @@ class Stream:
 class Writer:
     """A gateway whose model says what it was told to say."""
 
-    def __init__(self, model: ModelInfo, *pieces: str) -> None:
+    def __init__(self, model: ModelInfo, *pieces: str | Thought) -> None:
         self._model, self._pieces = model, pieces
         self.finish = "stop"
         self.requests: list[ChatRequest] = []
@@ -229,6 +232,39 @@ def test_a_wish_takes_its_part_of_the_context_and_no_answer_gets_all_of_it() -> 
     long = talk(Writer(LARGER, "Hi."), history=history, system="rule " * 1500, sampling={"max_tokens": 1 << 30})
     assert [message["role"] for message in long.messages] == ["system", "user"]
     assert long.max_tokens == LARGER.context // 2
+
+
+THINKER = replace(LARGER, thinking=True)
+
+
+@pytest.mark.parametrize("bases", [[], [BASE]], ids=["alone", "from documents"])
+def test_thoughts_are_told_beside_the_answer_and_are_no_part_of_it(bases: list[Base]) -> None:
+    said = Writer(THINKER, Thought("The key"), Thought(" <b>"), KEY, " Ok")
+    sink = Sink()
+    answering = Answering(said, Library("answer", hit(KEY)), lambda _language, key: key)  # type: ignore[arg-type]
+    given = answering.answer(Question(text="Where is the key?", model="m", bases=bases), sink)
+    assert "<b>" not in given.text
+    assert given.text.startswith(KEY)
+    assert "".join(data["text"] for kind, data in sink.events if kind == "thinking") == "The key <b>"
+    stages = [data["stage"] for kind, data in sink.events if kind == "stage"]
+    assert stages[-2:] == ["writing", "thinking"]
+    assert (given.stats["tokens"], given.stats["thought_tokens"]) == (2, 2)
+    assert "<b>" not in str(given.body())
+
+
+def test_a_model_that_thinks_has_room_for_it_beside_its_answer() -> None:
+    plain, thinking = talk(Writer(LARGER, "Hi.")), talk(Writer(THINKER, "Hi."))
+    assert thinking.extra == {"thinking_budget_tokens": 1024}
+    assert thinking.max_tokens == plain.max_tokens + 1024
+    small = talk(Writer(replace(THINKER, context=1000), "Hi."))
+    assert small.extra == {"thinking_budget_tokens": 250}
+
+
+def test_words_that_a_grammar_holds_for_are_not_thoughts() -> None:
+    said = Writer(replace(MODEL, thinking=True), f"{KEY} [1]")
+    answer(Library("answer", hit(KEY)), said)
+    assert said.requests[0].body()["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "thinking_budget_tokens" not in said.requests[0].body()
 
 
 def test_an_answer_that_goes_on_is_not_made_to_begin_a_schema_anew() -> None:

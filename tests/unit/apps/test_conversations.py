@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from appliance.apps import conversations as module
-from appliance.apps.answering import Answer, Question, Sink
+from appliance.apps.answering import Question
 from appliance.apps.chats import Chats, Message
 from appliance.apps.conversations import Conversations
 from appliance.apps.runs import Runs
+from appliance.apps.writing import Answer, Sink
 from appliance.errors import ConflictError, DiskFullError, NotFoundError
 from appliance.knowledge.bases import Bases
 from appliance.storage.blobs import BlobStore

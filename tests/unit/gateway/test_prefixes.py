@@ -33,6 +33,14 @@ def test_a_long_prompt_is_kept_when_it_comes_a_second_time(lease: Lease) -> None
     assert seen.wants(lease, body(LONG, "two"))
 
 
+def test_a_prompt_in_another_form_is_another_one(lease: Lease) -> None:
+    seen = Prefixes()
+    told = {"chat_template_kwargs": {"enable_thinking": False}}
+    assert not seen.wants(lease, body(LONG))
+    assert not seen.wants(lease, body(LONG) | told)
+    assert seen.wants(lease, body(LONG) | told)
+
+
 @pytest.mark.parametrize(
     "asked",
     [body("short"), body("", LONG), {"prompt": LONG}, {"messages": LONG}, {"messages": [5]}, {"messages": []}, {}],

@@ -49,6 +49,7 @@ def test_a_good_header_says_what_the_model_is() -> None:
         parameters=2 * 32 * len(gguf.WORDS) + 3 * 32 + 4 * 32 * 32 + 3 * 32 * 64,
         quantization="F32",
         template=len(gguf.entries()["tokenizer.chat_template"]),
+        thinks=False,
         splits=1,
         pooling=False,
         scored=True,

@@ -33,6 +33,8 @@ export class Conversation {
   sending = $state(false)
   run = $state<Run | null>(null)
   readonly chosen = new SvelteMap<string, string>()
+  /** what models thought before their answers, by message; the box doesn't keep it */
+  readonly thoughts = new SvelteMap<string, string>()
 
   readonly line = $derived(line(this.messages, this.chosen))
   #follow: AbortController | null = null
@@ -49,6 +51,7 @@ export class Conversation {
     this.sending = false
     this.messages = []
     this.chosen.clear()
+    this.thoughts.clear()
     this.error = this.sendError = null
     this.model = wish.model
     this.baseIds = wish.baseIds
@@ -191,6 +194,7 @@ export class Conversation {
     const follow = (this.#follow = new AbortController())
     const message = this.messages.find((other) => other.id === messageId)
     const startedAt = joined && message ? Math.min(Date.parse(message.created_at) || Date.now(), Date.now()) : Date.now()
+    this.thoughts.delete(messageId)
     this.run = { id: runId, messageId, stage: { stage: 'queued' }, startedAt, firstAt: joined ? Number.NaN : 0, pieces: 0, lost: false, stopping: false }
     const mine = () => this.#follow === follow
     readRun(path`/runs/${runId}/events`, {
@@ -243,6 +247,9 @@ export class Conversation {
         break
       case 'citation':
         message.citations = [...(message.citations ?? []).filter((other) => other.n !== event.data.n), event.data]
+        break
+      case 'thinking':
+        this.thoughts.set(messageId, (this.thoughts.get(messageId) ?? '') + event.data.text)
         break
       case 'delta':
         if (run.firstAt === 0) run.firstAt = Date.now()

@@ -24,6 +24,7 @@ describe('stages', () => {
     expect(stageWords({ stage: 'queued', position: null })).toBe('chat.stage_queued')
     expect(stageWords({ stage: 'reading', documents: 2, passages: 4 })).toBe('chat.stage_reading')
     expect(stageWords({ stage: 'reading' })).toBe('chat.stage_reading_plain')
+    expect(stageWords({ stage: 'thinking' })).toBe('chat.stage_thinking')
   })
 })
 

@@ -25,6 +25,8 @@ export function stageWords({ stage, position, wait_s, documents, passages }: Sta
       return documents && passages ? t('chat.stage_reading', { documents, passages }) : t('chat.stage_reading_plain')
     case 'loading':
       return t('chat.stage_loading')
+    case 'thinking':
+      return t('chat.stage_thinking')
     case 'writing':
       return t('chat.stage_writing')
   }

@@ -222,12 +222,13 @@ export type ChatPreset = { id: string; name: string; system: string; sampling: o
 export type Chat = { id: string; title: string; model: string; base_ids: string[]; preset: ChatPreset | null; messages: Message[] }
 export type Started = { question: Message; answer: Message; run_id: string }
 
-export type StageName = 'queued' | 'searching' | 'reading' | 'loading' | 'writing'
+export type StageName = 'queued' | 'searching' | 'reading' | 'loading' | 'thinking' | 'writing'
 export type Stage = { stage: StageName; position?: number | null; wait_s?: number | null; documents?: number | null; passages?: number | null }
 export type RunEvent =
   | { kind: 'stage'; data: Stage }
   | { kind: 'sources'; data: { items: Source[] } }
   | { kind: 'verdict'; data: { verdict: Verdict | null; mode: AnswerMode } }
+  | { kind: 'thinking'; data: { text: string } }
   | { kind: 'delta'; data: { text: string } }
   | { kind: 'citation'; data: Citation }
   | { kind: 'title'; data: { title: string } }
