@@ -204,6 +204,6 @@ def test_a_completion_stops_where_it_is_told_and_refuses_what_it_can_not(openai_
     answer = openai_client.completions.create(model=CHAT, prompt=[prompt], temperature=0, max_tokens=30, stop=[" six"])
     assert answer.choices[0].text == ", five,"
     assert answer.choices[0].finish_reason == "stop"
-    for refused in ({"echo": True}, {"logprobs": 1}, {"prompt": [[1, 2]]}, {"prompt": [prompt, prompt]}):
+    for refused in ({"echo": True, "logprobs": 1}, {"echo": True, "prompt": [[1, 2]]}, {"suffix": "x"}, {"best_of": 2}):
         with pytest.raises(openai.BadRequestError):
             openai_client.completions.create(**{"model": CHAT, "prompt": prompt, **refused})
