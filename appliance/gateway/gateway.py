@@ -162,7 +162,6 @@ class Gateway:
         return of_remote(model, state, self.aliases.of(model.id))
 
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
-        chat = manifest.kind == "chat"
         wish = self.load_settings.get(manifest.id)
         return ModelInfo(
             id=manifest.id,
@@ -171,7 +170,7 @@ class Gateway:
             engine=manifest.engine,
             state=str(now.get("state", "idle")),
             languages=manifest.languages,
-            context=wish.context_of(manifest.context, self._settings) if chat else manifest.context,
+            context=wish.context_of(manifest.context, self._settings) if manifest.kind == "chat" else manifest.context,
             size_bytes=manifest.size,
             memory_bytes=now.get("memory_bytes") or None,
             licence=manifest.licence,
@@ -184,6 +183,7 @@ class Gateway:
             parameters=manifest.parameters,
             dimensions=manifest.dimensions,
             vision=manifest.vision,
+            loading=now.get("loading"),
         )
 
     @contextmanager

@@ -152,4 +152,5 @@ def describe(model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
         "aliases": list(model.aliases),
         "parameters": model.parameters,
         "vision": model.vision,
+        "loading": None if model.loading is None else dict(model.loading),
     }

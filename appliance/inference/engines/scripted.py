@@ -7,8 +7,8 @@ A chat answers with the words of the last message, a completion with those of it
 for the same picture. Embeddings are hashed character pairs: texts that share wording are near each other. A reranker
 counts how much of the query a document says; `delay` in the query is the time that each document takes. An answer that
 has to follow a JSON schema is the smallest that does, unless an order says other words. A script that begins with
-`refuse` or `die` does so while it is loaded; with `drift` the model
-answers other than it should, as one with damaged weights does.
+`refuse` or `die` does so while it is loaded; with `slow` it is read little by little, for some seconds; with `drift`
+the model answers other than it should, as one with damaged weights does.
 """
 
 import hashlib
@@ -33,6 +33,8 @@ from appliance.inference.engines.scripted_json import example
 _ORDER = re.compile(r"\[\[(words|delay|think|die|say|eat) ([^\]]*)\]\]")
 _TOKEN = re.compile(r"[a-z0-9]+|[぀-ヿ]|[一-鿿]|[^\s\w]", re.IGNORECASE)
 _PAGE = 4096
+_SLOW_PIECES = 50
+_SLOW_PIECE_S = 0.1
 
 
 class ScriptedEngine:
@@ -49,6 +51,8 @@ class ScriptedEngine:
             raise EngineLoadError("the script says so")
         if script.startswith(b"die"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if script.startswith(b"slow"):
+            _read_slowly(spec.file)
         self._drifts = script.startswith(b"drift")
         self._spec = spec
         child_http.serve(spec.socket, spec.api_key, spec.model, self)
@@ -132,6 +136,13 @@ class ScriptedEngine:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(_TOKEN.findall(text)) + 2 for text in texts]
+
+
+def _read_slowly(path: Path) -> None:
+    piece = max(1, path.stat().st_size // _SLOW_PIECES)
+    with path.open("rb", buffering=0) as file:
+        while file.read(piece):
+            time.sleep(_SLOW_PIECE_S)
 
 
 def _vector(text: str, dimensions: int) -> Vectors:
