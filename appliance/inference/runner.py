@@ -222,6 +222,7 @@ class Runner:
                 "waiting": len(self._queue),
                 "parallel": self._in_force.places if child else None,
                 "pinned": self.terms.pinned,
+                "outdated": self._is_outdated(),
                 "since": round(clock.monotonic() - self._loaded_at, 1) if child else None,
                 "idle_s": round(self._idle_seconds(), 1) if child else None,
                 "answered": self._answered if child else 0,

@@ -167,6 +167,7 @@ def test_the_first_to_ask_loads_the_model_and_the_next_find_it_loaded(runner: Ru
         "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "provider": "cpu", "context": 100,
         "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False, "since": 0, "idle_s": 0.0,
         "answered": 0, "wait_s": None, "write_per_s": 0.0, "loading": None,
+        "outdated": False,
     }  # fmt: skip
 
 

@@ -156,20 +156,23 @@ export type Figures = {
   together: number
   together_per_s: number
   passages_per_s: number
+  long_tokens: number
 }
 /** what the figures mean for people, and what was taken for that */
 export type Capacity = {
   people: number
   at_once: number
   each_per_s: number
-  long_wait_s: number
+  /** null where the context doesn't hold so long a question */
+  long_wait_s: number | null
   question_tokens: number
   answer_tokens: number
   every_s: number
   long_tokens: number
   busy_share: number
 }
-export type Measured = { figures: Figures | null; capacity: Capacity | null }
+/** stale: how it is loaded, the engine or the machine has changed since, so that nothing is said of people */
+export type Measured = { figures: Figures | null; capacity: Capacity | null; stale: boolean }
 export type MeasuredModel = Measured & { id: string; name: string; kind: 'chat' | 'embedding' }
 
 export type Verdict = 'answer' | 'perhaps' | 'none'
