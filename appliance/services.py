@@ -216,7 +216,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
         destinations=Destinations(settings.destinations),
         destination_keys=Credentials(database),
         models=models,
-        benchmark=Benchmark(settings.model_figures, stores.gateway),
+        benchmark=Benchmark(settings, stores.gateway),
         bases=bases,
         documents=documents,
         retriever=retriever,

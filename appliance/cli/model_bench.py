@@ -34,9 +34,15 @@ def _print(found: dict[str, Any]) -> None:
     figures, means = found["figures"], found["capacity"]
     if figures is None:
         click.echo(say("cli.bench.never"))
+    elif found["stale"]:
+        click.echo(say("cli.bench.stale"))
     elif means is None:
         click.echo(say("cli.bench.passages", passages_per_s=figures["passages_per_s"]))
     else:
         click.echo(say("cli.bench.speeds", read_per_s=figures["read_per_s"], write_per_s=figures["write_per_s"]))
         click.echo(say("cli.bench.at_once", count=means["at_once"], each_per_s=means["each_per_s"]))
-        click.echo(say("cli.bench.people", people=means["people"], seconds=means["long_wait_s"]))
+        click.echo(say("cli.bench.people", people=means["people"]))
+        if means["long_wait_s"] is None:
+            click.echo(say("cli.bench.no_long"))
+        else:
+            click.echo(say("cli.bench.long_wait", seconds=means["long_wait_s"]))

@@ -1,5 +1,6 @@
 """`hako models set` and `hako models ps`: how a model is to be loaded, and what runs now."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -61,9 +62,26 @@ def ps(terminal: Terminal) -> None:
     for item in items:
         state = say(f"cli.models.{item['state']}")
         taken = size(item["memory_bytes"] or 0)
-        work = say("cli.models.work", busy=item["busy"], waiting=item["waiting"], answered=item["answered"])
-        line = f"{item['id']:<28} {state:<8} {taken:>8}  {(item['provider'] or '-').upper():<5} {work}"
-        click.echo(line + (f"  {say('cli.models.is_pinned')}" if item["pinned"] else ""))
+        provider = (item["provider"] or "-").upper()
+        click.echo(f"{item['id']:<28} {state:<8} {taken:>8}  {provider:<5} {'  '.join(_work(item))}")
+
+
+def _work(item: dict[str, Any]) -> Iterator[str]:
+    yield say(
+        "cli.models.work",
+        busy=item["busy"],
+        places=item["parallel"] or 0,
+        waiting=item["waiting"],
+        answered=item["answered"],
+    )
+    if item["write_per_s"]:
+        yield say("cli.models.writes", n=item["write_per_s"])
+    if item["wait_s"]:
+        yield say("cli.models.next_waits", seconds=item["wait_s"])
+    if item["context"]:
+        yield say("cli.models.context_now", n=item["context"])
+    if item["pinned"]:
+        yield say("cli.models.is_pinned")
 
 
 def _print(known: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.cli.model_adapters import adapter
 from appliance.cli.model_bench import bench
+from appliance.cli.model_load import load
 from appliance.cli.model_projector import projector as projector_command
 from appliance.cli.model_requantise import requantise
 from appliance.cli.model_settings import ps, set_settings
@@ -28,6 +29,7 @@ def models() -> None:
 models.add_command(adapter)
 models.add_command(projector_command, "projector")
 models.add_command(bench)
+models.add_command(load)
 models.add_command(requantise)
 models.add_command(set_settings)
 models.add_command(ps)
@@ -125,17 +127,6 @@ def bring(
             return
         done = _brought(client, body)
     click.echo(say("cli.models.twin" if done["already_there"] else "cli.models.imported", id=done["model"]))
-
-
-@models.command()
-@click.argument("model")
-@click.pass_obj
-@reports_errors
-def load(terminal: Terminal, model: str) -> None:
-    """Load a model and keep it loaded."""
-    with terminal.client() as client:
-        client.post(f"{_path(model)}/load", {})
-    click.echo(say("cli.models.did_load", id=model))
 
 
 @models.command()

@@ -141,6 +141,12 @@ class ChatTemplateError(HakoError):
     code, status = "HK-MOD-015", 422
 
 
+class LoadCancelledError(HakoError):
+    """Somebody ended the loading of the model before it was done. Params: `name`."""
+
+    code, status = "HK-MOD-046", 503
+
+
 class ModelTooCoarseError(HakoError):
     """Stored as coarsely as was asked for, or more so. Params: `name`, `quantization` (its own), `to` (the asked)."""
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from appliance import clock
-from appliance.closing import Closing
 from appliance.errors import BadInputError, ModelFailedError
 from appliance.gateway import schemas
 from appliance.gateway.stream import DONE, RawStream
 from appliance.gateway.tool_choice import ToolChoice, without_tools
 from appliance.gateway.waited import Waited
+from appliance.inference.client import Place
 from appliance.inference.transport import ChildConnection, Stopped
 
 _ENGINES: Final = ("llama", "scripted")
@@ -166,7 +166,7 @@ class Call:
 
 
 def stream(
-    choice: ToolChoice, lease: Closing, connection: ChildConnection, stopped: Stopped | None, waited: Waited, model: str
+    choice: ToolChoice, lease: Place, connection: ChildConnection, stopped: Stopped | None, waited: Waited, model: str
 ) -> RawStream:
     """The engine's own stream, or the one that tells a call."""
     if choice.mode == "required":
@@ -178,7 +178,7 @@ class CallStream(RawStream):
     """An engine's event stream in which what it writes is told as a call."""
 
     def __init__(
-        self, lease: Closing, connection: ChildConnection, stopped: Stopped | None, waited: Waited, model: str
+        self, lease: Place, connection: ChildConnection, stopped: Stopped | None, waited: Waited, model: str
     ) -> None:
         super().__init__(lease, connection, stopped, waited)
         self._model = model

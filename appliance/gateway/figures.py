@@ -3,22 +3,26 @@
 import json
 import statistics
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Final, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from appliance import clock, durable, logs
-from appliance.errors import ModelFailedError, WrongModelKindError
+from appliance.config import Settings
+from appliance.errors import BusyError, ModelFailedError, WrongModelKindError
 from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
+from appliance.inference.catalog import Catalog
+from appliance.inference.circumstances import circumstances
+from appliance.inference.client import InferenceClient
 
 log = logs.get(__name__)
 
 Stopped = Callable[[], bool]
-Stage = Literal["loading", "alone", "together", "embedding"]
+Stage = Literal["loading", "alone", "long", "together", "embedding"]
 
 _PROMPT_WORDS: Final = 160
 _ANSWER_TOKENS: Final = 48
@@ -33,6 +37,14 @@ ANSWER_TOKENS: Final = 250
 EVERY_SECONDS: Final = 180
 """How often somebody who works with the box asks."""
 LONG_TOKENS: Final = 4000
+_LEAST_LONG_TOKENS: Final = 1000
+"""Fewer than that say little about a question of 4,000: reading gets slower with every token."""
+_LONG_S: Final = 60.0
+"""A slow box gets a long question that is shorter."""
+_MARGIN: Final = 0.9
+"""Of a context, for how much longer a prompt may come out than it was reckoned."""
+_SETTLE_S: Final = 20.0
+_LOOK_S: Final = 0.2
 MEASURED_KINDS: Final = ("chat", "embedding")
 _BUSY_SHARE: Final = 0.7
 """Above that much of its time taken, the queue grows faster than people like."""
@@ -56,6 +68,14 @@ class Figures:
     """Tokens that so many answers grow by, added up."""
     passages_per_s: float
     """Passages of about 100 tokens that an embedding model takes in."""
+    long_tokens: int = 0
+    """Of the long question that was measured; 0 where the context holds none."""
+    long_s: float = 0.0
+    """Until it had been read."""
+    context: int = 0
+    """Tokens that the model held of one answer then."""
+    circumstances: str = ""
+    """See `inference.circumstances`; empty in what an earlier release measured."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +87,27 @@ class Capacity:
     at_once: int
     each_per_s: float
     """Tokens per second that each of so many answers grows by."""
-    long_wait_s: float
-    """Until a question of 4,000 tokens has been read."""
+    long_wait_s: float | None
+    """Until a question of 4,000 tokens has been read; None where the context doesn't hold one."""
     question_tokens: int = QUESTION_TOKENS
     answer_tokens: int = ANSWER_TOKENS
     every_s: int = EVERY_SECONDS
     long_tokens: int = LONG_TOKENS
     busy_share: float = _BUSY_SHARE
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was measured last of a model's present file."""
+
+    figures: Figures | None = None
+    is_stale: bool = False
+    """How it is loaded, the engine, the adapter or the machine has changed since: these are no longer its speeds."""
+
+    @property
+    def capacity(self) -> Capacity | None:
+        """What the figures mean, as long as they hold."""
+        return capacity(self.figures) if self.figures and not self.is_stale else None
 
 
 @dataclass(frozen=True)
@@ -91,12 +125,14 @@ def capacity(figures: Figures) -> Capacity | None:
     """None for a model that doesn't chat."""
     if not figures.read_per_s or not figures.together_per_s:
         return None
-    taken = QUESTION_TOKENS / figures.read_per_s + ANSWER_TOKENS / figures.together_per_s
+    reads = figures.long_tokens / figures.long_s if figures.long_tokens and figures.long_s else figures.read_per_s
+    taken = QUESTION_TOKENS / reads + ANSWER_TOKENS / figures.together_per_s
+    holds_long = figures.context >= LONG_TOKENS and figures.long_tokens >= _LEAST_LONG_TOKENS
     return Capacity(
         people=max(1, int(EVERY_SECONDS * _BUSY_SHARE / taken)),
         at_once=figures.together,
         each_per_s=round(figures.together_per_s / figures.together, 1),
-        long_wait_s=round(LONG_TOKENS / figures.read_per_s, 1),
+        long_wait_s=round(LONG_TOKENS / reads, 1) if holds_long else None,
     )
 
 
@@ -112,44 +148,50 @@ def change(before: Figures, after: Figures) -> Change | None:
 class Benchmark:
     """Asks the models through the gateway as anybody does, so that what it finds is what people get."""
 
-    def __init__(self, path: Path, gateway: Gateway) -> None:
-        self._path = path
+    def __init__(self, settings: Settings, gateway: Gateway) -> None:
+        self._settings = settings
+        self._path = settings.model_figures
+        self._catalog = Catalog(settings.models)
+        self._client = InferenceClient(settings.inference_socket)
         self._gateway = gateway
         self._lock = threading.Lock()
 
-    def known(self, model: str) -> Figures | None:
-        """What was measured last, if the model's file is still the same.
+    def known(self, model: str) -> Known:
+        """What was measured last, and whether it still holds; nothing where the model's file is another one.
 
         Raises:
             ModelNotFoundError: no such model.
         """
         info = self._gateway.model(model)
-        return _of(info, self._stored())
+        return self._of(info, self._stored())
 
-    def all_known(self) -> list[tuple[ModelInfo, Figures | None]]:
+    def all_known(self) -> list[tuple[ModelInfo, Known]]:
         """Every model of the box that can be measured, with what was measured last."""
         stored = self._stored()
         own = [info for info in self._gateway.models() if info.kind in MEASURED_KINDS and info.engine != "remote"]
-        return [(info, _of(info, stored)) for info in own]
+        return [(info, self._of(info, stored)) for info in own]
 
-    def measure(self, model: str, together: int, stopped: Stopped) -> Iterator[Stage | Figures]:
+    def measure(self, model: str, stopped: Stopped) -> Iterator[Stage | Figures]:
         """Tells each stage as it begins, and at last the figures, which are kept. Takes seconds to minutes.
 
         Raises:
             WrongModelKindError: neither a chat nor an embedding model.
+            BusyError: it was set otherwise, and others keep it from being loaded so.
             CancelledError: `stopped` said so.
         """
         info = self._gateway.model(model)
         if info.kind not in MEASURED_KINDS:
             raise WrongModelKindError(name=info.name)
         yield "loading"
-        figures = Figures(info.sha256, clock.now(), 0, 0, 0, 0, 0)
+        figures = Figures(info.sha256, clock.now(), 0, 0, 0, 0, 0, circumstances=self._circumstances(info.id))
         if info.kind == "embedding":
             self._embed(info.id, stopped)
+            self._settled(info.id)
             yield "embedding"
             figures = _with(figures, passages_per_s=statistics.median(self._embed(info.id, stopped) for _ in "123"))
         else:
             self._ask(info.id, 0, stopped)
+            now = self._settled(info.id)
             yield "alone"
             alone = [self._ask(info.id, number, stopped) for number in range(1, _ROUNDS + 1)]
             figures = _with(
@@ -157,17 +199,43 @@ class Benchmark:
                 read_per_s=statistics.median(read for read, _ in alone),
                 write_per_s=statistics.median(write for _, write in alone),
             )
+            yield "long"
+            context = int(now.get("context") or info.context)
+            long_tokens, long_s = self._read_long(info.id, context, figures.read_per_s, stopped)
+            figures = replace(figures, context=context, long_tokens=long_tokens, long_s=round(long_s, 3))
             yield "together"
+            together = int(now.get("parallel") or 1)
             figures = _with(figures, together=together, together_per_s=self._all(info.id, together, stopped))
         self._keep(info.id, figures)
         yield figures
 
+    def _settled(self, model: str) -> dict[str, Any]:
+        """How it is loaded, once that is as it is set now: a change is followed as soon as nobody uses the model."""
+        deadline = clock.monotonic() + _SETTLE_S
+        while True:
+            now = self._client.status().get(model, {})
+            if now.get("state") == "loaded" and not now.get("outdated"):
+                return now
+            if clock.monotonic() > deadline:
+                raise BusyError("loaded otherwise", retry_after_s=30)
+            time.sleep(_LOOK_S)
+
     def _ask(self, model: str, number: int, stopped: Stopped) -> tuple[float, float]:
         """Tokens per second read and written. Prompts differ from their first word on: nothing is in a cache."""
-        words = " ".join(f"{(number * 7919 + place) % 997}" for place in range(_PROMPT_WORDS))
         began = clock.monotonic()
-        times, prompt_tokens = self._answered(model, f"{words}. Tell a long story about these numbers.", stopped)
+        times, prompt_tokens = self._answered(model, _prompt(number, _PROMPT_WORDS), stopped)
         return prompt_tokens / (times[0] - began), (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+
+    def _read_long(self, model: str, context: int, read_per_s: float, stopped: Stopped) -> tuple[int, float]:
+        """Tokens of a question as long as the context, the longest one that counts and the time allow, and its wait."""
+        room = min(_MARGIN * (context - _ANSWER_TOKENS), LONG_TOKENS, _LONG_S * read_per_s)
+        tokens = self._gateway.count_tokens([_prompt(0, _PROMPT_WORDS)], model, stopped=stopped)[0]
+        words = int(room * _PROMPT_WORDS / max(1, tokens))
+        if words <= _PROMPT_WORDS:
+            return 0, 0.0
+        began = clock.monotonic()
+        times, prompt_tokens = self._answered(model, _prompt(_ROUNDS + 1, words), stopped, _FEWEST_TOKENS)
+        return prompt_tokens, times[0] - began
 
     def _all(self, model: str, together: int, stopped: Stopped) -> float:
         """Tokens per second of so many answers at once, from the first token of the last one to begin."""
@@ -180,12 +248,14 @@ class Benchmark:
         written = sum(begin < at <= end for times in all_times for at in times)
         return written / max(end - begin, 1e-6)
 
-    def _answered(self, model: str, text: str, stopped: Stopped) -> tuple[list[float], int]:
+    def _answered(
+        self, model: str, text: str, stopped: Stopped, tokens: int = _ANSWER_TOKENS
+    ) -> tuple[list[float], int]:
         """When each token came, and how many the prompt had."""
         request = ChatRequest(
             model=model,
             messages=[{"role": "user", "content": text}],
-            max_tokens=_ANSWER_TOKENS,
+            max_tokens=tokens,
             temperature=0,
             extra={"ignore_eos": True},
         )
@@ -216,11 +286,20 @@ class Benchmark:
             content = {name: asdict(kept) for name, kept in known.items()}
             durable.replace(self._path, json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
 
+    def _of(self, info: ModelInfo, stored: dict[str, Figures]) -> Known:
+        figures = stored.get(info.id)
+        if not figures or figures.sha256 != info.sha256:
+            return Known()
+        return Known(figures, figures.circumstances != self._circumstances(info.id))
 
-def _of(info: ModelInfo, stored: dict[str, Figures]) -> Figures | None:
-    """Those of the very file that the model is now."""
-    figures = stored.get(info.id)
-    return figures if figures and figures.sha256 == info.sha256 else None
+    def _circumstances(self, model: str) -> str:
+        wish = self._gateway.load_settings.get(model)
+        return circumstances(self._catalog.get(model), self._catalog.folder(model), self._settings, wish)
+
+
+def _prompt(number: int, words: int) -> str:
+    said = " ".join(f"{(number * 7919 + place) % 997}" for place in range(words))
+    return f"{said}. Tell a long story about these numbers."
 
 
 def _with(figures: Figures, **more: float) -> Figures:

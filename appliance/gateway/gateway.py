@@ -182,6 +182,7 @@ class Gateway:
             dimensions=manifest.dimensions,
             vision=manifest.vision,
             thinking=wish.thinking_of(manifest),
+            loading=now.get("loading"),
         )
 
     @contextmanager

@@ -1,6 +1,8 @@
 """A model as everything above the gateway sees it, wherever it runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from appliance.gateway.remote import RemoteModel
 from appliance.inference.manifest import ModelKind
@@ -36,6 +38,8 @@ class ModelInfo:
     """Whether it sees pictures; not known of another machine's."""
     thinking: bool = False
     """Whether it may think before it answers; not known of another machine's."""
+    loading: Mapping[str, Any] | None = None
+    """How far its loading has come, as `inference.loading` tells it; None while it isn't loaded now."""
 
 
 def of_remote(model: RemoteModel, state: str, aliases: tuple[str, ...]) -> ModelInfo:

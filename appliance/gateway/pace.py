@@ -20,9 +20,9 @@ class Pace:
         self._seconds: deque[tuple[int, int]] = deque()
         self._lock = threading.Lock()
 
-    def note(self, chunk: bytes) -> None:
-        """Some bytes of an event stream have been passed on."""
-        count = chunk.count(_EVENT) + chunk.startswith(_EVENT[1:])
+    def note(self, chunk: bytes) -> int:
+        """Some bytes of an event stream have been passed on; how many tokens that were."""
+        tokens = count = chunk.count(_EVENT) + chunk.startswith(_EVENT[1:])
         second = int(clock.monotonic())
         with self._lock:
             self.total += count
@@ -31,6 +31,7 @@ class Pace:
             self._seconds.append((second, count))
             while self._seconds[0][0] < second - _KEPT_S:
                 self._seconds.popleft()
+        return tokens
 
     def now(self) -> float:
         """Tokens per second over the last five."""

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance import logs
-from appliance.closing import Closing
 from appliance.errors import HakoError
-from appliance.inference.client import Lease
+from appliance.inference.client import Lease, Place
 from appliance.inference.kv_slots import ENDING
 from appliance.inference.transport import ChildConnection
 
@@ -74,13 +73,16 @@ class Prefixes:
             self._seen[_key(lease, body)] = name
 
 
-class Keeping(Closing):
+class Keeping(Place):
     """A lease that, once its answer has ended, is held until the prompt is kept, where that is wanted."""
 
     def __init__(self, lease: Lease, prefixes: Prefixes) -> None:
         self._lease, self._prefixes = lease, prefixes
         self.body: Mapping[str, Any] = {}
         """Of the request that is being answered; empty before there is an answer."""
+
+    def wrote(self, tokens: int) -> None:
+        self._lease.wrote(tokens)
 
     def close(self) -> None:
         body, self.body = self.body, {}

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
-from appliance.closing import Closing
 from appliance.errors import CancelledError, HakoError, ModelFailedError
 from appliance.gateway.stream import DONE, RawStream
 from appliance.gateway.waited import Waited
+from appliance.inference.client import Place
 from appliance.inference.transport import ChildConnection, Stopped
 
 _LONGEST_LINE: Final = 4 << 20
@@ -22,7 +22,7 @@ class Call(Protocol):
     def close(self) -> None: ...
 
 
-class _Held(Closing):
+class _Held(Place):
     def __init__(self, call: Call) -> None:
         self._call = call
 

@@ -9,6 +9,7 @@ from appliance.closing import Closing
 from appliance.errors import ModelFailedError
 from appliance.gateway.pace import PACE
 from appliance.gateway.waited import Waited
+from appliance.inference.client import Place
 from appliance.inference.refusals import from_engine
 from appliance.inference.transport import ChildConnection
 
@@ -19,7 +20,7 @@ DONE = b"[DONE]"
 class RawStream(Closing):
     """An engine's event stream, unchanged. Closing it gives the place at the model back."""
 
-    def __init__(self, lease: Closing, connection: ChildConnection, stopped: Stopped | None, waited: Waited) -> None:
+    def __init__(self, lease: Place, connection: ChildConnection, stopped: Stopped | None, waited: Waited) -> None:
         """`lease` is closed with it."""
         self._lease, self._connection, self._stopped = lease, connection, stopped
         self.waited = waited
@@ -29,7 +30,7 @@ class RawStream(Closing):
     def __iter__(self) -> Iterator[bytes]:
         """Raises CancelledError when stopped or cut, ModelFailedError when the engine died."""
         for chunk in self._connection.chunks(self._stopped):
-            PACE.note(chunk)
+            self._lease.wrote(PACE.note(chunk))
             yield chunk
 
     def cut(self) -> None:

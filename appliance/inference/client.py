@@ -2,12 +2,13 @@
 
 import contextlib
 import json
+import math
 import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from appliance import clock
 from appliance.closing import Closing
@@ -18,6 +19,8 @@ from appliance.machine.leaving import Try
 
 _LOOK_SECONDS = 0.1
 _LOAD_SECONDS = 660.0
+_TELL_S: Final = 0.5
+"""Between two messages of how much was written."""
 
 _Connection = socket.socket
 
@@ -26,8 +29,21 @@ Waits = Callable[[str, int, float | None], None]
 place changes."""
 
 
+class Place(Closing):
+    """What is held while an answer is written, and given back when it is closed."""
+
+    def wrote(self, tokens: int) -> None:
+        """So many more have been written; here nobody counts them."""
+
+
+@dataclass
+class _Untold:
+    tokens: int = 0
+    told_at: float = -math.inf
+
+
 @dataclass(frozen=True)
-class Lease(Closing):
+class Lease(Place):
     """A place at a model, held until closed; the kernel closes it when this process dies."""
 
     model: str
@@ -36,9 +52,24 @@ class Lease(Closing):
     _connection: _Connection
     slots: str = ""
     """Folder where its engine may keep states of long prompts, see `kv_slots`; empty where it may not."""
+    _untold: _Untold = field(default_factory=_Untold, repr=False)
+
+    def wrote(self, tokens: int) -> None:
+        """The supervisor hears it now and then, so that whoever looks sees how fast the model writes."""
+        self._untold.tokens += tokens
+        if clock.monotonic() - self._untold.told_at >= _TELL_S:
+            self._tell()
 
     def close(self) -> None:
+        self._tell()
         self._connection.close()
+
+    def _tell(self) -> None:
+        if not self._untold.tokens:
+            return
+        with contextlib.suppress(OSError):  # a supervisor that is gone or too busy must not hold up an answer
+            self._connection.send(b'{"wrote":%d}\n' % self._untold.tokens, socket.MSG_DONTWAIT)
+            self._untold.tokens, self._untold.told_at = 0, clock.monotonic()
 
 
 class InferenceClient:

@@ -1,18 +1,26 @@
 """One model's life: load on demand, a fair queue for its places, restart after a crash, quarantine, end when idle."""
 
-import math
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from appliance import clock, logs
-from appliance.errors import BusyError, CancelledError, HakoError, ModelFailedError, ModelQuarantinedError
+from appliance.errors import (
+    BusyError,
+    CancelledError,
+    HakoError,
+    LoadCancelledError,
+    ModelFailedError,
+    ModelQuarantinedError,
+)
+from appliance.inference.crashes import Crashes
 from appliance.inference.engine import EngineSpec
 from appliance.inference.fair_queue import FairQueue, Ticket
+from appliance.inference.loading import Loading
 from appliance.inference.manifest import Manifest
 from appliance.inference.pace import Pace
+from appliance.inference.rate import Rate
 from appliance.inference.spawn import Child
 from appliance.inference.terms import Terms
 from appliance.machine import resources
@@ -25,8 +33,6 @@ Waiting = Callable[[Stage, int, float | None], bool]
 """Told the stage, the place in the queue and the seconds it will take, if that is known, while somebody waits; False
 when nobody waits any more."""
 
-CRASHES = 3
-CRASH_WINDOW_SECONDS = 300.0
 _LOOK_SECONDS = 0.25
 _DRAIN_SECONDS = 20.0
 
@@ -42,8 +48,8 @@ class Grant:
     """Beside the places: for what the child does at once, whatever it is writing."""
 
 
-Launch = Callable[[Manifest, EngineSpec, Callable[[Child], None]], Child]
-"""Verifies, makes room and starts; blocks until the child is ready or raises. The child's end is told to the last."""
+Launch = Callable[[Manifest, EngineSpec, Callable[[Child], None], Loading], Child]
+"""Verifies, makes room and starts; blocks until the child is ready or raises. The child's end is told to the third."""
 
 
 class Runner:
@@ -55,24 +61,23 @@ class Runner:
         """As they are now; a child that was started under others is replaced when it is idle."""
         self._in_force = terms
         self._launch = launch
-        self._backoff = backoff_seconds
         self._change = threading.Condition()
         self._queue = FairQueue()
         self._grants: set[Grant] = set()
         self._child: Child | None = None
-        self._loading = False
+        self._loading: Loading | None = None
         self._leaving = 0
         """Callers that wait for answers or a child to end; nothing is granted and nothing started meanwhile."""
         self._keep = False
         self._stopped = False
         self._error: HakoError | None = None
         self._failures = 0
-        self._crashes: deque[float] = deque(maxlen=CRASHES)
-        self._not_before = 0.0
+        self._crashes = Crashes(backoff_seconds)
         self._loaded_at = 0.0
         self._used_at = 0.0
         self._answered = 0
         self._pace = Pace()
+        self._rate = Rate()
 
     def lease(self, who: str, waiting: Waiting, *, aside: bool = False) -> Grant:
         """Wait for a place in the turn of `who`, loading the model if need be; `aside`: only until it is loaded.
@@ -118,12 +123,17 @@ class Runner:
                 self._pace.note(clock.monotonic() - grant.since)
             self._give_back(grant)
 
+    def wrote(self, grant: Grant, tokens: object) -> None:
+        """So many more tokens of the answer that holds this place, as its holder says."""
+        with self._change:
+            if grant in self._grants and isinstance(tokens, int) and tokens > 0:
+                self._rate.note(tokens)
+
     def load(self, waiting: Waiting) -> None:
         """Load and keep loaded, as the terms are now: lifts a quarantine, restarts after crashes."""
         with self._change:
             self._keep = True
-            self._crashes.clear()
-            self._not_before = 0.0
+            self._crashes.forget()
             if self._child is None:
                 self._error = None
             outdated = self._is_outdated()
@@ -134,9 +144,12 @@ class Runner:
             self._give_back(grant)
 
     def unload(self) -> None:
-        """Let running answers end, then stop the child."""
+        """Let running answers end, then stop the child; end a load that is under way."""
         with self._change:
             self._keep = False
+            loading = self._loading
+        if loading:
+            loading.cancel()
         self._drain()
 
     def unload_if_idle(self) -> bool:
@@ -165,6 +178,9 @@ class Runner:
             self._stopped = True
             self._keep = False
             child, self._child = self._child, None
+            loading = self._loading
+        if loading:
+            loading.cancel()
         if child:
             child.stop()
 
@@ -194,9 +210,10 @@ class Runner:
         with self._change:
             child = self._child
             loaded = child.loaded if child else None
+            state = self._state()
             return {
                 "id": self.manifest.id,
-                "state": self._state(),
+                "state": state,
                 "pid": child.pid if child else None,
                 "memory_bytes": resources.rss(child.pid) if child else 0,
                 "provider": loaded.provider if loaded else None,
@@ -205,10 +222,13 @@ class Runner:
                 "waiting": len(self._queue),
                 "parallel": self._in_force.places if child else None,
                 "pinned": self.terms.pinned,
+                "outdated": self._is_outdated(),
                 "since": round(clock.monotonic() - self._loaded_at, 1) if child else None,
                 "idle_s": round(self._idle_seconds(), 1) if child else None,
                 "answered": self._answered if child else 0,
                 "wait_s": self._wait_for_the_next(),
+                "write_per_s": self._rate.now() if child and self.manifest.kind == "chat" else None,
+                "loading": self._loading.told() if self._loading and state == "loading" else None,
                 "error": {"code": self._error.code, "params": self._error.params} if self._error else None,
             }
 
@@ -217,14 +237,11 @@ class Runner:
     def _state(self) -> State:
         if self._child:
             return "loaded"
-        if self._quarantined():
+        if self._crashes.is_quarantined:
             return "quarantined"
         if self._loading:
             return "loading"
-        return "failed" if self._error else "idle"
-
-    def _quarantined(self) -> bool:
-        return len(self._crashes) == CRASHES and self._crashes[-1] - self._crashes[0] < CRASH_WINDOW_SECONDS
+        return "failed" if self._error and not isinstance(self._error, LoadCancelledError) else "idle"
 
     def _is_idle(self) -> bool:
         return self._child is not None and not self._grants and not self._queue and not self._leaving
@@ -258,7 +275,7 @@ class Runner:
         deadline = clock.monotonic() + _DRAIN_SECONDS
         with self._change:
             self._leaving += 1
-            while self._grants and clock.monotonic() < deadline:
+            while (self._grants or self._loading) and clock.monotonic() < deadline:
                 self._change.wait(_LOOK_SECONDS)
             child = self._take_child()
             self._leaving -= 1
@@ -291,7 +308,7 @@ class Runner:
         if self._stopped:
             raise ModelFailedError("the box is stopping", name=self.manifest.name)
         if self._child is None:
-            if self._quarantined():
+            if self._crashes.is_quarantined:
                 raise ModelQuarantinedError(name=self.manifest.name)
             if self._failures != seen and self._error:
                 raise self._error
@@ -312,17 +329,17 @@ class Runner:
             self._change.wait(_LOOK_SECONDS)
 
     def _start_loading(self) -> None:
-        if self._loading or self._leaving or self._stopped or clock.monotonic() < self._not_before:
+        if self._loading or self._leaving or self._stopped or self._crashes.wait_s:
             return
-        self._loading = True
-        threading.Thread(target=self._load, name=f"load-{self.manifest.id}", daemon=True).start()
+        self._loading = Loading(self.manifest)
+        threading.Thread(target=self._load, args=(self._loading,), name=f"load-{self.manifest.id}", daemon=True).start()
 
-    def _load(self) -> None:
+    def _load(self, loading: Loading) -> None:
         error: HakoError | None = None
         child: Child | None = None
         terms = self.terms
         try:
-            child = self._launch(self.manifest, terms.spec, self._exited)
+            child = self._launch(self.manifest, terms.spec, self._exited, loading)
         except HakoError as refused:
             error = refused
         except OSError as broken:
@@ -331,13 +348,14 @@ class Runner:
             log.exception("load_crashed", model=self.manifest.id)
             error = ModelFailedError("load crashed", name=self.manifest.name)
         with self._change:
-            self._loading = False
+            self._loading = None
             self._error = error
             if child and child.alive and not self._stopped:
                 self._child = child
                 self._in_force = terms
                 self._loaded_at = self._used_at = clock.monotonic()
                 self._answered = 0
+                self._rate = Rate()
                 log.info("model_loaded", model=self.manifest.id, seconds=round(clock.monotonic() - child.started, 2))
             elif error or child:
                 self._failed(error or ModelFailedError("died when ready", name=self.manifest.name))
@@ -349,15 +367,8 @@ class Runner:
         self._error = error
         self._failures += 1
         if isinstance(error, ModelFailedError):
-            self._note_crash()
+            self._crashes.note()
         log.error("model_not_loaded", model=self.manifest.id, code=error.code, detail=error.detail)
-
-    def _note_crash(self) -> None:
-        now = clock.monotonic()
-        self._crashes.append(now)
-        recent = sum(1 for at in self._crashes if now - at < CRASH_WINDOW_SECONDS)
-        # The first restart is immediate, so that one crash costs one answer; then 1, 2, 4 … seconds.
-        self._not_before = now + (self._backoff * math.pow(2, recent - 2) if recent > 1 else 0.0)
 
     def _exited(self, child: Child) -> None:
         with self._change:
@@ -365,17 +376,18 @@ class Runner:
                 return  # still loading (that thread reports), or stopped on purpose
             self._child = None
             self._grants = {grant for grant in self._grants if grant.child is not child}
-            self._note_crash()
-            log.error("child_died", model=self.manifest.id, how=child.exit_status(), quarantined=self._quarantined())
+            self._crashes.note()
+            quarantined = self._crashes.is_quarantined
+            log.error("child_died", model=self.manifest.id, how=child.exit_status(), quarantined=quarantined)
             self._change.notify_all()
-            wait = self._not_before - clock.monotonic()
-            restart = self._keep and not self._quarantined() and not self._stopped
+            wait = self._crashes.wait_s
+            restart = self._keep and not quarantined and not self._stopped
         if restart:
-            timer = threading.Timer(max(0.0, wait), self._restart)
+            timer = threading.Timer(wait, self._restart)
             timer.daemon = True
             timer.start()
 
     def _restart(self) -> None:
         with self._change:
-            if self._child is None and self._keep and not self._quarantined():
+            if self._child is None and self._keep and not self._crashes.is_quarantined:
                 self._start_loading()

@@ -15,7 +15,6 @@ from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
     HakoError,
-    ModelFailedError,
     ModelNotFoundError,
     ModelTooLargeError,
 )
@@ -26,6 +25,7 @@ from appliance.inference.estimate import estimate
 from appliance.inference.headers import Headers
 from appliance.inference.kv_slots import KvSlots
 from appliance.inference.load_settings import LoadSettingsStore
+from appliance.inference.loading import Loading
 from appliance.inference.manifest import Manifest
 from appliance.inference.protocol import Lines, Message, send
 from appliance.inference.room import Room
@@ -56,7 +56,6 @@ class Supervisor:
         self._runners: dict[str, Runner] = {}
         self._room = Room(self._all, settings.inference.own_models)
         self._kv_slots = KvSlots(settings)
-        self._starting: set[Child] = set()
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._turned_at = clock.monotonic()
@@ -86,10 +85,6 @@ class Supervisor:
         """End every child and close the socket."""
         self._ending.set()
         self._server.shut()
-        with self._lock:
-            starting = list(self._starting)
-        for child in starting:
-            child.kill()
         threads = [threading.Thread(target=runner.stop) for runner in self._all()]
         for thread in threads:
             thread.start()
@@ -127,33 +122,31 @@ class Supervisor:
             runner = self._runner(model)
         runner.unload()
 
-    def _launch(self, manifest: Manifest, spec: EngineSpec, exited: Callable[[Child], None]) -> Child:
+    def _launch(self, manifest: Manifest, spec: EngineSpec, exited: Callable[[Child], None], loading: Loading) -> Child:
         if not self._catalog.has(manifest.id):
             raise ModelNotFoundError(name=manifest.id)
-        self._verifier.check(manifest, self._catalog.folder(manifest.id))
+        self._verifier.check(manifest, self._catalog.folder(manifest.id), loading.checked)
+        loading.enter("starting")
         with self._room.promised(manifest, self._needed(manifest, spec)) as promise:
             child = Child(self._own(manifest, spec), exited)
             promise.pid = child.pid
-            with self._lock:
-                self._starting.add(child)
             try:
-                self._greet(manifest, child)
+                self._greet(manifest, child, loading)
             except Exception:
                 child.stop()
+                loading.demand_wanted()
                 raise
-            finally:
-                with self._lock:
-                    self._starting.discard(child)
         return child
 
-    def _greet(self, manifest: Manifest, child: Child) -> None:
+    def _greet(self, manifest: Manifest, child: Child, loading: Loading) -> None:
         """Wait until it is ready, and until it has shown that it answers as it should."""
-        if self._ending.is_set():
-            raise ModelFailedError("the box is stopping", name=manifest.name)
+        loading.started(child)
         loaded = child.wait_ready()
+        loading.enter("trying")
         Path(child.spec.socket).chmod(modes.file())
         golden.check(manifest, child.spec, loaded, self._settings.golden / manifest.id)
         self._kv_slots.restore(manifest, child.spec)
+        loading.demand_wanted()
 
     def _own(self, manifest: Manifest, spec: EngineSpec) -> EngineSpec:
         path = self._settings.inference_socket.with_name(f"m-{secrets.token_hex(6)}.sock")
@@ -242,18 +235,20 @@ class Supervisor:
             spec = grant.child.spec
             place = {"socket": spec.socket, "api_key": spec.api_key, "slots": spec.slots}
             send(connection, {"event": "granted", "model": spec.model, **place})
-            self._hold(connection, grant)
+            self._hold(connection, runner, grant)
         finally:
             runner.release(grant)
 
-    def _hold(self, connection: socket.socket, grant: Grant) -> None:
+    def _hold(self, connection: socket.socket, runner: Runner, grant: Grant) -> None:
         # The open connection is the lease: closed by its holder, by the kernel when the holder dies, or here
-        # when the child has died.
-        poll = select.poll()
-        poll.register(connection, select.POLLIN | select.POLLRDHUP)
+        # when the child has died. Until then its holder tells how much was written.
+        lines = Lines(connection)
+        connection.settimeout(_WATCH_SECONDS)
         while grant.child.alive and not self._ending.is_set():
-            if poll.poll(1000):
-                return
+            with contextlib.suppress(TimeoutError):
+                if (message := lines.receive()) is None:
+                    return
+                runner.wrote(grant, message.get("wrote"))
 
 
 def _telling(connection: socket.socket) -> Callable[[str, int, float | None], bool]:

@@ -14,6 +14,10 @@ from appliance.inference.manifest import Manifest
 log = logs.get(__name__)
 
 Digest = Callable[[Path, os.stat_result], str]
+Checked = Callable[[int], None]
+"""Told how many more bytes were read; may raise to end it."""
+
+_PIECE = 1 << 23
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
@@ -34,21 +38,21 @@ class Verifier:
         self._lock = threading.Lock()
         self._known: dict[str, str] = self._load()
 
-    def check(self, manifest: Manifest, folder: Path) -> None:
-        """Compare size and sha256 of every file.
+    def check(self, manifest: Manifest, folder: Path, checked: Checked = lambda _size: None) -> None:
+        """Compare size and sha256 of every file. `checked` is told of what has to be read for it.
 
         Raises:
             ModelDamagedError: a file is missing, truncated, too long or altered.
         """
-        _compare(folder, manifest, self._digest)
+        _compare(folder, manifest, lambda path, state: self._digest(path, state, checked))
 
-    def _digest(self, path: Path, state: os.stat_result) -> str:
+    def _digest(self, path: Path, state: os.stat_result, checked: Checked) -> str:
         key = f"{path}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{state.st_ino}"
         with self._lock:
             known = self._known.get(key)
         if known:
             return known
-        digest = _digest(path, state)
+        digest = _digest(path, state, checked)
         with self._lock:
             earlier = [other for other in self._known if other.startswith(f"{path}|")]
             for other in earlier:
@@ -88,6 +92,10 @@ def _compare(folder: Path, manifest: Manifest, digest: Digest) -> None:
             raise ModelDamagedError(f"{path}: digest differs", name=manifest.name)
 
 
-def _digest(path: Path, _state: os.stat_result) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(path: Path, _state: os.stat_result, checked: Checked = lambda _size: None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            checked(len(piece))
+    return digest.hexdigest()

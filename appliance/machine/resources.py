@@ -1,5 +1,6 @@
 """Memory and cores: of a process, of a process tree, and what the box has left."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -47,6 +48,34 @@ def mapped(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().shared)
     except psutil.Error:
         return 0
+
+
+def read_of(pid: int, folder: Path, processes: Path = Path("/proc")) -> int:
+    """Bytes of the files below `folder` that a process of this account has read: mapped and in memory, or by reading.
+
+    0 when it is gone or can't be looked at. What it mapped and let go of again does not count.
+    """
+    root = os.fsencode(folder) + b"/"
+    known: dict[bytes, int] = {}
+    own = processes / str(pid)
+    try:
+        name = b""
+        for line in (own / "smaps").read_bytes().splitlines():
+            first, _, rest = line.partition(b" ")
+            if not first.endswith(b":"):  # a mapping's own line: addresses, rights, offset, device, inode, file
+                path = rest.split(maxsplit=4)[4:]
+                name = path[0] if path and path[0].startswith(root) else b""
+            elif name and first == b"Rss:":
+                known[name] = known.get(name, 0) + int(rest.split()[0]) * 1024
+        for number in (own / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                name = os.fsencode(number.readlink())
+                if name.startswith(root):
+                    place = (own / "fdinfo" / number.name).read_bytes().split(maxsplit=2)[1]
+                    known[name] = max(known.get(name, 0), int(place))
+    except (OSError, ValueError, IndexError):
+        pass
+    return sum(known.values())
 
 
 def pss(pid: int) -> int:

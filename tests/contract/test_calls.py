@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from appliance.closing import Closing
 from appliance.errors import BadInputError, ModelFailedError
 from appliance.gateway import calls, schemas, tool_choice
 from appliance.gateway.stream import RawStream
 from appliance.gateway.waited import Waited
+from appliance.inference.client import Place
 from appliance.inference.spawn import Child
 from tests.contract.test_engines import Running, events, is_idle, predicted, running, specify, text_of
 from tests.simulators.waiting import eventually
@@ -67,7 +67,7 @@ ADD = function(
 )
 
 
-class _NoLease(Closing):
+class _NoLease(Place):
     def close(self) -> None:
         """There is one caller only."""
 

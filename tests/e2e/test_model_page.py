@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from appliance.inference.engines import scripted
 from tests.e2e.browser import Visitor, add_person
 from tests.simulators import gguf, vision
 from tests.simulators.served import ServedBox
@@ -207,3 +208,54 @@ def test_a_member_meets_neither_page(browser: Browser, served: ServedBox, langua
             mallory.go(path, ".empty")
             mallory.see(mallory.say("error.HK-AUTH-003"))
             mallory.look()
+
+
+def test_a_running_model_shows_how_fast_it_writes_and_says_when_it_can_not_be_read(erin: Visitor) -> None:
+    page = erin.page
+    erin.go("/operate/models", ".run-rate")
+    card = page.locator(".run", has=page.get_by_role("heading", name="Scripted chat"))
+    rate = card.locator(".run-rate b")
+    expect(rate).to_have_text("–")
+    writer = erin.context.new_page()
+    writer.goto("/playground")
+    writer.get_by_label(erin.say("play.user"), exact=True).fill("[[words 5000]] [[delay 40]]")
+    writer.get_by_role("button", name=erin.say("play.run"), exact=True).click()
+    page.bring_to_front()
+    expect(rate).not_to_have_text("–", timeout=60_000)
+    assert float("".join(letter for letter in rate.inner_text() if letter in "0123456789.")) > 0
+    erin.see(card.get_by_text(erin.say("operate.live_working", busy=1, places=2, waiting=0)))
+    erin.look()
+    writer.get_by_role("button", name=erin.say("play.stop_all"), exact=True).click()
+    expect(rate).to_have_text("–", timeout=60_000)
+    writer.close()
+
+    memory = card.locator(".big").inner_text()
+    erin.expects(503)
+    page.route("**/api/v1/models/running", lambda route: route.fulfill(status=503, json={"code": "HK-BOX-001"}))
+    erin.see(erin.say("operate.live_failed"))
+    expect(card.locator(".big")).to_have_text(memory)
+    page.unroute_all()
+    expect(page.get_by_text(erin.say("operate.live_failed"))).to_have_count(0, timeout=20_000)
+
+
+def test_a_load_shows_how_far_it_has_come_and_is_stopped(erin: Visitor) -> None:
+    scripted.install(erin.box.folder / "scripted", "sluggish", "chat", b"slow" + b"." * 200_000)
+    erin.expects(503)
+    erin.go("/operate/models/sluggish")
+    erin.button("operate.load").click()
+    progress = erin.page.get_by_role("progressbar", name=erin.say("operate.load_progress", name="Scripted chat"))
+    erin.see(progress)
+    erin.see(erin.page.get_by_text(erin.say("operate.load_reading")))
+    assert 0 < float(progress.get_attribute("value") or 0) < 1
+    erin.look()
+    erin.go("/operate/models?model=sluggish", "table")
+    expect(progress).to_have_count(3)  # its card, its row, its details
+    erin.look()
+    erin.button("operate.load_stop").first.click()
+    expect(progress).to_have_count(0, timeout=20_000)
+    with erin.box.client() as client:
+        assert client.get("/models/sluggish")["state"] == "idle"
+        expect(erin.page.locator(".fault")).to_have_count(0)
+        client.post("/models/sluggish/load", {})
+    erin.go("/operate/models/sluggish")
+    erin.see(erin.button("operate.unload"))

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from appliance.errors import (
     CancelledError,
     HakoError,
     InferenceUnreachableError,
+    LoadCancelledError,
     ModelDamagedError,
     ModelFailedError,
     ModelNotFoundError,
@@ -165,7 +167,7 @@ def test_whoever_waits_is_told_the_place_and_served_in_order(
     assert client.status()[name] | {"pid": 0, "memory_bytes": 0, "since": 0} == {
         "id": name, "state": "loaded", "pid": 0, "memory_bytes": 0, "provider": "cpu", "context": 4096, "busy": 2,
         "waiting": 2, "error": None, "parallel": 2, "pinned": False, "since": 0, "idle_s": 0.0, "answered": 0,
-        "wait_s": None,
+        "wait_s": None, "write_per_s": 0.0, "loading": None, "outdated": False,
     }  # fmt: skip
     held[0].close()
     for thread in threads:
@@ -173,6 +175,47 @@ def test_whoever_waits_is_told_the_place_and_served_in_order(
     held[1].close()
     assert served == [0, 1]
     assert told[1][:2] == [("queued", 2), ("queued", 1)]
+
+
+def test_what_is_written_is_the_models_own_rate_while_it_is_written(
+    client: InferenceClient, model: Callable[..., str]
+) -> None:
+    name, other = model(), model()
+    with client.lease(name) as lease, client.lease(other):
+        for _ in range(30):
+            lease.wrote(2)
+            time.sleep(0.1)
+        assert 10 < client.status()[name]["write_per_s"] <= 25  # 60 in 3 s, or a little more on a busy machine
+        assert client.status()[other]["write_per_s"] == 0
+    with client.lease(name, timeout=60) as lease:
+        read(lease, "hello")  # a telling lease is as good as any when it is given back
+    assert eventually(lambda: client.status()[name]["write_per_s"] == 0, 20)
+    with client.lease("embedder"):
+        assert client.status()["embedder"]["write_per_s"] is None  # it writes nothing
+
+
+def test_a_load_tells_how_far_it_has_come_and_can_be_ended(client: InferenceClient, model: Callable[..., str]) -> None:
+    name = model(b"slow" + b"." * 200_000)
+
+    def loading() -> dict[str, Any]:
+        return client.status().get(name, {}).get("loading") or {}
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.load, name)
+        assert eventually(lambda: loading().get("stage") == "reading", 30)
+        assert eventually(lambda: 0.5 < loading().get("fraction", 0) < 0.8, 30)  # half of it was to check the digest
+        earlier = loading()
+        assert eventually(lambda: loading()["fraction"] > earlier["fraction"], 30)
+        assert loading()["elapsed_s"] > 0
+        client.unload(name)
+        with pytest.raises(LoadCancelledError):
+            first.result()
+    assert client.status()[name]["state"] == "idle"
+    with ThreadPoolExecutor(1) as pool:
+        again = pool.submit(ask, client, name, "hello")
+        assert eventually(lambda: loading().get("fraction", 0) > 0.3, 30)
+        assert again.result() == "hello"
+    assert client.status()[name]["loading"] is None
 
 
 def test_twenty_people_are_all_served_and_one_with_many_requests_holds_up_nobody(

@@ -7,6 +7,7 @@ import pytest
 
 from appliance.accounts.permissions import Permission
 from appliance.gateway.gateway import Gateway
+from appliance.inference.engines import scripted
 from tests.simulators.box import Person, TestBox
 from webui import routing
 from webui.dialects import responses_items
@@ -171,16 +172,30 @@ def test_events_come_in_their_order_and_add_up_to_the_whole(bob_there: Person, b
 def test_a_model_that_is_not_in_memory_is_loaded_and_that_is_told(bob_there: Person, box: TestBox) -> None:
     set_loaded(box, loaded=False)
     found = events(chat(bob_there, stream=True))
-    kinds = [event["type"] for event in found]
-    assert kinds[:6] == [
-        "chat.start", "model_load.start", "model_load.progress", "model_load.progress", "model_load.end",
-        "prompt_processing.start",
+    steps = [event["progress"] for event in found if event["type"] == "model_load.progress"]
+    rest = [event for event in found if event["type"] != "model_load.progress"]
+    assert [event["type"] for event in rest[:4]] == [
+        "chat.start", "model_load.start", "model_load.end", "prompt_processing.start",
     ]  # fmt: skip
-    assert [event["progress"] for event in found[2:4]] == [0, 1]
-    seconds = found[4]["load_time_seconds"]
+    assert (steps[0], steps[-1]) == (0, 1)
+    assert steps == sorted(steps)
+    seconds = rest[2]["load_time_seconds"]
     assert found[-1]["result"]["stats"]["model_load_time_seconds"] == seconds > 0
     set_loaded(box, loaded=False)
     assert chat(bob_there).get_json()["stats"]["model_load_time_seconds"] > 0
+
+
+def test_a_load_that_takes_long_is_told_step_by_step(bob_there: Person, box: TestBox) -> None:
+    scripted.install(box.settings.models, "sluggish", "chat", b"slow" + b"." * 200_000)
+    try:
+        found = events(chat(bob_there, model="sluggish", stream=True))
+    finally:
+        box.drop_model("sluggish")
+    steps = [event["progress"] for event in found if event["type"] == "model_load.progress"]
+    assert (steps[0], steps[-1]) == (0, 1)
+    assert len(steps) > 4
+    assert steps == sorted(set(steps))
+    assert found[-1]["result"]["output"][0]["content"] == WORDS
 
 
 def test_reasoning_and_reading_have_events_of_their_own(box: TestBox) -> None:

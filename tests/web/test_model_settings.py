@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from appliance.inference.engines import scripted
 from appliance.inference.load_settings import LoadSettings
 from tests.simulators import gguf
 from tests.simulators.box import Person, TestBox
+from tests.simulators.waiting import eventually
 
 CHATML = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 
@@ -41,6 +43,7 @@ def test_settings_are_stored_shown_audited_and_followed_at_the_next_load(
     assert (running["context"], running["parallel"], running["pinned"]) == (1024, 3, True)
     assert (running["state"], running["busy"], running["waiting"], running["provider"]) == ("loaded", 0, 0, "cpu")
     assert running["memory_bytes"] > 0
+    assert (running["write_per_s"], running["wait_s"]) == (0, 0)
     assert not {"pid", "error"} & set(running)
     assert alice.get(f"/models/{spare}").get_json()["context"] == 1024
     actions = [(entry.action, entry.target) for entry in box.services.audit.entries(10)]
@@ -137,6 +140,20 @@ def test_neither_a_member_nor_an_operators_key_sees_or_changes_settings(
     assert answer.status_code == 403
     alice.delete(f"/me/keys/{secret['item']['id']}")
     assert not box.services.gateway.load_settings.get("talker").pinned
+
+
+def test_a_running_model_tells_how_fast_it_writes(alice: Person, bob: Person, spare: str) -> None:
+    def rate() -> float:
+        items = {item["id"]: item for item in alice.get("/models/running").get_json()["items"]}
+        return float(items[spare]["write_per_s"])
+
+    assert alice.post(f"/models/{spare}/load", json={}).status_code == 204
+    assert rate() == 0
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(chat, bob, spare, [{"role": "user", "content": "[[words 60]] [[delay 50]]"}], stream=True)
+        assert eventually(lambda: rate() > 2, 20)
+        assert written.result().status_code == 200
+    assert eventually(lambda: rate() == 0, 20)
 
 
 # -- chats that are too long

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from appliance.accounts.permissions import Permission
 from appliance.errors import HakoError
-from appliance.gateway.figures import Figures, Stage, capacity
+from appliance.gateway.figures import Figures, Known, Stage
 from webui import connection, routing, sse
 from webui.api.runs import described
 from webui.routing import Call
@@ -40,11 +40,10 @@ def show(call: Call, model_id: str) -> dict[str, Any]:
 def measure(call: Call, model_id: str) -> Response:
     """Whole, or with `Accept: text/event-stream` stage by stage. Who leaves in the middle stops it."""
     left = connection.watcher(request.environ)
-    together = call.services.settings.inference.parallel
     place = routing.place(call)
     try:
         call.services.gateway.model(model_id)
-        steps = call.services.benchmark.measure(model_id, together, left)
+        steps = call.services.benchmark.measure(model_id, left)
         if "text/event-stream" in request.headers.get("Accept", ""):
             return sse.response(sse.frames(_told(call, model_id, steps), left), place.close)
         with place:
@@ -80,12 +79,13 @@ def patiently(steps: Iterator[Stage | Figures]) -> Iterator[Stage | Figures | No
 
 def _done(call: Call, model_id: str, figures: Figures) -> dict[str, Any]:
     call.services.audit.record(call.who.name, "model-measured", model_id)
-    return _described(figures)
+    return _described(Known(figures))
 
 
-def _described(figures: Figures | None) -> dict[str, Any]:
-    means = capacity(figures) if figures else None
+def _described(known: Known) -> dict[str, Any]:
+    means = known.capacity
     return {
-        "figures": asdict(figures) if figures else None,
+        "figures": asdict(known.figures) if known.figures else None,
         "capacity": asdict(means) if means else None,
+        "stale": known.is_stale,
     }

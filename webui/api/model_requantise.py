@@ -113,7 +113,7 @@ def _compared(
     """Both are measured one after the other, in the state that the box is in now."""
     figures: list[Figures] = []
     for model in models:
-        for step in patiently(call.services.benchmark.measure(model, call.services.settings.inference.parallel, left)):
+        for step in patiently(call.services.benchmark.measure(model, left)):
             if isinstance(step, Figures):
                 call.services.audit.record(call.who.name, "model-measured", model)
                 figures.append(step)

@@ -16,7 +16,8 @@ api = Blueprint("model_settings", __name__)
 
 _TOLD: Final = (
     "state", "busy", "waiting", "memory_bytes", "provider", "context", "parallel", "pinned", "since", "idle_s",
-    "answered", "wait_s",
+    "answered", "wait_s", "write_per_s",
+    "loading",
 )  # fmt: skip
 
 

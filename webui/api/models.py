@@ -153,4 +153,5 @@ def describe(model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
         "parameters": model.parameters,
         "vision": model.vision,
         "thinking": model.thinking,
+        "loading": None if model.loading is None else dict(model.loading),
     }

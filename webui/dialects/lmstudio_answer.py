@@ -41,6 +41,10 @@ class Reply:
         yield _event("model_load.start", model_instance_id=self._instance)
         yield _event("model_load.progress", model_instance_id=self._instance, progress=0.0)
 
+    def load_goes_on(self, fraction: float) -> Event:
+        """So much of it, 0-1, is done."""
+        return _event("model_load.progress", model_instance_id=self._instance, progress=fraction)
+
     def load_ended(self) -> Iterator[Event]:
         """Now it is."""
         self._loaded_in = round(clock.monotonic() - self._load_began, 3)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Response, request
 
+from appliance import clock
 from appliance.accounts.permissions import Permission
 from appliance.apps import runs
 from appliance.errors import CancelledError, HakoError, WrongModelKindError
@@ -26,6 +27,9 @@ from webui.sse import Comment, Event
 api = Blueprint("chat", __name__)
 
 Told = Iterator[Event | Comment | None]
+
+_STEP_S: Final = 0.5
+"""Between two events of how far a model's loading has come."""
 
 
 @routing.route(api, "POST", "/chat", permission=Permission.CHAT, body=ChatBody)
@@ -90,11 +94,11 @@ class _Asking:
 
     def _loaded_first(self, reply: Reply, model: ModelInfo, asked: dict[str, Any]) -> Told:
         yield from reply.load_begins()
-        yield from self._loading(model)
+        yield from self._loading(model, reply)
         yield from reply.load_ended()
         yield from reply.events(self._asked(model, asked).chunks())
 
-    def _loading(self, model: ModelInfo) -> Iterator[Comment | None]:
+    def _loading(self, model: ModelInfo, reply: Reply) -> Told:
         """Until the model is in memory; others may want it too, and more than it has places for."""
         waited = Waited()
 
@@ -105,9 +109,32 @@ class _Asking:
         writer = runs.write_apart(load)
         self._held.callback(writer.stop)
         news = opening.News(waited)
+        steps = _Steps(self._call, model)
         for happened in followed(writer, self._left):
             if happened is None:
                 yield news.look() if waited.now() else None
+                if fraction := steps.look():
+                    yield reply.load_goes_on(fraction)
+
+
+class _Steps:
+    """How far a model's loading has come, as often as it is worth an event."""
+
+    def __init__(self, call: Call, model: ModelInfo) -> None:
+        self._call, self._model = call, model
+        self._last = 0.0
+        self._at = clock.monotonic()
+
+    def look(self) -> float | None:
+        """A share that is larger than the last one, if it is time to tell."""
+        if clock.monotonic() - self._at < _STEP_S:
+            return None
+        self._at = clock.monotonic()
+        now = self._call.services.models.running().get(self._model.id, {}).get("loading")
+        if now is None or now["fraction"] <= self._last:
+            return None
+        self._last = now["fraction"]
+        return self._last
 
 
 def _is_loaded(call: Call, model: ModelInfo) -> bool:

@@ -157,9 +157,8 @@ class Later:
         if request.form.get("act") != "measure":
             return None
         model = services.settings.inference.chat_model
-        together = services.settings.inference.parallel
         with self._box.places.take(operator.id):
-            steps = services.benchmark.measure(model, together, connection.watcher(request.environ))
+            steps = services.benchmark.measure(model, connection.watcher(request.environ))
             figures = next(step for step in steps if isinstance(step, Figures))
         services.audit.record(operator.id, "model-measured", model)
         return {"measured": capacity(figures)}

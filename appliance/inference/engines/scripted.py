@@ -8,8 +8,8 @@ template is told not to), `die 5` (kill -9 itself after so many words), `say …
 for the same picture. Embeddings are hashed character pairs: texts that share wording are near each other. A reranker
 counts how much of the query a document says; `delay` in the query is the time that each document takes. An answer that
 has to follow a JSON schema is the smallest that does, unless an order says other words. A script that begins with
-`refuse` or `die` does so while it is loaded; with `drift` the model
-answers other than it should, as one with damaged weights does.
+`refuse` or `die` does so while it is loaded; with `slow` it is read little by little, for some seconds; with `drift`
+the model answers other than it should, as one with damaged weights does.
 """
 
 import hashlib
@@ -43,6 +43,8 @@ from appliance.inference.thinking import thinks
 _ORDER = re.compile(r"\[\[(words|delay|think|reason|die|say|eat) ([^\]]*)\]\]")
 _TOKEN = re.compile(r"[a-z0-9]+|[぀-ヿ]|[一-鿿]|[^\s\w]", re.IGNORECASE)
 _PAGE = 4096
+_SLOW_PIECES = 50
+_SLOW_PIECE_S = 0.1
 
 
 class ScriptedEngine:
@@ -59,6 +61,8 @@ class ScriptedEngine:
             raise EngineLoadError("the script says so")
         if script.startswith(b"die"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if script.startswith(b"slow"):
+            _read_slowly(spec.file)
         self._drifts = script.startswith(b"drift")
         self._spec = spec
         child_http.serve(spec.socket, spec.api_key, spec.model, self)
@@ -150,6 +154,13 @@ class ScriptedEngine:
 def _thoughts(text: str) -> Iterator[Thought]:
     words = dict(_ORDER.findall(text)).get("reason", "").split()
     return (Thought(word if i == 0 else f" {word}") for i, word in enumerate(words))
+
+
+def _read_slowly(path: Path) -> None:
+    piece = max(1, path.stat().st_size // _SLOW_PIECES)
+    with path.open("rb", buffering=0) as file:
+        while file.read(piece):
+            time.sleep(_SLOW_PIECE_S)
 
 
 def _vector(text: str, dimensions: int) -> Vectors:

@@ -15,7 +15,7 @@ from appliance.errors import (
     InferenceUnreachableError,
     ModelQuarantinedError,
 )
-from appliance.inference.client import InferenceClient
+from appliance.inference.client import InferenceClient, Lease
 from appliance.inference.protocol import Lines
 
 GRANTED = b'{"event":"granted","model":"talker","socket":"/run/x.sock","api_key":"k"}\n'
@@ -55,6 +55,29 @@ def test_a_lease_is_held_until_it_is_closed(say: Say) -> None:
     with say(GRANTED, hold=True).lease("talker") as lease:
         assert (lease.socket, lease.api_key) == (Path("/run/x.sock"), "k")
     assert "api_key" not in repr(lease)
+
+
+def test_what_is_written_is_told_at_once_then_now_and_then_and_at_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.settimeout(20)
+        lease = Lease("talker", Path("/run/x.sock"), "k", ours)
+        for _ in range(5):
+            lease.wrote(3)
+        assert theirs.recv(1000) == b'{"wrote":3}\n'
+        lease.close()
+        assert theirs.recv(1000) == b'{"wrote":12}\n'
+        assert theirs.recv(1000) == b""
+        lease.close()
+
+
+def test_a_supervisor_that_hears_nothing_more_holds_up_no_answer() -> None:
+    ours, theirs = socket.socketpair()
+    lease = Lease("talker", Path("/run/x.sock"), "k", ours)
+    theirs.close()
+    lease.wrote(1)
+    lease.wrote(1)
+    lease.close()
 
 
 def test_waiting_is_told_as_it_changes(say: Say) -> None:

@@ -14,13 +14,16 @@ from appliance.errors import (
     BusyError,
     CancelledError,
     HakoError,
+    LoadCancelledError,
     ModelDamagedError,
     ModelFailedError,
     ModelQuarantinedError,
 )
+from appliance.inference.crashes import CRASHES
 from appliance.inference.engine import EngineSpec, Loaded
+from appliance.inference.loading import Loading
 from appliance.inference.manifest import Manifest
-from appliance.inference.runner import CRASHES, Grant, Runner, Stage
+from appliance.inference.runner import Grant, Runner, Stage
 from appliance.inference.spawn import Child
 from appliance.inference.terms import Terms
 from tests.simulators.waiting import eventually
@@ -79,11 +82,17 @@ class Launcher:
         self.gate = threading.Event()
         self.gate.set()
         self.starts = 0
+        self.looks = True
+        """While the gate is closed, whether anybody still wants it."""
 
-    def __call__(self, _manifest: Manifest, spec: EngineSpec, exited: Callable[[Child], None]) -> Child:
+    def __call__(
+        self, _manifest: Manifest, spec: EngineSpec, exited: Callable[[Child], None], loading: Loading
+    ) -> Child:
         self.starts += 1
         self.specs.append(spec)
-        assert self.gate.wait(20)
+        while not self.gate.wait(0.01):
+            if self.looks:
+                loading.demand_wanted()
         if self.error:
             raise self.error
         self.children.append(FakeChild(exited))
@@ -157,7 +166,8 @@ def test_the_first_to_ask_loads_the_model_and_the_next_find_it_loaded(runner: Ru
     assert runner.status() | {"memory_bytes": 0, "since": 0} == {
         "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "provider": "cpu", "context": 100,
         "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False, "since": 0, "idle_s": 0.0,
-        "answered": 0, "wait_s": None,
+        "answered": 0, "wait_s": None, "write_per_s": 0.0, "loading": None,
+        "outdated": False,
     }  # fmt: skip
 
 
@@ -182,6 +192,45 @@ def test_loading_is_told_too(runner: Runner, launcher: Launcher) -> None:
     assert runner.status()["state"] == "loading"
     launcher.gate.set()
     assert waiter.has_it()
+
+
+def test_how_far_a_load_has_come_is_told_while_it_lasts(runner: Runner, launcher: Launcher) -> None:
+    launcher.gate.clear()
+    waiter = Waiter(runner)
+    assert waiter.waits_at("loading", 1)
+    told = runner.status()["loading"]
+    assert (told["stage"], told["fraction"]) == ("checking", 0)
+    assert 0 <= told["elapsed_s"] < 20
+    launcher.gate.set()
+    assert waiter.has_it()
+    assert runner.status()["loading"] is None
+
+
+def test_unloading_ends_a_load_with_its_own_error_and_the_next_to_ask_loads_anew(
+    runner: Runner, launcher: Launcher
+) -> None:
+    launcher.gate.clear()
+    waiter = Waiter(runner)
+    assert waiter.waits_at("loading", 1)
+    runner.unload()
+    error = waiter.failed()
+    assert isinstance(error, LoadCancelledError)
+    assert error.params == {"name": "Talker"}
+    assert (runner.status()["state"], runner.status()["loading"]) == ("idle", None)
+    launcher.gate.set()
+    assert ask(runner)
+    assert launcher.starts == 2
+
+
+def test_ending_loads_is_no_crash(runner: Runner, launcher: Launcher) -> None:
+    launcher.gate.clear()
+    for _ in range(CRASHES + 1):
+        waiter = Waiter(runner)
+        assert waiter.waits_at("loading", 1)
+        runner.unload()
+        waiter.failed()
+    launcher.gate.set()
+    assert ask(runner)
 
 
 def test_who_leaves_the_queue_holds_up_nobody(runner: Runner) -> None:
@@ -351,6 +400,7 @@ def test_a_box_that_stops_ends_the_child_and_whoever_waits(runner: Runner, launc
 
 def test_a_child_that_finishes_loading_when_the_box_stops_is_ended(runner: Runner, launcher: Launcher) -> None:
     launcher.gate.clear()
+    launcher.looks = False
     waiter = Waiter(runner)
     assert waiter.waits_at("loading", 1)
     runner.stop()

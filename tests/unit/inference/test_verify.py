@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.errors import ModelDamagedError
+from appliance.errors import LoadCancelledError, ModelDamagedError
 from appliance.inference import manifest, verify
 from appliance.inference.engines import scripted
 from appliance.inference.manifest import Manifest
@@ -33,13 +33,13 @@ def memory(tmp_path: Path) -> Path:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """One entry for each digest that was really computed."""
     seen: list[object] = []
-    real = hashlib.file_digest
+    real = hashlib.sha256
 
-    def counting(file: object, name: str) -> object:
-        seen.append(file)
-        return real(file, name)  # type: ignore[arg-type]
+    def counting(*given: bytes) -> object:
+        seen.append(given)
+        return real(*given)
 
-    monkeypatch.setattr(verify.hashlib, "file_digest", counting)
+    monkeypatch.setattr(verify.hashlib, "sha256", counting)
     return seen
 
 
@@ -81,6 +81,23 @@ def test_a_digest_is_computed_once_also_across_restarts(
         verifier.check(expected, folder)
     assert len(computed) == 1
     assert memory.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_has_to_be_read_for_it_is_told_and_whoever_is_told_may_end_it(
+    folder: Path, expected: Manifest, memory: Path
+) -> None:
+    told: list[int] = []
+
+    def stop(_size: int) -> None:
+        raise LoadCancelledError(name="it")
+
+    verifier = Verifier(memory)
+    with pytest.raises(LoadCancelledError):
+        verifier.check(expected, folder, stop)
+    verifier.check(expected, folder, told.append)
+    assert sum(told) == expected.size
+    verifier.check(expected, folder, told.append)
+    assert sum(told) == expected.size  # known by now
 
 
 def test_an_alteration_with_the_old_time_is_noticed_and_the_memory_does_not_grow(

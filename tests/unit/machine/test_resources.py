@@ -33,6 +33,23 @@ def test_pages_of_a_file_that_were_read_are_mapped(tmp_path: Path) -> None:
     assert resources.mapped(1 << 30) == 0
 
 
+def test_what_a_process_has_read_of_a_folders_files_is_counted_mapped_or_not(tmp_path: Path) -> None:
+    for name in ("weights", "words"):
+        (tmp_path / name).write_bytes(bytes(16 * MIB))
+    assert resources.read_of(os.getpid(), tmp_path) == 0
+    weights, words = (tmp_path / "weights").open("rb"), (tmp_path / "words").open("rb", buffering=0)
+    with weights, words, mmap.mmap(weights.fileno(), 0, prot=mmap.PROT_READ) as mapping:
+        mapping.madvise(mmap.MADV_RANDOM)  # so that no more is taken in than what is asked for
+        half = sum(mapping[: 8 * MIB : mmap.PAGESIZE])
+        read = resources.read_of(os.getpid(), tmp_path)
+        assert half == 0
+        assert 8 * MIB <= read <= 16 * MIB
+        assert len(words.read(3 * MIB)) == 3 * MIB
+        assert resources.read_of(os.getpid(), tmp_path) - read == 3 * MIB
+        assert resources.read_of(os.getpid(), tmp_path / "other") == 0
+    assert resources.read_of(1 << 30, tmp_path) == 0
+
+
 def test_what_the_processor_can_do_is_read_as_the_kernel_says_it(tmp_path: Path) -> None:
     said = tmp_path / "cpuinfo"
     said.write_text("processor\t: 0\nflags\t\t: fpu avx2 fma\nprocessor\t: 1\nflags\t\t: fpu\n")

@@ -1,13 +1,20 @@
 // Measuring a model on this box: one request that tells its stages as they begin; who leaves stops it.
 import { open, path, problem } from '../../lib/api/client'
 import { events } from '../../lib/api/sse'
-import type { Measured, Model } from '../../lib/api/types'
+import type { Capacity, Measured, Model } from '../../lib/api/types'
+import { t } from '../../lib/i18n.svelte'
 
-export type MeasuringStage = 'loading' | 'alone' | 'together' | 'embedding'
+export type MeasuringStage = 'loading' | 'alone' | 'long' | 'together' | 'embedding'
 
 export const STAGES: Record<'chat' | 'embedding', MeasuringStage[]> = {
-  chat: ['loading', 'alone', 'together'],
+  chat: ['loading', 'alone', 'long', 'together'],
   embedding: ['loading', 'embedding'],
+}
+
+/** What a model's figures mean for people, in one sentence or two. */
+export function served(means: Capacity): string {
+  const { people, each_per_s: each, long_tokens: tokens, long_wait_s: wait } = means
+  return wait === null ? t('model.serves_short', { people, each, tokens }) : t('model.serves', { people, each, tokens, wait })
 }
 
 /** The figures at its end; throws ApiError. */

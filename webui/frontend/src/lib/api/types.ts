@@ -51,7 +51,10 @@ export type Model = {
   aliases: string[]
   /** how many weights it has; 0 where nobody said */
   parameters: number
+  /** how far its loading has come; null while it isn't loaded now */
+  loading: LoadProgress | null
 }
+export type LoadProgress = { stage: 'checking' | 'starting' | 'reading' | 'trying'; /** of the whole, 0-1 */ fraction: number; elapsed_s: number }
 /** the memory a model takes or would take on this box */
 export type MemoryEstimate = {
   verdict: 'fits' | 'tight' | 'too_big'
@@ -120,6 +123,9 @@ export type RunningModel = {
   idle_s: number | null
   answered: number
   wait_s: number | null
+  /** tokens, over the last ten seconds; null for a model that writes none */
+  write_per_s: number | null
+  loading: LoadProgress | null
 }
 /** a model file that a browser sends in pieces; `modified` in ms since the epoch */
 export type ModelUpload = { id: string; name: string; size: number; modified: number; received: number; piece_bytes: number }
@@ -150,20 +156,23 @@ export type Figures = {
   together: number
   together_per_s: number
   passages_per_s: number
+  long_tokens: number
 }
 /** what the figures mean for people, and what was taken for that */
 export type Capacity = {
   people: number
   at_once: number
   each_per_s: number
-  long_wait_s: number
+  /** null where the context doesn't hold so long a question */
+  long_wait_s: number | null
   question_tokens: number
   answer_tokens: number
   every_s: number
   long_tokens: number
   busy_share: number
 }
-export type Measured = { figures: Figures | null; capacity: Capacity | null }
+/** stale: how it is loaded, the engine or the machine has changed since, so that nothing is said of people */
+export type Measured = { figures: Figures | null; capacity: Capacity | null; stale: boolean }
 export type MeasuredModel = Measured & { id: string; name: string; kind: 'chat' | 'embedding' }
 
 export type Verdict = 'answer' | 'perhaps' | 'none'
