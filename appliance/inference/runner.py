@@ -184,6 +184,12 @@ class Runner:
             return self._child.pid if self._child else None
 
     @property
+    def running(self) -> EngineSpec | None:
+        """What the child that takes requests was told."""
+        with self._change:
+            return self._child.spec if self._child else None
+
+    @property
     def idle_since(self) -> float | None:
         """When the last place was given back, on the monotonic clock; None while it's in use or not loaded."""
         with self._change:
