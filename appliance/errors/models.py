@@ -175,3 +175,9 @@ class ProjectorWidthError(HakoError):
     """A projector for another model: its vectors are longer or shorter. Params: `name`, `model`."""
 
     code, status = "HK-MOD-027", 422
+
+
+class NoGpuError(HakoError):
+    """It must run on a GPU, by the settings, and CUDA doesn't start here. Params: `name`."""
+
+    code, status = "HK-MOD-055", 503

@@ -206,6 +206,7 @@ class Runner:
                 "pid": child.pid if child else None,
                 "memory_bytes": resources.rss(child.pid) if child else 0,
                 "provider": loaded.provider if loaded else None,
+                "fell_back": child is not None and child.fell_back,
                 "context": loaded.context if loaded else None,
                 "busy": self._taken(),
                 "waiting": len(self._queue),

@@ -24,6 +24,7 @@ from appliance.errors import (
     HakoError,
     ModelDamagedError,
     ModelFailedError,
+    NoGpuError,
 )
 from appliance.inference import flavour, genai
 from appliance.inference.engine import EngineSpec
@@ -248,7 +249,7 @@ def test_wherever_it_may_run_it_says_where_it_does(talker: Running) -> None:
         assert text_of(child.chat("Where?")) == folders.SAID
     with (
         tempfile.TemporaryDirectory(prefix="hako-") as around,
-        pytest.raises(ModelDamagedError, match="cuda"),
+        pytest.raises(NoGpuError, match="cuda"),
         running(specify(Path(talker.spec.folder), Path(around), provider="cuda")),
     ):
         pass
@@ -280,6 +281,18 @@ def told(path: str, value: Any) -> Callable[[Path], None]:
         (folder / genai.CONFIG).write_text(json.dumps(folders.config(model)), "utf-8")
 
     return change
+
+
+def test_a_damaged_model_is_no_less_damaged_where_it_must_run_on_a_gpu(talker: Running, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(talker.spec.folder, folder)
+    os.truncate(folder / "model.onnx", 1000)
+    with (
+        tempfile.TemporaryDirectory(prefix="hako-") as around,
+        pytest.raises(ModelDamagedError),
+        running(specify(folder, Path(around), provider="cuda")),
+    ):
+        pass
 
 
 def template(text: str) -> Callable[[Path], None]:
