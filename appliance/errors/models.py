@@ -69,6 +69,12 @@ class ModelFormatError(ModelFileError):
     code, status = "HK-MOD-021", 422
 
 
+class ModelOldFormatError(ModelFormatError):
+    """A model in one of the forms that were there before GGUF. Params: `name`, `format`."""
+
+    code, status = "HK-MOD-056", 422
+
+
 class ModelFolderError(HakoError):
     """A folder that should be imported lacks a file that an ONNX model can't do without. Params: `name`, `file`."""
 
@@ -112,7 +118,10 @@ class ModelPathError(HakoError):
 
 
 class ModelLegacyError(HakoError):
-    """A whole chat model, but not of the one kind that the engine for older models reads. Params: `name`."""
+    """A whole chat model, but not of the one kind that the engine for older models reads.
+
+    Params: `name`, `reason` as in `legacy.Obstacle`, `found` (what the file has instead; may be empty).
+    """
 
     code, status = "HK-MOD-013", 422
 

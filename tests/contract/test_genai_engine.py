@@ -283,6 +283,18 @@ def test_on_a_box_for_gpus_it_is_told_that_a_model_runs_without(
     assert ("runs_on_cpu", "on-onnx") in [(entry["event"], entry.get("model")) for entry in logged]
 
 
+def test_a_damaged_model_is_no_less_damaged_where_it_must_run_on_a_gpu(talker: Running, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(talker.spec.folder, folder)
+    os.truncate(folder / "model.onnx", 1000)
+    with (
+        tempfile.TemporaryDirectory(prefix="hako-") as around,
+        pytest.raises(ModelDamagedError),
+        running(specify(folder, Path(around), provider="cuda")),
+    ):
+        pass
+
+
 # -- what goes wrong
 
 
@@ -300,18 +312,6 @@ def told(path: str, value: Any) -> Callable[[Path], None]:
         (folder / genai.CONFIG).write_text(json.dumps(folders.config(model)), "utf-8")
 
     return change
-
-
-def test_a_damaged_model_is_no_less_damaged_where_it_must_run_on_a_gpu(talker: Running, tmp_path: Path) -> None:
-    folder = tmp_path / "cut"
-    shutil.copytree(talker.spec.folder, folder)
-    os.truncate(folder / "model.onnx", 1000)
-    with (
-        tempfile.TemporaryDirectory(prefix="hako-") as around,
-        pytest.raises(ModelDamagedError),
-        running(specify(folder, Path(around), provider="cuda")),
-    ):
-        pass
 
 
 def template(text: str) -> Callable[[Path], None]:
