@@ -168,6 +168,12 @@ class ModelChangedError(HakoError):
     code, status = "HK-MOD-018", 500
 
 
+class ModelSenselessError(HakoError):
+    """It was never seen to work: what it answers no sound model would, so it is not served. Params: `name`."""
+
+    code, status = "HK-MOD-057", 500
+
+
 class ProjectorError(HakoError):
     """A whole file, but no projector that lets models see, or none that the engine knows. Params: `name`."""
 
