@@ -9,7 +9,7 @@ BUILD  := .build
 VENV   := .venv
 PY     := $(VENV)/bin/python
 FLAVOUR ?= cpu
-# cpu or gpu, or with the engine for chat models on onnxruntime: genai or genai-gpu
+# cpu or gpu, or with the engine for chat models on onnxruntime: genai or genai-gpu; legacy: with the one for older models
 RUN_LOCK := requirements/$(if $(filter cpu,$(FLAVOUR)),run,$(FLAVOUR)).txt
 PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 export PIP_CACHE_DIR ?= $(CURDIR)/$(BUILD)/cache/pip
@@ -152,6 +152,7 @@ lock: ## Compile the hash-pinned requirements again
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu --extra genai -c requirements/run.txt -o requirements/genai.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra gpu --extra genai-gpu -c requirements/run.txt -c requirements/gpu.txt \
 	  -o requirements/genai-gpu.txt
+	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu --extra legacy -c requirements/run.txt -o requirements/legacy.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu --extra token -c requirements/run.txt -o requirements/token.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) pyproject.toml --extra cpu --extra zim -c requirements/run.txt -o requirements/zim.txt
 	$(BUILD)/lock/bin/uv $(COMPILE) requirements/build.in -o requirements/build.txt

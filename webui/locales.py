@@ -49,8 +49,10 @@ def fill(text: str, params: Mapping[str, Param], language: Language) -> str:
 
 
 def sentence(error: HakoError, language: Language) -> str:
-    """What a person reads about an error."""
-    return t(f"error.{error.code}", language, **error.params)
+    """What a person reads about an error. A `reason` that has words of its own is told in them."""
+    said = catalogue(language).get(f"error.{error.code}.reason.{error.params.get('reason')}")
+    params = error.params if said is None else {**error.params, "reason": fill(said, error.params, language)}
+    return t(f"error.{error.code}", language, **params)
 
 
 def choose(*wishes: str | None, accept: str = "", default: Language = "ja") -> Language:

@@ -69,6 +69,12 @@ class ModelFormatError(ModelFileError):
     code, status = "HK-MOD-021", 422
 
 
+class ModelOldFormatError(ModelFormatError):
+    """A model in one of the forms that were there before GGUF. Params: `name`, `format`."""
+
+    code, status = "HK-MOD-056", 422
+
+
 class ModelFolderError(HakoError):
     """A folder that should be imported lacks a file that an ONNX model can't do without. Params: `name`, `file`."""
 
@@ -112,7 +118,10 @@ class ModelPathError(HakoError):
 
 
 class ModelLegacyError(HakoError):
-    """A whole chat model, but not of the one kind that the engine for older models reads. Params: `name`."""
+    """A whole chat model, but not of the one kind that the engine for older models reads.
+
+    Params: `name`, `reason` as in `legacy.Obstacle`, `found` (what the file has instead; may be empty).
+    """
 
     code, status = "HK-MOD-013", 422
 
@@ -165,6 +174,12 @@ class ModelChangedError(HakoError):
     code, status = "HK-MOD-018", 500
 
 
+class ModelSenselessError(HakoError):
+    """It was never seen to work: what it answers no sound model would, so it is not served. Params: `name`."""
+
+    code, status = "HK-MOD-057", 500
+
+
 class ProjectorError(HakoError):
     """A whole file, but no projector that lets models see, or none that the engine knows. Params: `name`."""
 
@@ -187,6 +202,12 @@ class ProjectorWidthError(HakoError):
     """A projector for another model: its vectors are longer or shorter. Params: `name`, `model`."""
 
     code, status = "HK-MOD-027", 422
+
+
+class NoGpuError(HakoError):
+    """It must run on a GPU, by the settings, and CUDA doesn't start here. Params: `name`."""
+
+    code, status = "HK-MOD-055", 503
 
 
 class NoSoundError(HakoError):

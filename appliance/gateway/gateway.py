@@ -70,7 +70,7 @@ class Gateway:
         self._catalog = Catalog(settings.models)
         self._client = InferenceClient(settings.inference_socket)
         self._bind("", lambda _model: True)
-        self._prefixes = Prefixes()
+        self._prefixes = Prefixes(self._client)
         self.remote = remote
         self.load_settings = LoadSettingsStore(settings.model_settings, self._catalog)
         self.aliases = Aliases(settings.model_aliases, self._catalog, self._is_remote)

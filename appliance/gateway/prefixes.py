@@ -1,23 +1,20 @@
-"""Notices long system prompts that come again, and has the engine keep what it has computed of them.
+"""Notices long system prompts that come again, and has the inference process keep what was computed of them.
 
-Nobody waits for it: the answer has ended, only the place at the model is held a moment longer.
+Nobody waits for it: the answer has ended, only the place at the model is held a moment longer. What is kept belongs to
+the inference process's account; this one only knows it by name.
 """
 
 import hashlib
 import json
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from itertools import takewhile
-from pathlib import Path
 from typing import Any, Final
 
 from appliance import logs
 from appliance.errors import HakoError
-from appliance.inference.client import Lease, Place
-from appliance.inference.kv_slots import ENDING
+from appliance.inference.client import InferenceClient, Lease, Place
 from appliance.inference.transport import ChildConnection
 
 log = logs.get(__name__)
@@ -28,6 +25,7 @@ _LEAST_CHARS: Final = 256
 _REMEMBERED: Final = 512
 _QUESTIONS: Final = ("a", "1")
 """Two chats that differ after the system prompt only: what their tokens share is its prefix in the model's form."""
+_NONE: Final = "-"
 _LEADING: Final = ("system", "developer")
 _OF_FORM: Final = ("tools", "chat_template_kwargs")
 """What a model's template is told beside the messages, and may put before them."""
@@ -36,13 +34,14 @@ _OF_FORM: Final = ("tools", "chat_template_kwargs")
 class Prefixes:
     """One for each process; safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: InferenceClient) -> None:
+        self._client = client
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, str] = OrderedDict()
-        """By a digest of folder and prompt: empty when it came once, else the file that holds it, or `-` for none."""
+        """By a digest of folder and prompt: empty when it came once, else the name it is kept by, or `-` for none."""
 
     def wants(self, lease: Lease, body: Mapping[str, Any]) -> bool:
-        """Whether the prompt of `body`, which was just answered, should be kept now."""
+        """Whether the prompt of `body`, which was just answered, is one for `keep`."""
         leading = _leading(body)
         if not lease.slots or sum(len(str(message.get("content") or "")) for message in leading) < _LEAST_CHARS:
             return False
@@ -53,24 +52,25 @@ class Prefixes:
             self._seen.move_to_end(key)
             while len(self._seen) > _REMEMBERED:
                 self._seen.popitem(last=False)
-        if kept and kept != "-":
-            try:
-                os.utime(Path(lease.slots, kept))  # the ones used last stay
-            except PermissionError:
-                return False  # inference has an account of its own, and alone sees what is there
-            except OSError:
-                return True  # it had to make room
-        return kept == ""
+        return kept is not None and kept != _NONE
 
     def keep(self, lease: Lease, body: Mapping[str, Any]) -> None:
-        """Have the engine keep it; the lease must still be held. What goes wrong is logged and costs nobody."""
+        """Have it kept, or say that it was used; the lease must still be held. What goes wrong is logged."""
+        key = _key(lease, body)
+        with self._lock:
+            name = self._seen.get(key, "")
         try:
-            name = _keep(lease, body)
+            if not (name and self._client.is_kept(lease, name)):  # it may have had to make room
+                name = self._kept(lease, body)
         except (HakoError, KeyError, TypeError, ValueError, OSError) as error:
             log.warning("kv_slot_not_kept", model=lease.model, kind=type(error).__name__)
-            name = "-"
+            name = _NONE
         with self._lock:
-            self._seen[_key(lease, body)] = name
+            self._seen[key] = name
+
+    def _kept(self, lease: Lease, body: Mapping[str, Any]) -> str:
+        prefix = _shared(*(_tokens(lease, body, question) for question in _QUESTIONS))
+        return (self._client.keep(lease, prefix) if len(prefix) >= _LEAST_TOKENS else "") or _NONE
 
 
 class Keeping(Place):
@@ -94,29 +94,6 @@ class Keeping(Place):
     def _keep(self, body: Mapping[str, Any]) -> None:
         with self._lease:
             self._prefixes.keep(self._lease, body)
-
-
-def _keep(lease: Lease, body: Mapping[str, Any]) -> str:
-    prefix = _shared(*(_tokens(lease, body, question) for question in _QUESTIONS))
-    if len(prefix) < _LEAST_TOKENS:
-        return "-"
-    name = hashlib.sha256(json.dumps(prefix).encode()).hexdigest()[:40] + ENDING
-    path = Path(lease.slots, name)
-    with suppress(FileNotFoundError):
-        os.utime(path)
-        return name
-    # Computes nothing but the last token: the place that has just answered holds all the others.
-    done = _ask(lease, "/completion", {"prompt": prefix, "n_predict": 0, "cache_prompt": True, "stream": False})
-    try:
-        saved = _ask(lease, f"/slots/{int(done['id_slot'])}?action=save", {"filename": name})
-    except HakoError:
-        path.unlink(missing_ok=True)
-        raise
-    if int(saved["n_saved"]) != len(prefix):
-        path.unlink(missing_ok=True)  # somebody else's chat came in between: it is not for others
-        raise ValueError("another chat")
-    log.info("kv_slot_kept", model=lease.model, tokens=len(prefix), bytes=int(saved["n_written"]))
-    return name
 
 
 def _tokens(lease: Lease, body: Mapping[str, Any], question: str) -> list[int]:

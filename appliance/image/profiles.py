@@ -25,7 +25,7 @@ class Contents(BaseModel):
     name: Name
     packages: tuple[Name, ...]
     """Lists in `packages/`."""
-    flavour: Literal["run", "gpu", "genai", "genai-gpu"]
+    flavour: Literal["run", "gpu", "genai", "genai-gpu", "legacy"]
     """The lock in `requirements/` that the Python environment is made of."""
 
     @property

@@ -13,7 +13,7 @@ import threading
 from dataclasses import asdict
 from typing import BinaryIO
 
-from appliance.inference.engine import Engine, EngineLoadError, EngineSpec
+from appliance.inference.engine import Engine, EngineLoadError, EngineSpec, ProviderError
 
 _ENGINES = {
     "ctransformers": ("appliance.inference.engines.ctransformers", "CtransformersEngine"),
@@ -27,7 +27,8 @@ _held: list[Engine] = []
 
 
 def _limit(spec: EngineSpec) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (spec.memory_bytes, spec.memory_bytes))
+    if spec.memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (spec.memory_bytes, spec.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold people's prompts
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123 - not a path on disk
@@ -70,7 +71,7 @@ def main() -> int:
     try:
         loaded = engine.serve(spec)
     except EngineLoadError as error:
-        _report(report, {"refused": str(error)})
+        _report(report, {"refused": str(error), "provider": isinstance(error, ProviderError)})
         return 1
     _report(report, {"loaded": asdict(loaded)})
     ending.join()

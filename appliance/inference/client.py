@@ -21,6 +21,7 @@ _LOOK_SECONDS = 0.1
 _LOAD_SECONDS = 660.0
 _TELL_S: Final = 0.5
 """Between two messages of how much was written."""
+_KEEP_SECONDS = 120.0
 
 _Connection = socket.socket
 
@@ -51,7 +52,7 @@ class Lease(Place):
     api_key: str = field(repr=False)
     _connection: _Connection
     slots: str = ""
-    """Folder where its engine may keep states of long prompts, see `kv_slots`; empty where it may not."""
+    """Names what its engine may keep of long prompts, see `kv_slots`; empty where it keeps nothing."""
     _untold: _Untold = field(default_factory=_Untold, repr=False)
 
     def wrote(self, tokens: int) -> None:
@@ -106,6 +107,20 @@ class InferenceClient:
             raise
         where = Path(granted["socket"])
         return Lease(granted["model"], where, granted["api_key"], connection, granted.get("slots", ""))
+
+    def keep(self, lease: Lease, prompt: list[int]) -> str:
+        """Have what the model has computed of these tokens kept; the name it has there, or empty where it can't be.
+
+        The lease must still be held by who has just had them answered.
+        """
+        message = {"op": "keep", "model": lease.model, "socket": str(lease.socket), "prompt": prompt}
+        with self._ask(message) as connection:
+            return str(_await(connection, "done", _KEEP_SECONDS)["name"])
+
+    def is_kept(self, lease: Lease, name: str) -> bool:
+        """Whether what `keep` called so is still there; asking makes it stay longer."""
+        with self._ask({"op": "kept", "model": lease.model, "name": name}) as connection:
+            return bool(_await(connection, "done", 10.0)["there"])
 
     def status(self) -> dict[str, dict[str, Any]]:
         """State by model id, of the models that were used since the supervisor began."""

@@ -29,7 +29,7 @@ class EngineSpec:
     dimensions: int
     provider: str
     memory_bytes: int
-    """Address-space limit of the child."""
+    """Address-space limit of the child; 0 for none."""
     template: str = ""
     """Jinja chat template; the model's own where it is empty."""
     speculation: Speculation = "off"
@@ -72,3 +72,7 @@ class Engine(Protocol):
 
 class EngineLoadError(Exception):
     """The runtime refused the model's files, in words for the log."""
+
+
+class ProviderError(EngineLoadError):
+    """The files are right, but what they were to be computed on doesn't work here."""

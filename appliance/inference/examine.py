@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from appliance.config import REPOSITORY
-from appliance.errors import HakoError, ModelFileError, ModelFormatError, ModelVocabularyError
+from appliance.errors import HakoError, ModelFileError, ModelFormatError, ModelOldFormatError, ModelVocabularyError
 from appliance.inference import (
     formats,
     genai_config,
@@ -61,6 +61,7 @@ def examine(descriptor: int, name: str) -> Header:
     """The header of the GGUF file that `descriptor` has open; `name` is what the user calls it.
 
     Raises:
+        ModelOldFormatError: a model in a form from before GGUF.
         ModelFormatError: another kind of file that is known by its first bytes, e.g. a pickle.
         ModelFileError: damaged, cut off, not GGUF, or it took its reader down.
         HakoError: the child could not be started or shut in; the file is not at fault.
@@ -197,7 +198,7 @@ def _understood(answer: bytes, kind: TypeAdapter[T], name: str) -> T:
     said = said if isinstance(said, dict) else {}
     form = said.get("format")
     if isinstance(form, str) and _FORMAT.fullmatch(form):
-        raise ModelFormatError(form, name=name, format=form)
+        raise (ModelOldFormatError if form in formats.BEFORE_GGUF else ModelFormatError)(form, name=name, format=form)
     reason = next((said[key] for key in ("refused", "unknown") if key in said), None)
     if not isinstance(reason, str) or not _REASON.fullmatch(reason):
         raise ModelFileError("reader said nothing", name=name)

@@ -3,7 +3,11 @@
 from importlib import metadata
 from typing import Final
 
+from appliance.inference import genai
+
 _FLAVOURS: Final = {"onnxruntime": "cpu", "onnxruntime-gpu": "gpu"}
+_ON_ONNX: Final = ("onnx", genai.ENGINE)
+"""Engines of which the box has a flavour for GPUs."""
 
 
 def installed() -> tuple[str, ...]:
@@ -19,6 +23,11 @@ def installed() -> tuple[str, ...]:
             continue
         found.append(flavour)
     return tuple(found)
+
+
+def may_use_gpu(engine: str, provider: str) -> bool:
+    """Whether a child of `engine` may come to compute on a GPU: the box was installed for one, and is let."""
+    return provider != "cpu" and engine in _ON_ONNX and "gpu" in installed()
 
 
 def is_sound(flavours: tuple[str, ...]) -> bool:

@@ -4,6 +4,9 @@ from typing import Final
 
 HEAD_BYTES: Final = 64
 
+BEFORE_GGUF: Final = frozenset({"GGML", "GGMF", "GGJT"})
+"""They name neither the model's architecture nor a template: nothing can be checked before an engine reads them."""
+
 _BEGINNINGS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"GGUF", "GGUF"),
     (b"PK\x03\x04", "ZIP"),

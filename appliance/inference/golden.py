@@ -3,10 +3,11 @@
 What it answered is kept in `golden.json` (`Settings.golden`), for each engine build, kind of CPU and provider, because
 these change the last digits. Where one of them or the files are new, there is nothing to compare with to the digit:
 then the last record counts for gross changes, and so does `reference.json`, which comes with the starter models and
-holds what an engine of another make answers.
+holds what an engine of another make answers. A requantised copy has one with its original's perplexity.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from appliance import clock, durable, logs
-from appliance.errors import DiskFullError, ModelChangedError
+from appliance.errors import DiskFullError, HakoError, ModelChangedError, ModelSenselessError
 from appliance.inference import golden_questions, golden_results
 from appliance.inference.engine import EngineSpec, Loaded
 from appliance.inference.golden_results import ChatResult, EmbeddingResult, Result
@@ -90,7 +91,8 @@ def check(manifest: Manifest, spec: EngineSpec, loaded: Loaded, kept: Path) -> N
     """Put the fixed questions to a child that is ready and compare; the first time, record in the folder `kept`.
 
     Raises:
-        ModelChangedError: other answers than before, or such as no sound model gives.
+        ModelChangedError: other answers than before.
+        ModelSenselessError: such as no sound model gives, the first time already.
         ModelFailedError: it died over them.
     """
     began = clock.monotonic()
@@ -103,11 +105,12 @@ def check(manifest: Manifest, spec: EngineSpec, loaded: Loaded, kept: Path) -> N
         if result is None:
             log.info("golden_not_asked", model=manifest.id, why="context")
             return
-        _demand(manifest, result.flaw())
+        _demand(manifest, result.flaw(), ModelChangedError if known else ModelSenselessError)
         if same is not None:
             _demand(manifest, golden_results.difference(result, same.result, loose=False))
         else:
             _demand_likeness(connection, manifest, folder, under, result, known)
+            _demand_sense(connection, manifest, result)
     if same is None:
         _write(folder, kept, manifest, (*known, Record(under=under, result=result)))
     seconds = round(clock.monotonic() - began, 2)
@@ -120,6 +123,26 @@ def renew(kept: Path) -> bool:
     there = path.exists()
     path.unlink(missing_ok=True)
     return there
+
+
+def inherit(original: Manifest, kept: Path, source: Path, target: Path) -> None:
+    """Let a copy of `original` with other weights, in the folder `target`, be measured by what the original answers.
+
+    That is in its records in the folder `kept`, or comes with its files in `source`; else there is nothing to go by.
+    """
+    measured = [
+        record.result.perplexity
+        for record in _read(kept, original)
+        if isinstance(record.result, ChatResult) and not record.under.adapter and record.result.perplexity is not None
+    ]
+    reference = _reference(source, original)
+    perplexity = measured[-1] if measured else reference.perplexity if reference else None
+    if perplexity is None:
+        return
+    try:
+        durable.replace(target / REFERENCE, json.dumps({"perplexity": perplexity}).encode() + b"\n")
+    except (OSError, DiskFullError) as error:
+        log.warning("reference_not_kept", model=original.id, kind=type(error).__name__)
 
 
 def surroundings(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> Surroundings:
@@ -153,10 +176,14 @@ def _digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
-def _demand(manifest: Manifest, reason: str) -> None:
+def _demand(manifest: Manifest, reason: str, kind: type[HakoError] = ModelChangedError) -> None:
     if reason:
         log.error("golden_differs", model=manifest.id, how=reason)
-        raise ModelChangedError(reason, name=manifest.id)
+        raise kind(reason, name=manifest.id)
+
+
+def _demand_sense(connection: ChildConnection, manifest: Manifest, result: Result) -> None:
+    _demand(manifest, golden_questions.senseless(connection, result), ModelSenselessError)
 
 
 def _demand_likeness(

@@ -303,8 +303,8 @@ def _demand_chat(header: Header, name: str) -> None:
 
 
 def _demand_legacy(header: Header, name: str) -> None:
-    if reason := legacy.obstacle(header):
-        raise ModelLegacyError(reason, name=name)
+    if obstacle := legacy.obstacle(header):
+        raise ModelLegacyError(f"{obstacle.reason} {obstacle.found}", name=name, **obstacle._asdict())
     if not legacy.version():
         raise EngineMissingError(legacy.ENGINE, name=name)
 

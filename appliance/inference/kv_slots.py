@@ -6,9 +6,12 @@ compares the tokens in a file with those of a request, so a restored state never
 """
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,6 +27,9 @@ from appliance.inference.transport import ChildConnection
 log = logs.get(__name__)
 
 ENDING: Final = ".kv"
+_NAME: Final = re.compile(rf"[0-9a-f]{{40}}{re.escape(ENDING)}")
+_FREE_SHARE: Final = 2
+"""One state takes at most this part of what the file system has left: others write there, too."""
 _OWNER: Final = "box"
 """Names the data folder of the box that the states belong to."""
 _MOUNTS: Final = Path("/proc/self/mounts")
@@ -75,6 +81,52 @@ class KvSlots:
             log.info("kv_slots_restored", model=manifest.id, count=restored)
         return restored
 
+    def is_kept(self, spec: EngineSpec, name: str) -> bool:
+        """Whether the child's folder has the state `name`; then it counts as used now, and stays."""
+        if not spec.slots or not _NAME.fullmatch(name):
+            return False
+        try:
+            os.utime(Path(spec.slots, name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def keep(self, spec: EngineSpec, prompt: Sequence[int], size: int) -> str:
+        """Have the child write what it has computed of these tokens; its file's name, or empty where it may not.
+
+        Call it while the place that has just answered them is held: then nothing but the last token is computed.
+        `size`: bytes that the state will take, 0 where nobody knows.
+
+        Raises:
+            HakoError: the child refused, or it died.
+        """
+        if not spec.slots or not self._has_room(Path(spec.slots), size):
+            return ""
+        name = hashlib.sha256(json.dumps(list(prompt)).encode()).hexdigest()[:40] + ENDING
+        if self.is_kept(spec, name):
+            return name
+        path = Path(spec.slots, name)
+        computed = {"prompt": list(prompt), "n_predict": 0, "cache_prompt": True, "stream": False}
+        with ChildConnection(Path(spec.socket), spec.api_key, spec.model) as connection:
+            place = connection.json("/completion", computed).get("id_slot")
+            try:
+                saved = connection.json(f"/slots/{place}?action=save", {"filename": name})
+            except HakoError:
+                path.unlink(missing_ok=True)
+                raise
+        if saved.get("n_saved") != len(prompt):
+            path.unlink(missing_ok=True)  # somebody else's chat came in between: it is not for others
+            return ""
+        log.info("kv_slot_kept", model=spec.model, tokens=len(prompt), bytes=saved.get("n_written"))
+        return name
+
+    def _has_room(self, folder: Path, size: int) -> bool:
+        try:
+            state = os.statvfs(folder)
+        except OSError:
+            return False
+        return size <= min(self._limit, state.f_bavail * state.f_frsize // _FREE_SHARE)
+
     def trim(self) -> None:
         """Erase what was used longest ago, down to the limit; called once a second."""
         if self._root is None:
@@ -103,15 +155,19 @@ def _by_use(*folders: Path) -> list[Path]:
     return [path for _used, path in sorted(found, reverse=True)]
 
 
-def _places() -> tuple[Path, ...]:
-    own = os.environ.get("XDG_RUNTIME_DIR", "")
-    return (*((Path(own),) if own.startswith("/") else ()), Path("/dev/shm"))  # noqa: S108 - checked for its owner
+def _places(settings: Settings) -> tuple[Path, ...]:
+    """Under systemd beside the socket: that folder outlives a restart of the unit, while what an account has in
+    /dev/shm is erased with the unit (`RemoveIPC`).
+    """
+    user = os.environ.get("XDG_RUNTIME_DIR", "")
+    own = (settings.inference_socket.parent, *((Path(user),) if user.startswith("/") else ()))
+    return (*own, Path("/dev/shm"))  # noqa: S108 - checked for its owner
 
 
 def root(settings: Settings, places: tuple[Path, ...] | None = None) -> Path | None:
     """A private folder of this box in memory, made if need be; None where there is none. `places` as for KvSlots."""
     name = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:16]
-    for place in _places() if places is None else places:
+    for place in _places(settings) if places is None else places:
         if not place.is_dir() or _file_system(place.resolve()) not in _IN_MEMORY:
             continue
         folder = place / f"hako-kv-{os.geteuid()}-{name}"

@@ -5,7 +5,7 @@ are not there. So only what it is known to read gets to it.
 """
 
 from importlib import metadata
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from appliance.inference.gguf import Header
 
@@ -19,18 +19,27 @@ _TYPES: Final = frozenset({
 """How tensors were stored in 2023; it takes the number of a later type for an index into its own table."""
 
 
-def obstacle(header: Header) -> str:
-    """Why the engine can't read such a file, in words for the log; empty if it can."""
+class Obstacle(NamedTuple):
+    """Why the engine can't read a file."""
+
+    reason: Literal["architecture", "vocabulary", "scores", "output", "tensors"]
+    """Names the words for it, in `error.HK-MOD-013.reason.…`."""
+    found: str = ""
+    """What the file has instead."""
+
+
+def obstacle(header: Header) -> Obstacle | None:
+    """None if the engine can read such a file."""
     if header.architecture != "llama":
-        return f"architecture {header.architecture}"
+        return Obstacle("architecture", header.architecture)
     if header.vocabulary != "llama":
-        return f"vocabulary {header.vocabulary}, not SentencePiece"  # BPE: it reads out of bounds at the first line end
+        return Obstacle("vocabulary", header.vocabulary)  # BPE: it reads out of bounds at the first line end
     if not header.scored:
-        return "a vocabulary without scores"
+        return Obstacle("scores")
     if not header.output:
-        return "no output.weight"
+        return Obstacle("output")
     later = [name for name in header.tensor_types if name not in _TYPES]
-    return f"tensors of type {later[0]}" if later else ""
+    return Obstacle("tensors", later[0]) if later else None
 
 
 def version() -> str:

@@ -7,7 +7,10 @@ from typing import Any
 from appliance.errors import BadInputError, ContextTooLongError, HakoError, ModelFailedError, PictureError
 
 _NO_PICTURE = "Failed to load image"
-_FIELDS = ("grammar", "schema", "tools", "tool_choice", "messages", "logprobs", "stop", "response_format", "prompt")
+_FIELDS = (
+    *("grammar", "schema", "tools", "tool_choice", "messages", "logprobs", "stop", "response_format", "prompt"),
+    *("logit_bias", "min_p", "presence_penalty", "frequency_penalty"),
+)
 
 
 def refusal(status: int, body: bytes, model: str) -> HakoError:

@@ -27,6 +27,7 @@ from appliance.errors import (
     ModelTooCoarseError,
     WrongModelKindError,
 )
+from appliance.inference import golden
 from appliance.inference.catalog import INCOMING, Catalog
 from appliance.inference.importing import Imported, Importer, Wish, demand_room, locked
 from appliance.inference.manifest import Manifest
@@ -53,6 +54,7 @@ class Requantiser:
 
     def __init__(self, settings: Settings, importer: Importer) -> None:
         self._models = settings.models
+        self._golden = settings.golden
         self._catalog = Catalog(settings.models)
         self._importer = importer
 
@@ -85,14 +87,15 @@ class Requantiser:
             if work.exists():
                 raise ConflictError(name=name)
             work = models / f"{name}.{secrets.token_hex(4)}.work{INCOMING}"
-        return Requantising(self._importer, work, manifest, name, wanted)
+        return Requantising(self._importer, work, manifest, name, wanted, self._golden / manifest.id)
 
 
 class Requantising(Closing):
     """One under way: `run` to the end, then `finish`; closing it earlier ends the child and leaves nothing behind."""
 
-    def __init__(self, importer: Importer, work: Path, original: Manifest, name: str, to: str) -> None:
-        """`work`: a folder in the store that is not there yet."""
+    def __init__(self, importer: Importer, work: Path, original: Manifest, name: str, to: str, kept: Path) -> None:
+        """`work`: a folder in the store that is not there yet. `kept`: where the original's answers are recorded."""
+        self._kept = kept
         self.original = original
         self.name = name
         self._importer = importer
@@ -143,6 +146,9 @@ class Requantising(Closing):
             for done in incoming.copy():
                 yield "storing", done, incoming.plan.size
             self._imported = incoming.finish()
+        if self._imported.is_new:
+            target = self._folder.parent / self._imported.manifest.id
+            golden.inherit(self.original, self._kept, self._source.parent, target)
 
     def finish(self) -> Imported:
         """The new model, once `run` has come to its end."""

@@ -200,6 +200,12 @@ class Runner:
             return self._child.pid if self._child else None
 
     @property
+    def running(self) -> EngineSpec | None:
+        """What the child that takes requests was told."""
+        with self._change:
+            return self._child.spec if self._child else None
+
+    @property
     def idle_since(self) -> float | None:
         """When the last place was given back, on the monotonic clock; None while it's in use or not loaded."""
         with self._change:
@@ -217,6 +223,7 @@ class Runner:
                 "pid": child.pid if child else None,
                 "memory_bytes": resources.rss(child.pid) if child else 0,
                 "provider": loaded.provider if loaded else None,
+                "fell_back": child is not None and child.fell_back,
                 "context": loaded.context if loaded else None,
                 "busy": self._taken(),
                 "waiting": len(self._queue),

@@ -20,14 +20,13 @@ from appliance.errors import (
     HakoError,
     ModelDamagedError,
     ModelFailedError,
+    NoGpuError,
 )
-from appliance.inference import extras, flavour, genai
+from appliance.inference import extras, flavour
 from appliance.inference.engine import EngineSpec, Loaded
 
 log = logs.get(__name__)
 
-_ON_ONNX = ("onnx", genai.ENGINE)
-"""Engines of which the box has a flavour for GPUs."""
 _LOAD_SECONDS = 600.0
 _TERMINATE_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 2.0
@@ -41,6 +40,8 @@ class Child:
     def __init__(self, spec: EngineSpec, exited: Callable[["Child"], None]) -> None:
         self.spec = spec
         self.loaded: Loaded | None = None
+        self.fell_back = False
+        """Whether it computes without the GPU that the box was installed for."""
         self.started = clock.monotonic()
         self._last_words: deque[bytes] = deque(maxlen=20)
         self._process = subprocess.Popen(
@@ -86,6 +87,7 @@ class Child:
 
         Raises:
             ModelDamagedError: the runtime refuses the files.
+            NoGpuError: it must run on a GPU, and can't.
             ChatTemplateError: the files are right, the operator's template is not.
             AdapterError: the adapter was made for another model.
             ModelFailedError: it died or never became ready.
@@ -109,15 +111,12 @@ class Child:
         if "loaded" not in report:
             raise self._failure(report)
         loaded = Loaded(**report["loaded"])
-        self._tell_of_fallback(loaded)
+        # Installed for a GPU and run without: slow, and nobody would know why.
+        self.fell_back = loaded.provider == "cpu" and flavour.may_use_gpu(self.spec.engine, self.spec.provider)
+        if self.fell_back:
+            log.warning("runs_on_cpu", model=self.spec.model, detail=self.last_words())
         self.loaded = loaded
         return loaded
-
-    def _tell_of_fallback(self, loaded: Loaded) -> None:
-        """The box was installed for a GPU, and the model runs without: slow, and nobody would know why."""
-        wanted = self.spec.provider != "cpu" and self.spec.engine in _ON_ONNX
-        if wanted and loaded.provider == "cpu" and "gpu" in flavour.installed():
-            log.warning("runs_on_cpu", model=self.spec.model, detail=self.last_words())
 
     def _failure(self, report: dict[str, object]) -> HakoError:
         if missing := extras.missing(self.spec.engine, self.spec.model):
@@ -128,6 +127,8 @@ class Child:
             return ChatTemplateError("the engine's own reader refuses it", line=1)
         if "refused" in report and self.spec.adapter and "lora" in self.last_words():
             return AdapterError(self.last_words(), name=self.spec.adapter, model=self.spec.model)
+        if report.get("provider"):
+            return NoGpuError(f"{report['refused']}; {self.last_words()}", name=self.spec.model)
         if "refused" in report:
             return ModelDamagedError(f"engine: {report['refused']}; {self.last_words()}", name=self.spec.model)
         return ModelFailedError(f"died while loading: {self.last_words()}", name=self.spec.model)

@@ -222,6 +222,12 @@ class Supervisor:
                 send(connection, {"event": "done"})
             case "status":
                 send(connection, {"event": "done", "models": [runner.status() for runner in self._all()]})
+            case "keep":
+                send(connection, {"event": "done", "name": self._keep(model, message)})
+            case "kept":
+                spec = self._runner(model).running
+                there = spec is not None and self._kv_slots.is_kept(spec, str(message.get("name", "")))
+                send(connection, {"event": "done", "there": there})
             case "leaving":  # from where the processes of models are
                 send(
                     connection, {"event": "done", "tries": [dataclasses.asdict(each) for each in leaving.from_child()]}
@@ -229,11 +235,22 @@ class Supervisor:
             case _:
                 raise BadInputError("unknown operation", field="op")
 
+    def _keep(self, model: str, message: Message) -> str:
+        """Keep a prompt for the holder of a lease; the name of its state, or empty where it is not kept."""
+        runner = self._runner(model)
+        spec, prompt = runner.running, message.get("prompt")
+        if not isinstance(prompt, list) or not all(type(token) is int for token in prompt):
+            raise BadInputError("not a list of tokens", field="prompt")
+        if spec is None or spec.socket != message.get("socket"):
+            return ""  # the child that has answered it is gone, and the next one would have to read all of it
+        header = self._headers.find(runner.manifest)
+        return self._kv_slots.keep(spec, prompt, header.cache_bytes_per_token * len(prompt) if header else 0)
+
     def _lease(self, connection: socket.socket, runner: Runner, who: str, *, aside: bool) -> None:
         grant = runner.lease(who, _telling(connection), aside=aside)
         try:
             spec = grant.child.spec
-            place = {"socket": spec.socket, "api_key": spec.api_key, "slots": spec.slots}
+            place = {"socket": spec.socket, "api_key": spec.api_key, "slots": Path(spec.slots).name}
             send(connection, {"event": "granted", "model": spec.model, **place})
             self._hold(connection, runner, grant)
         finally:

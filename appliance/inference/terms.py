@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.config import Settings
-from appliance.inference import extras
+from appliance.inference import extras, flavour
 from appliance.inference.engine import EngineSpec
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
@@ -52,8 +52,9 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         context=wish.context_of(manifest.context, inference) if chat else manifest.context,
         dimensions=manifest.dimensions or 0,
         provider=inference.provider,
-        # Address space counts what is reserved and never touched: twice the resident limit.
-        memory_bytes=2 * memory_limit,
+        # Address space counts what is reserved and never touched: twice the resident limit. CUDA reserves as much as
+        # all memory of machine and GPU together, so there only what is resident is watched.
+        memory_bytes=0 if flavour.may_use_gpu(manifest.engine, inference.provider) else 2 * memory_limit,
         template=wish.template,
         speculation=wish.speculation,
         adapter=wish.adapter if wish.adapter in manifest.adapters else "",

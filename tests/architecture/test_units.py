@@ -104,6 +104,9 @@ def test_the_settings_that_go_with_them_name_their_accounts_and_folders(tmp_path
         assert read(f"hako-{name}.service")["RuntimeDirectory"] == f"hako/{name}"
     assert read("hako-inference.service")["BindPaths"] == f"-/var/lib/hako/{settings.golden.relative_to(tmp_path)}"
     assert str(settings.keys_socket.parent) == "/run/hako/keys"
+    # What models have read of long prompts lies there, in memory, and outlives a restart of the unit.
+    assert str(settings.inference_socket.parent) == "/run/hako/inference"
+    assert read("hako-inference.service")["RuntimeDirectoryPreserve"] == "restart"
     assert str(settings.helper_socket) == read("hako-helper.socket")["ListenStream"]
     assert read("hako-web.socket")["ListenStream"] == str(settings.web.port)
 

@@ -1,6 +1,7 @@
 """The engine contract, held against every engine in a real child process: one set of tests for all of them."""
 
 import base64
+import dataclasses
 import json
 import shutil
 import socket
@@ -19,7 +20,14 @@ import sentencepiece
 from numpy.typing import NDArray
 
 from appliance.config import REPOSITORY
-from appliance.errors import BadInputError, ContextTooLongError, HakoError, ModelDamagedError, ModelFailedError
+from appliance.errors import (
+    BadInputError,
+    ContextTooLongError,
+    HakoError,
+    ModelDamagedError,
+    ModelFailedError,
+    NoGpuError,
+)
 from appliance.inference import genai, legacy, manifest
 from appliance.inference.engine import EngineSpec, Loaded
 from appliance.inference.engines import scripted
@@ -526,6 +534,22 @@ def test_too_little_memory_is_an_error_and_not_a_hang(engine_name: str, kind: st
     with tempfile.TemporaryDirectory(prefix="hako-") as around:
         spec = specify(engine_name, kind, Path(around), memory_bytes=200 << 20)
         with pytest.raises(HakoError), running(spec):
+            pass
+
+
+@REAL
+def test_what_must_run_on_a_gpu_says_that_there_is_none_and_what_may_runs_without(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="hako-") as around:
+        spec = specify("onnx", "embedding", Path(around), provider="cuda")
+        with pytest.raises(NoGpuError, match="cuda"), running(spec):
+            pass
+        with running(dataclasses.replace(spec, provider="auto")) as child:
+            assert (child.loaded.provider, child.works()) == ("cpu", True)
+        for file in Path(spec.folder).iterdir():
+            (tmp_path / file.name).symlink_to(file)
+        (tmp_path / spec.entry).unlink()
+        (tmp_path / spec.entry).write_bytes(Path(spec.folder, spec.entry).read_bytes()[:1_000_000])
+        with pytest.raises(ModelDamagedError), running(dataclasses.replace(spec, folder=str(tmp_path))):
             pass
 
 

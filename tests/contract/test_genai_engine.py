@@ -24,6 +24,7 @@ from appliance.errors import (
     HakoError,
     ModelDamagedError,
     ModelFailedError,
+    NoGpuError,
 )
 from appliance.inference import flavour, genai
 from appliance.inference.engine import EngineSpec
@@ -222,6 +223,25 @@ def test_what_it_can_not_follow_is_refused_and_not_ignored(nonsense: Running, mo
     assert text_of(nonsense.chat("hello", response_format={"type": "text"}, tools=[]))
 
 
+@pytest.mark.parametrize(
+    ("field", "wish", "nothing"),
+    [
+        ("logprobs", True, False),
+        ("logit_bias", [[5, -100.0]], []),
+        ("min_p", 0.05, 0),
+        ("presence_penalty", -0.5, 0.0),
+        ("frequency_penalty", 1, None),
+    ],
+)
+def test_what_would_make_another_answer_of_it_is_refused_by_its_name(
+    nonsense: Running, field: str, wish: Any, nothing: Any
+) -> None:
+    with pytest.raises(BadInputError) as refused:
+        nonsense.chat("hello", **{field: wish})
+    assert refused.value.params == {"field": field}
+    assert text_of(nonsense.chat("hello", **{field: nothing}))
+
+
 def test_nothing_to_go_on_from_is_refused(nonsense: Running) -> None:
     with pytest.raises(BadInputError):
         completed(nonsense, "")
@@ -248,7 +268,7 @@ def test_wherever_it_may_run_it_says_where_it_does(talker: Running) -> None:
         assert text_of(child.chat("Where?")) == folders.SAID
     with (
         tempfile.TemporaryDirectory(prefix="hako-") as around,
-        pytest.raises(ModelDamagedError, match="cuda"),
+        pytest.raises(NoGpuError, match="cuda"),
         running(specify(Path(talker.spec.folder), Path(around), provider="cuda")),
     ):
         pass
@@ -261,6 +281,18 @@ def test_on_a_box_for_gpus_it_is_told_that_a_model_runs_without(
     with capture_logs() as logged, loaded(Path(talker.spec.folder), provider="auto") as child:
         assert child.loaded.provider == "cpu"
     assert ("runs_on_cpu", "on-onnx") in [(entry["event"], entry.get("model")) for entry in logged]
+
+
+def test_a_damaged_model_is_no_less_damaged_where_it_must_run_on_a_gpu(talker: Running, tmp_path: Path) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(talker.spec.folder, folder)
+    os.truncate(folder / "model.onnx", 1000)
+    with (
+        tempfile.TemporaryDirectory(prefix="hako-") as around,
+        pytest.raises(ModelDamagedError),
+        running(specify(folder, Path(around), provider="cuda")),
+    ):
+        pass
 
 
 # -- what goes wrong

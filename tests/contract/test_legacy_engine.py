@@ -154,6 +154,25 @@ def test_what_it_can_not_follow_is_refused_and_not_ignored(nonsense: Running, mo
     assert text_of(nonsense.chat("hello", response_format={"type": "text"}, tools=[]))
 
 
+@pytest.mark.parametrize(
+    ("field", "wish", "nothing"),
+    [
+        ("logprobs", True, False),
+        ("logit_bias", [[5, -100.0]], []),
+        ("min_p", 0.05, 0),
+        ("presence_penalty", -0.5, 0.0),
+        ("frequency_penalty", 1, None),
+    ],
+)
+def test_what_would_make_another_answer_of_it_is_refused_by_its_name(
+    nonsense: Running, field: str, wish: Any, nothing: Any
+) -> None:
+    with pytest.raises(BadInputError) as refused:
+        nonsense.chat("hello", **{field: wish})
+    assert refused.value.params == {"field": field}
+    assert text_of(nonsense.chat("hello", **{field: nothing}))
+
+
 def test_whoever_comes_meanwhile_waits_and_gets_an_answer_of_its_own(nonsense: Running) -> None:
     questions = ["hello", "Tokyo", "Kyoto is old", "why"]
     alone = {question: text_of(nonsense.chat(question)) for question in questions}

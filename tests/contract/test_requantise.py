@@ -1,5 +1,6 @@
 """The starter model made smaller: as another implementation packs it, and it still knows what it knew."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from gguf import GGMLQuantizationType, quants
 
 from appliance.config import REPOSITORY, Inference, Settings
 from appliance.errors import ModelTooCoarseError
+from appliance.inference import golden, golden_questions, golden_results
 from appliance.inference.gguf_layout import layout
 from appliance.inference.gguf_types import TENSORS
 from appliance.inference.importing import Importer
@@ -24,7 +26,8 @@ STARTER = Inference().chat_model
 def settings(tmp_path: Path) -> Settings:
     settings = Settings(data_dir=tmp_path)
     settings.models.mkdir()
-    shutil.copytree(REPOSITORY / ".build" / "models" / STARTER, settings.models / STARTER)
+    built = REPOSITORY / ".build" / "models" / STARTER
+    shutil.copytree(built, settings.models / STARTER, ignore=shutil.ignore_patterns(golden.FILE_NAME))
     return settings
 
 
@@ -46,6 +49,9 @@ def test_the_starter_model_becomes_q4_0_and_still_answers(settings: Settings) ->
             assert packed == after[became.start : became.start + became.size()], was.name
     assert kinds == {("F32", "F32"), ("Q4_1", "Q4_0"), ("Q8_0", "Q8_0")}
     assert "Tokyo" in answer(path.parent, new.id, new.entry)
+    reference = json.loads((path.parent / golden.REFERENCE).read_text("utf-8"))
+    assert reference == json.loads((original.parent / golden.REFERENCE).read_text("utf-8"))
+    assert golden_results.worse_perplexity(perplexity(path.parent, new.id, new.entry), reference["perplexity"]) == ""
 
 
 def test_a_type_that_hardly_fits_its_rows_is_refused(settings: Settings) -> None:
@@ -61,3 +67,8 @@ def answer(folder: Path, model: str, entry: str) -> str:
         asked = [{"role": "user", "content": "What is the capital of Japan?"}]
         said = connection.json("/v1/chat/completions", {"messages": asked, "max_tokens": 24, "temperature": 0})
         return str(said["choices"][0]["message"]["content"])
+
+
+def perplexity(folder: Path, model: str, entry: str) -> float:
+    with llama.running(model, folder / entry, context=512) as connection:
+        return golden_questions._perplexity(connection, golden_questions._BEGUN, golden_questions._KNOWN)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from appliance.config import REPOSITORY, Inference, Settings
@@ -16,6 +17,8 @@ from appliance.gateway.stream import events
 from appliance.inference import kv_slots
 from appliance.inference.client import InferenceClient
 from appliance.inference.supervisor import Supervisor
+from appliance.vault.client import KeysClient
+from tests.simulators.units import PASSPHRASE, Units
 from tests.simulators.waiting import eventually
 
 NAME = "smollm2-135m-instruct"
@@ -84,3 +87,56 @@ def test_a_prompt_that_came_twice_is_not_read_again_after_a_restart(settings: Se
     with running(settings) as gateway:
         assert computed(gateway, SYSTEM, "Where is pump 5?") > whole / 2
     assert not state.exists()
+
+
+@pytest.mark.models
+def test_inference_keeps_it_where_web_has_another_account_and_over_a_restart_of_its_unit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not BUILT.is_dir():
+        pytest.skip("the starter models are not built: make models")
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        pytest.skip("no /dev/shm")
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))  # as /run, the box's folder is in memory
+    with Units() as units:
+        if not units.are_separate:
+            pytest.skip("needs root")
+        _bring(units)
+        units.start("keys", "inference", "web")
+        KeysClient(units.settings.keys_socket).create(PASSPHRASE)
+        headers = {"Authorization": f"Bearer {units.api_key('alice')}"}
+        with httpx2.Client(base_url=units.url, headers=headers, timeout=100) as box:
+            for question in ("Where is pump 3?", "And pump 4?"):
+                _ask(box, question)
+            own = units.settings.inference_socket.parent
+            assert eventually(lambda: any(own.glob(f"hako-kv-*/*/*{kv_slots.ENDING}")))
+            (state,) = own.glob(f"hako-kv-*/*/*{kv_slots.ENDING}")
+            assert {path.stat().st_uid for path in (state, *state.parents[:2])} == {units.uid("inference")}
+            assert (state.stat().st_mode & 0o777, state.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+            assert eventually(lambda: "kv_slot_kept" in units.log("inference"))
+            os.utime(state, (1, 1))
+            _ask(box, "And pump 5?")
+            assert eventually(lambda: state.stat().st_mtime > 1)
+            units.stop("inference")
+            units.start("inference")
+            _ask(box, "And pump 6?")
+        assert "kv_slots_restored" in units.log("inference")
+        assert "kv_slot_not_kept" not in units.log("web")
+
+
+def _bring(units: Units) -> None:
+    folder = units.data / "models" / NAME
+    folder.mkdir()
+    for file in BUILT.iterdir():
+        if file.name != "golden.json":
+            shutil.copy(file, folder)
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 0, (units.data / "models").stat().st_gid)
+        path.chmod(0o2770 if path.is_dir() else 0o640)
+
+
+def _ask(box: httpx2.Client, question: str) -> None:
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+    answer = box.post("/v1/chat/completions", json={"model": NAME, "messages": messages, "max_tokens": 2})
+    assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""What loaded models really run on: the session of each says so, and CUDA that was asked for may not be it."""
+"""What loaded models really run on: the session of each says so, and it may not be the GPU that is meant to be."""
 
 from appliance.errors import InferenceUnreachableError
 from appliance.health.box.parts import Parts
@@ -28,6 +28,11 @@ class ProviderCheck:
             Finding("provider", "not_cuda", "warning", "HK-HLT-040", {"model": model, "provider": provider}, model)
             for model, provider in sorted(used.items())
             if asked == "cuda" and provider != "cuda"
+        ]
+        found += [
+            Finding("provider", "fell_back", "warning", "HK-HLT-040", {"model": model, "provider": used[model]}, model)
+            for model, now in sorted(states.items())
+            if model in used and now.get("fell_back") and asked != "cuda"
         ]
         figures: Params = {"used": ", ".join(sorted({name.upper() for name in used.values()})), "loaded": len(used)}
         return Look("provider", "used", "cuda_asked" if asked == "cuda" else "loaded", figures, found)

@@ -120,12 +120,12 @@ def _checked(file: Path) -> str:
     with file.open("rb") as opened:
         data = opened.read(min(size, HEADER_BYTES))
     try:
-        reason = legacy.obstacle(parse(data, size))
+        obstacle = legacy.obstacle(parse(data, size))
         template = chat_template(data, size)
     except GgufError as error:
         raise EngineLoadError(str(error)) from error
-    if reason:
-        raise EngineLoadError(f"not for this engine: {reason}")
+    if obstacle:
+        raise EngineLoadError(f"not for this engine: {obstacle.reason} {obstacle.found}")
     return template
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance.inference import child_http, genai, genai_config, hf_tokenizer, onnx_header
-from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
+from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded, ProviderError
 from appliance.inference.engines.conversation import Conversation, Mark, Part
 from appliance.inference.engines.one_by_one import OneByOne, Steps, number, wants_form
 from appliance.inference.genai_config import GenaiConfig
@@ -178,7 +178,7 @@ def _imported() -> Any:
 
 def _loaded(runtime: Any, spec: EngineSpec) -> tuple[Any, str]:
     """The model, and what it really computes on."""
-    wishes = {"cpu": ("cpu",), "cuda": ("cuda",)}.get(spec.provider, ("cuda", "cpu"))
+    wishes = ("cpu",) if spec.provider == "cpu" else ("cuda", "cpu")
     reasons: list[str] = []
     for provider in wishes:
         if provider == "cuda" and not runtime.is_cuda_available():
@@ -191,6 +191,8 @@ def _loaded(runtime: Any, spec: EngineSpec) -> tuple[Any, str]:
             continue
         used = str(model.device_type).lower()
         if used == provider:
+            if spec.provider == "cuda" != used:  # the folder is right: without CUDA it can be opened
+                raise ProviderError("; ".join(reasons))
             if reasons:
                 sys.stderr.write(f"runs on {used}: {'; '.join(reasons)}\n")
             return model, used

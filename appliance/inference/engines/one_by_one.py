@@ -18,8 +18,11 @@ Steps = Generator[bytes | None, None, None]
 class OneByOne(ABC):
     """Who comes while another's answer is written waits."""
 
-    refused: ClassVar[tuple[str, ...]] = ("grammar", "json_schema", "tools")
-    """What a caller may ask for and this runtime can't follow."""
+    refused: ClassVar[tuple[str, ...]] = (
+        *("grammar", "json_schema", "tools", "logprobs", "n_probs"),
+        *("logit_bias", "min_p", "presence_penalty", "frequency_penalty"),
+    )
+    """What a caller may ask for and this runtime can't follow; nothing, none and 0 ask for nothing."""
 
     def __init__(self) -> None:
         self._conversation = Conversation("")

@@ -1,19 +1,20 @@
 """A session of onnxruntime over token ids: opened on the wished-for provider, fed in groups of like length."""
 
 import ctypes
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from appliance.inference.engine import EngineLoadError, EngineSpec
+from appliance.inference.engine import EngineLoadError, EngineSpec, ProviderError
 from appliance.inference.onnx_roles import output
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
-_CUDA = "CUDAExecutionProvider"
+_CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _TOKENS_PER_RUN = 1024
 """Padded tokens in one run. More is no faster on a CPU, and attention needs memory by the square."""
 
@@ -22,7 +23,8 @@ class Session:
     """Runs may overlap: onnxruntime sessions are thread-safe and share one pool of threads.
 
     Raises:
-        EngineLoadError: the runtime refuses the file, or the provider that was asked for doesn't work.
+        EngineLoadError: the runtime refuses the file.
+        ProviderError: it must be CUDA, and that doesn't work here.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -85,20 +87,27 @@ def _open(spec: EngineSpec) -> onnxruntime.InferenceSession:
     options.enable_cpu_mem_arena = False  # the arena never gives memory back: 250 MiB more at rest
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    providers = _providers(spec.provider)
-    if _CUDA in providers:
+    reason = "not in this flavour"
+    if spec.provider != "cpu" and _CUDA in onnxruntime.get_available_providers():
         onnxruntime.preload_dlls()  # CUDA's own libraries, which lie in packages beside the runtime's
-    try:
-        session = onnxruntime.InferenceSession(str(spec.file), options, providers=providers)
-    except Exception as error:  # the runtime's errors have no common parent but Exception
-        raise EngineLoadError(str(error)) from error
-    used = session.get_providers()[0]
-    if spec.provider == "cuda" and used != _CUDA:
-        raise EngineLoadError(f"cuda was asked for, {used} is what works")
+        try:
+            session = _session(spec, options, _CUDA, _CPU)
+        except EngineLoadError as error:  # of CUDA or of the file: without CUDA it will be seen
+            reason = str(error)
+        else:
+            if session.get_providers()[0] == _CUDA:
+                return session
+            reason = "not what works"
+    session = _session(spec, options, _CPU)
+    if spec.provider == "cuda":
+        raise ProviderError(f"cuda: {reason}")
+    if spec.provider != "cpu":
+        sys.stderr.write(f"runs on cpu: cuda: {reason}\n")
     return session
 
 
-def _providers(wish: str) -> list[str]:
-    there = onnxruntime.get_available_providers()
-    wished = ["CPUExecutionProvider"] if wish == "cpu" else [_CUDA, "CPUExecutionProvider"]
-    return [name for name in wished if name in there]
+def _session(spec: EngineSpec, options: onnxruntime.SessionOptions, *providers: str) -> onnxruntime.InferenceSession:
+    try:
+        return onnxruntime.InferenceSession(str(spec.file), options, providers=list(providers))
+    except Exception as error:  # the runtime's errors have no common parent but Exception
+        raise EngineLoadError(str(error)) from error

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import Settings
+from appliance.config import REPOSITORY, Settings
 from appliance.errors import EngineMissingError, GenaiMissingError
 from appliance.health.box.engines import EnginesCheck
 from appliance.health.box.parts import Plain
-from appliance.inference import extras, genai
+from appliance.inference import extras, genai, legacy
 from appliance.vault.client import KeysClient
 
 
@@ -33,6 +33,26 @@ def test_a_missing_engine_is_named_by_its_own_error(monkeypatch: pytest.MonkeyPa
     assert extras.missing("llama", "m") is extras.missing("onnx", "m") is None
     installing(monkeypatch, "ctransformers", "onnxruntime-genai-cuda")
     assert extras.missing("ctransformers", "m") is extras.missing("genai", "m") is None
+
+
+@pytest.mark.parametrize(
+    ("flavour", "package"),
+    [("legacy", legacy.ENGINE), ("genai", "onnxruntime-genai"), ("genai-gpu", "onnxruntime-genai-cuda")],
+)
+def test_the_extra_that_the_words_name_has_a_lock_with_the_box_s_own_versions(flavour: str, package: str) -> None:
+    run, own = pinned("run"), pinned(flavour)
+    assert set(own) >= {package, *run} - {"onnxruntime"}
+    assert {name for name in run.keys() & own.keys() if run[name] != own[name]} <= {"flatbuffers", "protobuf"}
+
+
+def pinned(lock: str) -> dict[str, set[str]]:
+    """Versions by package; there may be one for each Python."""
+    found: dict[str, set[str]] = {}
+    for line in (REPOSITORY / "requirements" / f"{lock}.txt").read_text("utf-8").splitlines():
+        name, is_pin, version = line.partition("==")
+        if is_pin and not line.startswith((" ", "#")):
+            found.setdefault(name, set()).add(version.split()[0])
+    return found
 
 
 def test_only_extras_have_a_number_of_places_of_their_own() -> None:

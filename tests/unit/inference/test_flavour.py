@@ -35,3 +35,20 @@ def test_one_is_right_and_two_or_none_are_not(
     installing(monkeypatch, *names)
     assert flavour.installed() == found
     assert flavour.is_sound(found) is sound
+
+
+@pytest.mark.parametrize(
+    ("engine", "provider", "name", "may"),
+    [
+        ("onnx", "auto", "onnxruntime-gpu", True),
+        ("genai", "cuda", "onnxruntime-gpu", True),
+        ("onnx", "cpu", "onnxruntime-gpu", False),
+        ("onnx", "auto", "onnxruntime", False),
+        ("llama", "auto", "onnxruntime-gpu", False),
+    ],
+)
+def test_a_gpu_is_used_where_the_box_was_installed_for_it_and_is_let(
+    monkeypatch: pytest.MonkeyPatch, engine: str, provider: str, name: str, may: bool
+) -> None:
+    installing(monkeypatch, name)
+    assert flavour.may_use_gpu(engine, provider) is may

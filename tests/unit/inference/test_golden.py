@@ -6,16 +6,20 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
+from gguf import GGUFReader
 
 from appliance.config import REPOSITORY
-from appliance.errors import ModelChangedError
-from appliance.inference import golden, manifest
+from appliance.errors import ModelChangedError, ModelSenselessError
+from appliance.inference import golden, golden_questions, manifest
 from appliance.inference.engine import EngineSpec, Loaded
 from appliance.inference.engines import scripted
+from appliance.inference.golden_results import ChatResult, RerankerResult, Word
 from appliance.inference.spawn import Child
+from appliance.inference.transport import ChildConnection
 
 BUILT = REPOSITORY / ".build" / "models"
 OTHER_BUILD = "another 1.0"
@@ -203,3 +207,101 @@ def flip(path: Path) -> None:
     places = slice(len(content) // 10, len(content) * 6 // 10, 7)
     content[places] = bytes(byte ^ 0x50 for byte in content[places])
     path.write_bytes(content)
+
+
+# -- the first load, with nothing to compare with
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("damage", ["zeroed", "shuffled", "permuted"])
+def test_garbage_is_refused_at_its_first_load_already(tmp_path: Path, load: Load, damage: str) -> None:
+    name = "smollm2-135m-instruct"
+    if not (BUILT / name).is_dir():
+        pytest.skip("the starter models are not built: make models")
+    folder = tmp_path / name
+    shutil.copytree(BUILT / name, folder, ignore=shutil.ignore_patterns("golden.*", golden.REFERENCE))
+    DAMAGES[damage](folder / manifest.read(folder).entry)
+    with pytest.raises(ModelSenselessError) as caught:
+        load(folder)
+    assert caught.value.params == {"name": name}
+    assert not (folder / golden.FILE_NAME).exists()
+
+
+def zeroed(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 10] + bytes(len(content) - len(content) // 10))
+
+
+def shuffled(path: Path) -> None:
+    content = np.fromfile(path, np.uint8)
+    np.random.default_rng(0).shuffle(content[len(content) // 10 :])
+    content.tofile(path)
+
+
+def permuted(path: Path) -> None:
+    """All weights are sound numbers, in the order of another model."""
+    reader, dice = GGUFReader(path, "r+"), np.random.default_rng(0)
+    for tensor in reader.tensors:
+        if tensor.data.ndim > 1:
+            tensor.data[:] = tensor.data[dice.permutation(len(tensor.data))]
+    reader.data.flush()
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {"zeroed": zeroed, "shuffled": shuffled, "permuted": permuted}
+
+
+@pytest.mark.parametrize(
+    ("english", "others", "refused"),
+    [(14.6, (), False), (9000.0, (3.0, 9000.0), False), (9000.0, (9000.0, 1.2), False), (9000.0, (800.0, 501.0), True)],
+)
+def test_a_model_needs_to_know_one_of_the_texts_only(
+    monkeypatch: pytest.MonkeyPatch, english: float, others: tuple[float, ...], refused: bool
+) -> None:
+    """One that knows no English is sound if it knows Japanese, or counts; who knows English is asked no more."""
+    answers = iter(others)
+    monkeypatch.setattr(golden_questions, "_perplexity", lambda _connection, _begun, _known: next(answers))
+    result = ChatResult(words=(Word(piece="x", token=1, logprob=-1.0),), perplexity=english)
+    assert bool(golden_questions.senseless(cast("ChildConnection", None), result)) is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "others", "refused"),
+    [
+        ("aaaaaaaa", ("aaaaaaaa", "aaaaaaaa"), True),
+        ("aaaaaaaa", ("aaaaaaaa", "bbbbbbbb"), False),
+        ("aaaaaaaa", ("aaaaaaaa", "aa"), False),  # it stops by itself
+        ("aaaaaaab", (), False),
+        ("aaa", (), False),
+    ],
+)
+def test_without_probabilities_it_must_not_say_one_word_to_everything(
+    monkeypatch: pytest.MonkeyPatch, words: str, others: tuple[str, ...], refused: bool
+) -> None:
+    answers = iter(others)
+    monkeypatch.setattr(golden_questions, "_pieces", lambda _connection, _begun: list(next(answers)))
+    result = ChatResult(words=tuple(Word(piece=piece) for piece in words))
+    assert bool(golden_questions.senseless(cast("ChildConnection", None), result)) is refused
+
+
+def test_a_reranker_must_tell_documents_apart() -> None:
+    for scores, refused in (((1.0, -2.0), False), ((0.5, 0.5), True)):
+        assert bool(golden_questions.senseless(cast("ChildConnection", None), RerankerResult(scores=scores))) is refused
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_copy_with_other_weights_is_measured_by_its_original(tmp_path: Path, load: Load, recorded: bool) -> None:
+    folder, target = scripted.install(tmp_path, "model", "chat"), tmp_path / "copy"
+    target.mkdir()
+    found = manifest.read(folder)
+    golden.inherit(found, folder, folder, target)
+    assert not (target / golden.REFERENCE).exists()  # nothing is known of it
+    (folder / golden.REFERENCE).write_text('{"perplexity": 14.6}', "utf-8")
+    if recorded:
+        load_with_perplexity(folder, load)
+    golden.inherit(found, folder, folder, target)
+    assert json.loads((target / golden.REFERENCE).read_text("utf-8")) == {"perplexity": 12.5 if recorded else 14.6}
+
+
+def load_with_perplexity(folder: Path, load: Load) -> None:
+    load(folder)
+    rewrite(folder, lambda record: record["result"].update(perplexity=12.5))

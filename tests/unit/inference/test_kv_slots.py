@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.config import Inference, Settings
+from appliance.errors import ModelFailedError
 from appliance.inference.engine import EngineSpec
 from appliance.inference.kv_slots import ENDING, KvSlots, root
 from appliance.inference.manifest import Manifest
@@ -90,6 +91,36 @@ def test_a_state_that_cannot_be_restored_is_erased(settings: Settings, memory: P
     state = put(folder, "cut", 1)
     assert slots.restore(MANIFEST, EngineSpec(**{**vars(SPEC), "slots": folder})) == 0  # nobody is at the socket
     assert not state.exists()
+
+
+def test_a_state_is_known_by_its_name_alone_and_counts_as_used_when_asked_for(settings: Settings, memory: Path) -> None:
+    slots = KvSlots(settings, (memory,))
+    spec = EngineSpec(**{**vars(SPEC), "slots": slots.folder(MANIFEST, SPEC)})
+    state = put(spec.slots, "0" * 40, 1)
+    assert slots.is_kept(spec, state.name)
+    assert state.stat().st_mtime > 1
+    outside = put(str(memory), "1" * 40, 1)
+    for name in (f"../../{outside.name}", str(outside), "2" * 40 + ENDING, "", "."):
+        assert not slots.is_kept(spec, name)
+    assert not slots.is_kept(SPEC, state.name)
+    assert outside.stat().st_mtime == 1
+
+
+def test_nothing_is_kept_that_would_take_more_than_there_is_room_for(settings: Settings, memory: Path) -> None:
+    slots = KvSlots(settings, (memory,))
+    spec = EngineSpec(**{**vars(SPEC), "slots": slots.folder(MANIFEST, SPEC)})
+    assert slots.keep(spec, [1, 2, 3], 2 * MIB + 1) == ""
+    with pytest.raises(ModelFailedError):  # it asks the child, and nobody is there
+        slots.keep(spec, [1, 2, 3], 2 * MIB)
+    assert slots.keep(SPEC, [1, 2, 3], 1) == ""
+
+
+def test_under_systemd_they_lie_beside_the_socket(settings: Settings, memory: Path) -> None:
+    shared = settings.model_copy(update={"sockets_dir": memory})
+    (memory / "inference").mkdir()
+    where = root(shared)
+    assert where is not None
+    assert where.parent == memory / "inference"
 
 
 def test_at_the_end_states_stay_and_empty_folders_go(settings: Settings, memory: Path) -> None:

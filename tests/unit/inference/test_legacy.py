@@ -1,14 +1,16 @@
 """Which files the engine for older models is given, by both ways in."""
 
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
 from appliance.config import Settings
-from appliance.errors import EngineMissingError, ModelFileError, ModelLegacyError, ModelPathError
+from appliance.errors import EngineMissingError, ModelFileError, ModelLegacyError, ModelOldFormatError, ModelPathError
 from appliance.inference import legacy
 from appliance.inference.importing import Imported, Importer, Wish
 from tests.simulators import gguf, spm
+from webui import locales
 
 
 @pytest.fixture
@@ -52,16 +54,16 @@ def test_it_answers_one_at_a_time_and_has_no_grammar(importer: Importer, file: P
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "reason", "found"),
     [
-        {"tokenizer__ggml__model": "gpt2"},
-        {"tokenizer__ggml__model": "bert"},
-        {"tokenizer__ggml__scores": None},
-        {"general__architecture": "qwen2"},
+        ({"tokenizer__ggml__model": "gpt2"}, "vocabulary", "gpt2"),
+        ({"tokenizer__ggml__model": "bert"}, "vocabulary", "bert"),
+        ({"tokenizer__ggml__scores": None}, "scores", ""),
+        ({"general__architecture": "qwen2"}, "architecture", "qwen2"),
     ],
 )
-def test_a_whole_model_of_another_kind_is_refused_and_the_usual_engine_takes_it(
-    importer: Importer, tmp_path: Path, changes: dict[str, object]
+def test_a_whole_model_of_another_kind_is_refused_with_the_reason_and_the_usual_engine_takes_it(
+    importer: Importer, tmp_path: Path, changes: dict[str, object], reason: str, found: str
 ) -> None:
     if changes.get("general__architecture") == "qwen2":
         changes = changes | {
@@ -72,27 +74,42 @@ def test_a_whole_model_of_another_kind_is_refused_and_the_usual_engine_takes_it(
     path = gguf.tiny_llama(tmp_path / "other.gguf", **changes)
     with pytest.raises(ModelLegacyError) as caught:
         importer.begin(wish(path))
-    assert caught.value.params == {"name": "other.gguf"}
+    assert caught.value.params == {"name": "other.gguf", "reason": reason, "found": found}
     assert importer.plan(wish(path, engine="llama")).model == "other"
 
 
 def test_shared_words_and_later_tensors_are_refused(importer: Importer, tmp_path: Path) -> None:
-    for path in (
-        spm.random_llama(tmp_path / "shared.gguf", output=False),
-        spm.random_llama(tmp_path / "later.gguf", "BF16"),
+    for path, reason in (
+        (spm.random_llama(tmp_path / "shared.gguf", output=False), ("output", "")),
+        (spm.random_llama(tmp_path / "later.gguf", "BF16"), ("tensors", "BF16")),
     ):
-        with pytest.raises(ModelLegacyError):
+        with pytest.raises(ModelLegacyError) as caught:
             importer.plan(wish(path))
+        assert (caught.value.params["reason"], caught.value.params["found"]) == reason
 
 
-@pytest.mark.parametrize("magic", [b"lmgg", b"fmgg", b"tjgg"])
-def test_the_formats_before_gguf_are_refused_as_no_model_files(
-    importer: Importer, tmp_path: Path, magic: bytes
+@pytest.mark.parametrize("language", locales.LANGUAGES)
+def test_each_reason_is_told_in_words(language: locales.Language) -> None:
+    said = set()
+    for reason in get_args(get_type_hints(legacy.Obstacle)["reason"]):
+        error = ModelLegacyError(name="a.gguf", reason=reason, found="what it has")
+        said.add(sentence := locales.sentence(error, language))
+        assert f"error.HK-MOD-013.reason.{reason}" in locales.catalogue(language)
+        assert "{" not in sentence
+    assert len(said) == 5
+
+
+@pytest.mark.parametrize(("magic", "form"), [(b"lmgg", "GGML"), (b"fmgg", "GGMF"), (b"tjgg", "GGJT")])
+@pytest.mark.parametrize("engine", ["llama", legacy.ENGINE])
+def test_a_model_in_a_form_before_gguf_is_called_that_and_not_damaged(
+    importer: Importer, tmp_path: Path, magic: bytes, form: str, engine: str
 ) -> None:
     path = tmp_path / "old.bin"
     path.write_bytes(magic + bytes(5000))
-    with pytest.raises(ModelFileError):
-        importer.plan(wish(path))
+    with pytest.raises(ModelOldFormatError) as caught:
+        importer.plan(wish(path, engine=engine))
+    assert caught.value.params == {"name": "old.bin", "format": form}
+    assert form in locales.sentence(caught.value, "ja")
 
 
 @pytest.mark.parametrize("part", range(0, 30, 3))

@@ -22,6 +22,8 @@ def test_too_long_a_prompt_keeps_its_figures() -> None:
         ("JSON schema conversion failed", "response_format"),
         ("Invalid tool_choice", "tool_choice"),
         ("'messages' is required", "messages"),
+        ("min_p: this engine can't follow it", "min_p"),
+        ("logprobs: this engine can't follow it", "logprobs"),
         ("something else", "request"),
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from appliance.config import Settings
+from appliance.inference import flavour
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from appliance.inference.terms import Terms, terms_of
@@ -57,3 +58,21 @@ def test_a_model_that_does_not_chat_has_its_whole_context_and_places_of_its_own(
 def test_the_engines_with_one_context_write_one_answer_at_a_time(engine: str) -> None:
     found = terms(engine=engine, parallel=7)
     assert (found.spec.parallel, found.places) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "flavours", "is_limited"),
+    [
+        ("embedding", "onnx", ("gpu",), False),
+        ("chat", "genai", ("gpu",), False),
+        ("chat", "llama", ("gpu",), True),
+        ("embedding", "onnx", ("cpu",), True),
+    ],
+)
+def test_who_may_come_to_use_cuda_has_no_limit_of_address_space_and_is_watched_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, kind: str, engine: str, flavours: tuple[str, ...], is_limited: bool
+) -> None:
+    monkeypatch.setattr(flavour, "installed", lambda: flavours)
+    found = terms(kind, engine)
+    assert found.spec.memory_bytes == (2 * found.memory_limit if is_limited else 0)
+    assert found.memory_limit == 1000 + (512 << 20)

@@ -159,6 +159,9 @@ def test_what_models_run_on(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(ProviderCheck().look(lab.parts)) == [("not_cuda", "warning")]
     states(monkeypatch, {"talker": model(provider="cuda")})
     assert found(ProviderCheck().look(lab.parts)) == []
+    lab.set_inference(provider="auto")
+    states(monkeypatch, {"talker": model(), "embedder": model(fell_back=True)})
+    assert found(ProviderCheck().look(lab.parts)) == [("fell_back", "warning")]
 
 
 def test_files_of_models_are_read_one_by_one_and_again_after_a_week(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
