@@ -133,6 +133,8 @@ class _Writing:
         """Take over what the engine says of its own work."""
         stats = self.answer.stats
         stats |= {"tokens": stream.tokens, "finish": stream.finish}
+        if stream.left_out:
+            stats["left_out"] = stream.left_out
         if stream.prompt_tokens is not None:
             stats["prompt_tokens"] = stream.prompt_tokens
         if stream.tokens_per_s:
@@ -260,15 +262,12 @@ class Answering:
     ) -> None:
         passages = [(hit.title or hit.document, hit.text) for hit in hits]
         begun = _begun(prompts.plain(prompts.unmarked(question.continued)))
-        bare = [*prompts.sourced(question.text, passages, language, (), question.system), *begun]
-        count = self._counter(model, writing)
         longest = max(_ANSWER_TOKENS, model.context // 2)
         chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, temperature=0.2)
-        room = model.context - sum(count([str(message["content"]) for message in bare])) - chosen.max_tokens
-        history = prompts.fit_history(question.history, room, count)
+        asked = prompts.sourced(question.text, passages, language, question.history, question.system)
         request = ChatRequest(
             model=model.id,
-            messages=[*prompts.sourced(question.text, passages, language, history, question.system), *begun],
+            messages=[*asked, *begun],
             max_tokens=chosen.max_tokens,
             temperature=chosen.temperature,
             extra=chosen.extra,
@@ -286,27 +285,17 @@ class Answering:
     def _chat(self, question: Question, model: ModelInfo, writing: _Writing) -> None:
         wish = [{"role": "system", "content": question.system}] if question.system.strip() else []
         own = [{"role": "user", "content": question.text}, *_begun(question.continued)]
-        count = self._counter(model, writing)
         longest, schema = model.context // 2, not question.continued
         chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, with_schema=schema)
-        used = sum(count([str(message["content"]) for message in [*wish, *own]]))
-        room = model.context - used - chosen.max_tokens
-        history = prompts.fit_history(question.history, room, count)
         request = ChatRequest(
             model=model.id,
-            messages=[*wish, *history, *own],
+            messages=[*wish, *question.history, *own],
             max_tokens=chosen.max_tokens,
             temperature=chosen.temperature,
             extra=chosen.extra,
         )
         for delta in self._deltas(request, writing):
             writing.text(delta)
-
-    def _counter(self, model: ModelInfo, writing: _Writing) -> Callable[[Sequence[str]], list[int]]:
-        """Counts tokens; that needs a place at the model too, and a stop while waiting for one."""
-        return lambda texts: self._gateway.count_tokens(
-            texts, model.id, stopped=writing.sink.stopped, waits=writing.waits
-        )
 
     def _deltas(self, request: ChatRequest, writing: _Writing) -> Iterator[str]:
         """The model's text as it comes; the figures go into the answer however it ends."""

@@ -18,7 +18,7 @@ from appliance.cli.context import Terminal, reports_errors, say
 @click.option("--pin/--no-pin", "pinned", default=None, help="Load it with the box and never unload it for others.")
 @click.option("--idle-minutes", type=click.IntRange(0), help="Unload it after so long without a question; 0 for never.")
 @click.option("--speculation", type=click.Choice(["off", "ngram"]), help="Guess words that the context says already.")
-@click.option("--overflow", type=click.Choice(["stop", "middle", "rolling"]), help="What becomes of too long a chat.")
+@click.option("--overflow", type=click.Choice(["auto", "stop", "middle", "rolling"]), help="If a chat gets too long.")
 @click.option("--adapter", help="A LoRA adapter of the model to load with it; '' for none.")
 @click.option("--adapter-scale", type=click.FloatRange(-4, 4), help="How strongly it counts; 1 as it was trained.")
 @click.option(

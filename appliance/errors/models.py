@@ -33,6 +33,12 @@ class ContextTooLongError(HakoError):
     code, status = "HK-MOD-005", 400
 
 
+class ChatTooLongError(ContextTooLongError):
+    """A chat that has grown too long for a model that may not lose its beginning. Params: `tokens`, `limit`."""
+
+    code = "HK-MOD-052"
+
+
 class InferenceUnreachableError(HakoError):
     """The inference process doesn't answer."""
 

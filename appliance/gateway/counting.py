@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from appliance.gateway import overflow, pictures
-from appliance.inference.load_settings import Overflow
+from appliance.inference.load_settings import Policy
 from appliance.inference.manifest import Manifest
 from appliance.inference.transport import ChildConnection
 
@@ -52,11 +52,15 @@ def fitted(
     connection: ChildConnection,
     manifest: Manifest,
     body: dict[str, Any],
-    policy: Overflow,
+    policy: Policy,
     context: int,
     stopped: Stopped | None,
+    *,
+    strict: bool = True,
 ) -> tuple[dict[str, Any], int]:
     """The body as the policy leaves it, for a model loaded with so much context, and how many messages are out.
+
+    What has to stay may leave little room for the answer where it isn't `strict`.
 
     Raises:
         ContextTooLongError: what has to stay is too much by itself.
@@ -69,5 +73,5 @@ def fitted(
         return prompt_tokens(connection, manifest, {**body, "messages": messages}, stopped)
 
     limit = overflow.room(context, body.get("max_tokens"))
-    kept, left_out = overflow.fit(body["messages"], policy, limit, count)
+    kept, left_out = overflow.fit(body["messages"], policy, limit, count, most=limit if strict else context)
     return {**body, "messages": kept}, left_out

@@ -3,17 +3,24 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from appliance.config import Settings
-from appliance.errors import ElsewhereError, InferenceUnreachableError, ModelNotFoundError, WrongModelKindError
+from appliance.errors import (
+    ChatTooLongError,
+    ContextTooLongError,
+    ElsewhereError,
+    InferenceUnreachableError,
+    ModelNotFoundError,
+    WrongModelKindError,
+)
 from appliance.gateway import answers, calls, counting, pictures, schemas, tool_choice
 from appliance.gateway.aliases import Aliases
-from appliance.gateway.info import ModelInfo, of_remote
+from appliance.gateway.chat_request import ChatRequest
+from appliance.gateway.info import ModelInfo, of_own, of_remote
 from appliance.gateway.prefixes import Keeping, Prefixes
 from appliance.gateway.remote import Remote, RemoteModel, estimate
 from appliance.gateway.stream import ChatStream, RawStream
@@ -36,31 +43,6 @@ _EMBED_AT_ONCE = 256
 
 _RERANK_AT_ONCE = 64
 """Pairs in one request to the engine, each as long as a model's context: an engine must not be silent too long."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChatRequest:
-    """What the box itself asks of a chat model."""
-
-    model: str
-    messages: Sequence[Mapping[str, Any]]
-    max_tokens: int
-    temperature: float = 0.7
-    grammar: str | None = None
-    """GBNF that the answer must follow."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def body(self) -> dict[str, Any]:
-        """As the engine's chat endpoint takes it."""
-        body: dict[str, Any] = {
-            "messages": list(self.messages),
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            **self.extra,
-        }
-        if self.grammar:
-            body["grammar"] = self.grammar
-        return body
 
 
 class Gateway:
@@ -162,29 +144,10 @@ class Gateway:
         return of_remote(model, state, self.aliases.of(model.id))
 
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
-        chat = manifest.kind == "chat"
-        wish = self.load_settings.get(manifest.id)
-        return ModelInfo(
-            id=manifest.id,
-            name=manifest.name,
-            kind=manifest.kind,
-            engine=manifest.engine,
-            state=str(now.get("state", "idle")),
-            languages=manifest.languages,
-            context=wish.context_of(manifest.context, self._settings) if chat else manifest.context,
-            size_bytes=manifest.size,
-            memory_bytes=now.get("memory_bytes") or None,
-            licence=manifest.licence,
-            source=manifest.source,
-            sha256=manifest.files[manifest.entry].sha256,
-            quantization=manifest.quantization,
-            size_class=manifest.size_class,
-            provider=now.get("provider"),
-            aliases=self.aliases.of(manifest.id),
-            parameters=manifest.parameters,
-            dimensions=manifest.dimensions,
-            vision=manifest.vision,
-        )
+        context = manifest.context
+        if manifest.kind == "chat":
+            context = self.load_settings.get(manifest.id).context_of(context, self._settings)
+        return of_own(manifest, now, context, self.aliases.of(manifest.id))
 
     @contextmanager
     def _connected(
@@ -326,9 +289,23 @@ class Gateway:
     # -- chat
 
     def chat(self, request: ChatRequest, *, stopped: Stopped | None = None, waits: Waits | None = None) -> ChatStream:
-        """Start an answer; read it as pieces of text and close it."""
+        """Start an answer; read it as pieces of text and close it.
+
+        Too long a chat loses its beginning, unless the model's overflow policy says otherwise.
+
+        Raises:
+            ChatTooLongError: it would lose it, but for that policy.
+            HakoError: as `open`.
+        """
         body = request.body() | {"stream_options": {"include_usage": True}}
-        return ChatStream(self.open(request.model, body, stopped=stopped, waited=Waited(waits)), request.model)
+        try:
+            raw = self._open("/v1/chat/completions", request.model, body, stopped, Waited(waits), own=True)
+        except ContextTooLongError as error:
+            policy = self.load_settings.get(self.aliases.resolve(request.model)).overflow
+            if policy == "stop" and request.is_follow_up:
+                raise ChatTooLongError(error.detail, **error.params) from error
+            raise
+        return ChatStream(raw, request.model)
 
     def open(
         self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None, waited: Waited | None = None
@@ -352,13 +329,21 @@ class Gateway:
         return self._open("/v1/completions", model, body, stopped, waited)
 
     def _open(
-        self, path: str, model: str, body: Mapping[str, Any], stopped: Stopped | None, waited: Waited | None
+        self,
+        path: str,
+        model: str,
+        body: Mapping[str, Any],
+        stopped: Stopped | None,
+        waited: Waited | None,
+        *,
+        own: bool = False,
     ) -> RawStream:
+        """`own`: the box itself asks, in one of its chats."""
         asked, seen = pictures.checked(schemas.harmless(body))
         choice = tool_choice.read(asked)
         far = self._elsewhere(model, "chat")
         if far and self.remote:
-            return self.remote.open(far, path, choice.applied(asked), self._who, stopped)
+            return self.remote.open(far, path, choice.applied(asked), self._who, stopped, rolls=own)
         manifest = self._demand(model, "chat")
         pictures.demand_sight(manifest, seen)
         asked = calls.for_engine(choice, asked, manifest.engine)
@@ -375,9 +360,9 @@ class Gateway:
         try:
             if choice.mode == "required":
                 asked = calls.told(asked, manifest.engine, connection, stopped)
-            policy = self.load_settings.get(manifest.id).overflow
+            policy = self.load_settings.get(manifest.id).overflow_of("rolling" if own else "stop")
             room = self._context_now(manifest) if policy != "stop" else 0
-            asked, stream.left_out = counting.fitted(connection, manifest, asked, policy, room, stopped)
+            asked, stream.left_out = counting.fitted(connection, manifest, asked, policy, room, stopped, strict=not own)
             connection.send(path, {**asked, "stream": True})
             connection.begin(stopped)
         except BaseException as error:

@@ -18,7 +18,8 @@ from appliance.inference.manifest import Manifest
 
 log = logs.get(__name__)
 
-Overflow = Literal["stop", "middle", "rolling"]
+Policy = Literal["stop", "middle", "rolling"]
+Overflow = Literal["auto", Policy]
 
 _OF_CHATS: Final = ("context", "speculation", "template", "overflow", "adapter", "adapter_scale")
 """Settings that mean nothing for a model that doesn't chat."""
@@ -47,9 +48,12 @@ class LoadSettings(BaseModel):
     """Guess the next words from what is there already: pays for answers that quote."""
     template: Annotated[str, Field(max_length=65_536)] = ""
     """Jinja chat template instead of the model's own."""
-    overflow: Overflow = "stop"
-    """What happens to a chat longer than the context: refused, its middle left out, or its beginning."""
+    overflow: Overflow = "auto"
+    """What happens to a chat longer than the context: refused, its middle left out, or its beginning.
 
+    `auto`: refused where a program asks, which may not lose what it sent; its beginning is left out of the box's own
+    chats, where people see it and go on.
+    """
     adapter: Annotated[str, Field(max_length=200)] = ""
     """One of the model's adapters, loaded with it."""
     adapter_scale: Annotated[float, Field(ge=-4, le=4)] = 1.0
@@ -62,6 +66,10 @@ class LoadSettings(BaseModel):
     def parallel_of(self, box: Inference) -> int:
         """Answers at once of a chat model."""
         return self.parallel or box.parallel
+
+    def overflow_of(self, usual: Policy) -> Policy:
+        """What becomes of too long a chat; `usual` is who asks's own way, for `auto`."""
+        return usual if self.overflow == "auto" else self.overflow
 
     def demand_fit(self, manifest: Manifest) -> None:
         """Refuse what this model can't follow, so that no setting is ignored in silence.

@@ -47,6 +47,8 @@ class Answered:
     tokens: int
     files: Mapping[int, str]
     """The id of the document behind each number."""
+    left_out: int = 0
+    """Messages of the chat that the model did not get."""
 
 
 def is_base(model: str) -> bool:
@@ -113,6 +115,7 @@ def _done(answer: Answer) -> dict[str, Any]:
         "prompt_tokens": int(answer.stats.get("prompt_tokens", 0)),
         "tokens": int(answer.stats.get("tokens", 0)),
         "files": {source["n"]: source["document_id"] for source in body["citations"]},
+        "left_out": int(answer.stats.get("left_out", 0)),
     }
 
 
@@ -146,7 +149,10 @@ def follow(writer: runs.Writer, left: Left) -> Iterator[str | Answered | Comment
         elif happened.kind == "error":
             raise by_code(happened.data["code"], **happened.data["params"])
         elif happened.kind == "done":
-            yield Answered(**happened.data)
+            answered = Answered(**happened.data)
+            if answered.left_out:
+                yield opening.left_out(answered.left_out)
+            yield answered
 
 
 def whole(writer: runs.Writer, left: Left) -> Answered:

@@ -27,6 +27,11 @@ def told(response: Response, stream: Stream) -> Response:
         response.headers["X-Hako-Queue-Position"] = str(waited.place)
         if waited.seconds is not None:
             response.headers["X-Hako-Queue-Wait-Ms"] = str(round(waited.seconds * 1000))
-    if stream.left_out:
-        response.headers["X-Hako-Messages-Left-Out"] = str(stream.left_out)
+    return told_left_out(response, stream.left_out)
+
+
+def told_left_out(response: Response, messages: int) -> Response:
+    """The answer with how many messages of the chat the model did not get."""
+    if messages:
+        response.headers["X-Hako-Messages-Left-Out"] = str(messages)
     return response

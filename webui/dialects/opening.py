@@ -75,7 +75,7 @@ class Opening(Closing):
                     self._change.wait(_LOOK_S)
         self._demand()
         if self.left_out:
-            yield Comment(f"messages left out={self.left_out}")
+            yield left_out(self.left_out)
 
     def __iter__(self) -> Iterator[bytes]:
         """The engine's bytes; see `RawStream`."""
@@ -128,6 +128,11 @@ def opened(start: Start, model: str, asked: Mapping[str, Any], left: Stopped, *,
         opening.close()
         raise
     return opening
+
+
+def left_out(messages: int) -> Comment:
+    """Tells in a stream how many messages of the chat the model did not get."""
+    return Comment(f"messages left out={messages}")
 
 
 class News:

@@ -55,6 +55,7 @@ class Stream:
     """An engine's answer in the given pieces."""
 
     finish, prompt_tokens, tokens_per_s = "stop", 7, 12.5
+    left_out = 0
 
     def __init__(self, pieces: Sequence[str]) -> None:
         self._pieces, self.tokens, self.was_cut = pieces, 0, False
@@ -82,18 +83,16 @@ class Writer:
     def __init__(self, model: ModelInfo, *pieces: str) -> None:
         self._model, self._pieces = model, pieces
         self.finish = "stop"
+        self.left_out = 0
         self.requests: list[ChatRequest] = []
 
     def model(self, _name: str) -> ModelInfo:
         return self._model
 
-    def count_tokens(self, texts: Sequence[str], _model: str, **_more: Any) -> list[int]:
-        return [len(text.split()) for text in texts]
-
     def chat(self, request: ChatRequest, **_more: Any) -> Stream:
         self.requests.append(request)
         stream = Stream(self._pieces)
-        stream.finish = self.finish
+        stream.finish, stream.left_out = self.finish, self.left_out
         return stream
 
 
@@ -223,12 +222,23 @@ def test_a_chat_follows_a_wish_and_its_parameters() -> None:
     assert ([message["role"] for message in plain.messages], plain.extra, plain.temperature) == (["user"], {}, 0.7)
 
 
-def test_a_wish_takes_its_part_of_the_context_and_no_answer_gets_all_of_it() -> None:
-    history = [{"role": "user", "content": "word " * 1500}, {"role": "assistant", "content": "Yes."}]
-    assert len(talk(Writer(LARGER, "Hi."), history=history).messages) == 3
-    long = talk(Writer(LARGER, "Hi."), history=history, system="rule " * 1500, sampling={"max_tokens": 1 << 30})
-    assert [message["role"] for message in long.messages] == ["system", "user"]
-    assert long.max_tokens == LARGER.context // 2
+HISTORY = [{"role": "user", "content": "word " * 9000}, {"role": "assistant", "content": "Yes."}]
+
+
+def test_no_answer_gets_all_of_the_context() -> None:
+    assert talk(Writer(LARGER, "Hi."), sampling={"max_tokens": 1 << 30}).max_tokens == LARGER.context // 2
+
+
+def test_the_gateway_gets_the_whole_chat_and_its_answer_says_what_was_left_out() -> None:
+    asked = talk(Writer(LARGER, "Hi."), history=HISTORY, system="Be brief.")
+    assert list(asked.messages[1:3]) == HISTORY
+    said = Writer(LARGER, f"{KEY} ")
+    said.left_out = 2
+    given = answer(Library("answer", hit(KEY)), said, history=HISTORY)
+    assert [message["role"] for message in said.requests[0].messages] == ["system", "user", "assistant", "user"]
+    assert KEY in said.requests[0].messages[0]["content"]
+    assert given.stats["left_out"] == 2
+    assert "left_out" not in answer(Library("answer", hit(KEY)), Writer(LARGER, KEY)).stats
 
 
 def test_an_answer_that_goes_on_is_not_made_to_begin_a_schema_anew() -> None:

@@ -73,7 +73,8 @@ export type LoadSettings = {
   idle_minutes: number | null
   speculation: 'off' | 'ngram'
   template: string
-  overflow: 'stop' | 'middle' | 'rolling'
+  /** auto: programs are refused, the box's own chats lose their beginning */
+  overflow: 'auto' | 'stop' | 'middle' | 'rolling'
   /** one of the model's adapters, loaded with it */
   adapter: string
   adapter_scale: number
