@@ -58,6 +58,10 @@ class Question:
     """What the person wants of every answer. Where the box words an answer itself, it has no say."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of a chat request, by the names that presets give them."""
+    asker: str = ""
+    """Whose turn it waits in, at each model that it needs; empty for the box's own."""
+    client: str = ""
+    """Which of that one's clients asks: a key's id, or empty for their browsers."""
 
 
 @dataclass
@@ -162,6 +166,10 @@ class Answering:
         Raises:
             HakoError: the model or the search failed; what was written is in the sink.
         """
+        gateway = self._gateway.in_turn_of(question.asker, question.client)
+        return Answering(gateway, self._retriever.asking(gateway), self._say)._write(question, sink)  # noqa: SLF001
+
+    def _write(self, question: Question, sink: Sink) -> Answer:
         model = self._gateway.model(question.model)
         writing = _Writing(sink, model.id, question.cited)
         try:

@@ -26,7 +26,7 @@ from appliance.gateway.remote import Remote, RemoteModel, estimate
 from appliance.gateway.stream import ChatStream, RawStream
 from appliance.gateway.waited import Waited
 from appliance.inference.catalog import Catalog
-from appliance.inference.client import InferenceClient, Waits
+from appliance.inference.client import InferenceClient, Lease, Waits
 from appliance.inference.load_settings import LoadSettingsStore
 from appliance.inference.manifest import Manifest, ModelKind
 from appliance.inference.transport import ChildConnection
@@ -59,17 +59,22 @@ class Gateway:
         self.load_settings = LoadSettingsStore(settings.model_settings, self._catalog)
         self.aliases = Aliases(settings.model_aliases, self._catalog, self._is_remote)
 
-    def acting_for(self, who: str, allows: Allows) -> Self:
+    def acting_for(self, who: str, allows: Allows, client: str = "") -> Self:
         """The same models as `who` may use them: waits in that one's turn, and knows no model that `allows` refuses.
 
-        `allows` is asked with a model's id, never with an alias.
+        `allows` is asked with a model's id, never with an alias. `client`: which of that one's clients asks, a key's
+        id or empty for their browsers; these take turns as well.
         """
         bound = copy.copy(self)
-        bound._bind(who, allows)  # noqa: SLF001 - a copy of this very object
+        bound._bind(who, allows, client)  # noqa: SLF001 - a copy of this very object
         return bound
 
-    def _bind(self, who: str, allows: Allows) -> None:
-        self._who, self._allows = who, allows
+    def in_turn_of(self, who: str, client: str = "") -> Self:
+        """The same, waiting in another's turn."""
+        return self.acting_for(who, self._allows, client)
+
+    def _bind(self, who: str, allows: Allows, client: str = "") -> None:
+        self._who, self._allows, self._by = who, allows, client
 
     # -- what there is
 
@@ -155,10 +160,15 @@ class Gateway:
     ) -> Iterator[ChildConnection]:
         """A place at the model, or `aside` of its places, and a connection to it, both given back at the end."""
         with (
-            self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waits, aside=aside) as lease,
+            self._lease(manifest, stopped, waits, aside=aside) as lease,
             ChildConnection(lease.socket, lease.api_key, manifest.name) as connection,
         ):
             yield connection
+
+    def _lease(self, manifest: Manifest, stopped: Stopped | None, waits: Waits | None, *, aside: bool = False) -> Lease:
+        return self._client.lease(
+            manifest.id, who=self._who, client=self._by, stopped=stopped, waits=waits, aside=aside
+        )
 
     # -- embeddings
 
@@ -348,7 +358,7 @@ class Gateway:
         pictures.demand_sight(manifest, seen)
         asked = calls.for_engine(choice, asked, manifest.engine)
         waited = waited or Waited()
-        lease = self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waited.told)
+        lease = self._lease(manifest, stopped, waited.told)
         waited.end()
         try:
             connection = ChildConnection(lease.socket, lease.api_key, manifest.name)

@@ -52,12 +52,14 @@ class InferenceClient:
         model: str,
         *,
         who: str = "",
+        client: str = "",
         timeout: float = 600.0,
         stopped: Callable[[], bool] | None = None,
         waits: Waits | None = None,
         aside: bool = False,
     ) -> Lease:
         """Wait for a place. Those who wait take turns: `who` is one of them, however often he asks; "" is the box.
+        In the turn of `who`, each `client` of his has its own: a key's id, or "" for his browsers.
 
         `aside`: for what the engine does beside all answers; it needs no place, and waits only while the model loads.
 
@@ -67,7 +69,7 @@ class InferenceClient:
             CancelledError: `stopped` returned True.
             HakoError: why the model can't be had.
         """
-        connection = self._ask({"op": "lease", "model": model, "who": who, "aside": aside})
+        connection = self._ask({"op": "lease", "model": model, "who": who, "client": client, "aside": aside})
         try:
             granted = _await(connection, "granted", timeout, stopped, waits)
         except BaseException:

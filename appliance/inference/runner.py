@@ -74,19 +74,21 @@ class Runner:
         self._answered = 0
         self._pace = Pace()
 
-    def lease(self, who: str, waiting: Waiting, *, aside: bool = False) -> Grant:
+    def lease(self, who: str, waiting: Waiting, *, client: str = "", aside: bool = False) -> Grant:
         """Wait for a place in the turn of `who`, loading the model if need be; `aside`: only until it is loaded.
 
+        `client`: which of that one's clients asks, for they take turns as well.
+
         Raises:
-            BusyError: the queue is full, or `who` has too many requests in it.
+            BusyError: the queue is full, or `who` or that client has too many requests in it.
             ModelQuarantinedError: crashed too often.
             CancelledError: `waiting` said that nobody waits any more.
             HakoError: why the model could not be loaded.
         """
         with self._change:
-            if self._queue.is_full_for(who):
+            if self._queue.is_full_for(who, client):
                 raise BusyError("queue full", retry_after_s=self._pace.retry_after(self._in_force.places))
-            ticket = self._queue.join(who, aside=aside)
+            ticket = self._queue.join(who, client, aside=aside)
             seen = self._failures
         try:
             while True:

@@ -219,8 +219,7 @@ class Supervisor:
         model = str(message.get("model", ""))
         match message.get("op"):
             case "lease":
-                who, aside = str(message.get("who", ""))[:_LONGEST_WHO], message.get("aside") is True
-                self._lease(connection, self._runner(model), who, aside=aside)
+                self._lease(connection, self._runner(model), message)
             case "load":
                 self._runner(model).load(_telling(connection))
                 send(connection, {"event": "done"})
@@ -236,8 +235,9 @@ class Supervisor:
             case _:
                 raise BadInputError("unknown operation", field="op")
 
-    def _lease(self, connection: socket.socket, runner: Runner, who: str, *, aside: bool) -> None:
-        grant = runner.lease(who, _telling(connection), aside=aside)
+    def _lease(self, connection: socket.socket, runner: Runner, message: Message) -> None:
+        who, client = (str(message.get(name, ""))[:_LONGEST_WHO] for name in ("who", "client"))
+        grant = runner.lease(who, _telling(connection), client=client, aside=message.get("aside") is True)
         try:
             spec = grant.child.spec
             place = {"socket": spec.socket, "api_key": spec.api_key, "slots": spec.slots}

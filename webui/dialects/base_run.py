@@ -95,6 +95,8 @@ def ask(call: Call, model: str, turns: Sequence[Turn], wish: object = None) -> r
         history=[
             {"role": turn.role, "content": turn.text} for turn in turns[:-1] if turn.role in ("user", "assistant")
         ],
+        asker=call.asker,
+        client=call.client,
     )
     return runs.write_apart(lambda sink: _write(call, question, sink))
 

@@ -38,6 +38,9 @@ class Library:
         self.found = Retrieval(hits, verdict, 0.9, {}, 1.0)  # type: ignore[arg-type]
         self.queries: list[str] = []
 
+    def asking(self, _models: object) -> Self:
+        return self
+
     def search(
         self,
         _bases: Sequence[Base],
@@ -84,7 +87,12 @@ class Writer:
         self._model, self._pieces = model, pieces
         self.finish = "stop"
         self.left_out = 0
+        self.turns: list[tuple[str, str]] = []
         self.requests: list[ChatRequest] = []
+
+    def in_turn_of(self, who: str, client: str) -> Self:
+        self.turns.append((who, client))
+        return self
 
     def model(self, _name: str) -> ModelInfo:
         return self._model
@@ -223,6 +231,12 @@ def test_a_chat_follows_a_wish_and_its_parameters() -> None:
 
 
 HISTORY = [{"role": "user", "content": "word " * 9000}, {"role": "assistant", "content": "Yes."}]
+
+
+def test_an_answer_waits_in_the_turn_of_who_asks() -> None:
+    said = Writer(LARGER, "Hi.")
+    talk(said, asker="usr_bob", client="key_1")
+    assert said.turns == [("usr_bob", "key_1")]
 
 
 def test_no_answer_gets_all_of_the_context() -> None:
