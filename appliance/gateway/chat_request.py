@@ -20,7 +20,7 @@ class ChatRequest:
     @property
     def is_follow_up(self) -> bool:
         """Whether there is more than one question in it."""
-        return sum(message["role"] == "user" for message in self.messages) > 1
+        return len([message for message in self.messages if message["role"] == "user"]) > 1
 
     def body(self) -> dict[str, Any]:
         """As the engine's chat endpoint takes it."""

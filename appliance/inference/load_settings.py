@@ -21,7 +21,7 @@ log = logs.get(__name__)
 Policy = Literal["stop", "middle", "rolling"]
 Overflow = Literal["auto", Policy]
 
-_OF_CHATS: Final = ("context", "speculation", "template", "overflow", "adapter", "adapter_scale")
+_OF_CHATS: Final = ("context", "speculation", "template", "overflow", "max_tokens", "adapter", "adapter_scale")
 """Settings that mean nothing for a model that doesn't chat."""
 _VAIN: Final[dict[str, tuple[str, ...]]] = {
     legacy.ENGINE: ("parallel", "speculation", "template", "adapter", "adapter_scale"),
@@ -54,6 +54,8 @@ class LoadSettings(BaseModel):
     `auto`: refused where a program asks, which may not lose what it sent; its beginning is left out of the box's own
     chats, where people see it and go on.
     """
+    max_tokens: Annotated[int, Field(ge=0, le=1 << 20)] | None = None
+    """Tokens of one answer at most, whatever is asked for; 0 for as many as there is room."""
     adapter: Annotated[str, Field(max_length=200)] = ""
     """One of the model's adapters, loaded with it."""
     adapter_scale: Annotated[float, Field(ge=-4, le=4)] = 1.0

@@ -247,6 +247,7 @@ class Later(RawStream):
     def __init__(self, left_out: int = 0) -> None:
         self.closed = threading.Event()
         self.left_out = left_out
+        self.lowered = {"max_tokens": 9} if left_out else {}
 
     def __iter__(self) -> Iterator[bytes]:
         return iter([b"data"])
@@ -276,7 +277,7 @@ def test_what_was_left_out_is_told_once_it_is_known() -> None:
         comments = found.comments()
         assert next(comments).text.startswith("queue position=2 wait_ms=")
         go.set()
-        assert [comment.text for comment in comments][-1] == "messages left out=3"
+        assert [comment.text for comment in comments][-2:] == ["messages left out=3", "capped max_tokens=9"]
         assert list(found) == [b"data"]
 
 

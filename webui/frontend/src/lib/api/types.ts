@@ -75,6 +75,8 @@ export type LoadSettings = {
   template: string
   /** auto: programs are refused, the box's own chats lose their beginning */
   overflow: 'auto' | 'stop' | 'middle' | 'rolling'
+  /** tokens of one answer at most, whatever is asked for; 0 for no cap */
+  max_tokens: number | null
   /** one of the model's adapters, loaded with it */
   adapter: string
   adapter_scale: number
@@ -101,7 +103,7 @@ export type SmallerModel = {
 }
 export type ModelSettings = {
   settings: LoadSettings
-  box: { context: number; parallel: number; threads: number | null; idle_minutes: number }
+  box: { context: number; parallel: number; threads: number | null; idle_minutes: number; max_tokens: number }
   most_context: number
   estimate: MemoryEstimate | null
 }
