@@ -147,6 +147,12 @@ class ChatTemplateError(HakoError):
     code, status = "HK-MOD-015", 422
 
 
+class CacheTypeError(HakoError):
+    """The model's heads can't be rounded so, or its engine can't. Params: `name`, `cache` (the type that was set)."""
+
+    code, status = "HK-MOD-053", 422
+
+
 class ModelTooCoarseError(HakoError):
     """Stored as coarsely as was asked for, or more so. Params: `name`, `quantization` (its own), `to` (the asked)."""
 

@@ -13,7 +13,7 @@ from appliance.config import Inference
 from appliance.errors import BadInputError
 from appliance.inference import genai, legacy
 from appliance.inference.catalog import Catalog
-from appliance.inference.engine import Speculation
+from appliance.inference.engine import CacheType, Speculation
 from appliance.inference.manifest import Manifest
 
 log = logs.get(__name__)
@@ -21,11 +21,13 @@ log = logs.get(__name__)
 Policy = Literal["stop", "middle", "rolling"]
 Overflow = Literal["auto", Policy]
 
-_OF_CHATS: Final = ("context", "speculation", "template", "overflow", "max_tokens", "adapter", "adapter_scale")
+_OF_CHATS: Final = (
+    "context", "speculation", "cache_type", "template", "overflow", "max_tokens", "adapter", "adapter_scale",
+)  # fmt: skip
 """Settings that mean nothing for a model that doesn't chat."""
 _VAIN: Final[dict[str, tuple[str, ...]]] = {
-    legacy.ENGINE: ("parallel", "speculation", "template", "adapter", "adapter_scale"),
-    genai.ENGINE: ("parallel", "speculation", "adapter", "adapter_scale"),
+    legacy.ENGINE: ("parallel", "speculation", "cache_type", "template", "adapter", "adapter_scale"),
+    genai.ENGINE: ("parallel", "speculation", "cache_type", "adapter", "adapter_scale"),
 }
 """Settings that an engine can't follow."""
 
@@ -46,6 +48,8 @@ class LoadSettings(BaseModel):
     """Unloaded after so long without a question; 0 for never."""
     speculation: Speculation = "off"
     """Guess the next words from what is there already: pays for answers that quote."""
+    cache_type: CacheType = "f16"
+    """How exactly it keeps what it has read. `q8_0` and `q4_0` take about a half and a quarter of the memory."""
     template: Annotated[str, Field(max_length=65_536)] = ""
     """Jinja chat template instead of the model's own."""
     overflow: Overflow = "auto"

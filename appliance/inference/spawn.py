@@ -16,6 +16,7 @@ from appliance import clock, logs
 from appliance.config import REPOSITORY
 from appliance.errors import (
     AdapterError,
+    CacheTypeError,
     ChatTemplateError,
     HakoError,
     ModelDamagedError,
@@ -30,7 +31,8 @@ _ON_ONNX = ("onnx", genai.ENGINE)
 """Engines of which the box has a flavour for GPUs."""
 _LOAD_SECONDS = 600.0
 _TERMINATE_SECONDS = 2.0
-_LAST_WORDS_SECONDS = 2.0
+_LAST_WORDS_SECONDS = 10.0
+"""On a busy machine a process that has refused takes a while to end."""
 _HEALTH_SECONDS = 5.0
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: child\r\nConnection: close\r\n\r\n"
 
@@ -87,6 +89,7 @@ class Child:
         Raises:
             ModelDamagedError: the runtime refuses the files.
             ChatTemplateError: the files are right, the operator's template is not.
+            CacheTypeError: the files are right, but the model can't round its cache so.
             AdapterError: the adapter was made for another model.
             ModelFailedError: it died or never became ready.
         """
@@ -128,6 +131,8 @@ class Child:
             return ChatTemplateError("the engine's own reader refuses it", line=1)
         if "refused" in report and self.spec.adapter and "lora" in self.last_words():
             return AdapterError(self.last_words(), name=self.spec.adapter, model=self.spec.model)
+        if "refused" in report and self.spec.cache_type != "f16" and b"cache type" in b"".join(self._last_words):
+            return CacheTypeError(self.last_words(), name=self.spec.model, cache=self.spec.cache_type)
         if "refused" in report:
             return ModelDamagedError(f"engine: {report['refused']}; {self.last_words()}", name=self.spec.model)
         return ModelFailedError(f"died while loading: {self.last_words()}", name=self.spec.model)

@@ -72,6 +72,8 @@ export type LoadSettings = {
   pinned: boolean
   idle_minutes: number | null
   speculation: 'off' | 'ngram'
+  /** how exactly it keeps what it has read */
+  cache_type: 'f16' | 'q8_0' | 'q4_0'
   template: string
   /** auto: programs are refused, the box's own chats lose their beginning */
   overflow: 'auto' | 'stop' | 'middle' | 'rolling'
