@@ -89,6 +89,15 @@ class KnownModels:
         """Free its memory once its running answers have ended."""
         self._client.unload(self._find(model).id)
 
+    def stay(self, model: str, seconds: float) -> None:
+        """How long it stays loaded without a question, this time; see `InferenceClient.stay`.
+
+        Raises:
+            ModelNotFoundError, ElsewhereError: none of this box's.
+            InferenceUnreachableError: nobody is there to tell.
+        """
+        self._client.stay(self._find(model).id, seconds)
+
     def _find(self, name: str) -> Manifest:
         """The model of that name, or the one that the alias of that name stands for.
 

@@ -100,6 +100,14 @@ class InferenceClient:
         with self._ask({"op": "unload", "model": model}) as connection:
             _await(connection, "done", 60.0)
 
+    def stay(self, model: str, seconds: float) -> None:
+        """How long a loaded model stays without a question, until it is unloaded: 0 to end when idle, below 0 for ever.
+
+        What is pinned, or isn't loaded, stays as it is.
+        """
+        with self._ask({"op": "stay", "model": model, "seconds": seconds}) as connection:
+            _await(connection, "done", 60.0)
+
     def _ask(self, message: Message) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

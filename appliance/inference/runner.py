@@ -64,6 +64,8 @@ class Runner:
         self._leaving = 0
         """Callers that wait for answers or a child to end; nothing is granted and nothing started meanwhile."""
         self._keep = False
+        self._stay: float | None = None
+        """How long the child stays without a question, where somebody said so of this load; below 0 for ever."""
         self._stopped = False
         self._error: HakoError | None = None
         self._failures = 0
@@ -141,6 +143,14 @@ class Runner:
             self._keep = False
         self._drain()
 
+    def stay(self, seconds: float) -> None:
+        """Let the child stay so long without a question; below 0 until its memory is needed. What is pinned stays."""
+        with self._change:
+            if self.terms.pinned or (self._child is None and not self._loading):
+                return
+            self._stay = seconds
+        self.tend()
+
     def unload_if_idle(self) -> bool:
         """Stop the child at once if nobody has a place or waits for one; whether it was so."""
         with self._change:
@@ -153,7 +163,8 @@ class Runner:
     def tend(self) -> None:
         """Unload what nobody has asked for in too long, load anew what has other terms now; called once a second."""
         with self._change:
-            overdue = 0 < self._idle_limit() <= self._idle_seconds()
+            limit = self._idle_limit()
+            overdue = limit is not None and self._is_idle() and limit <= self._idle_seconds()
             outdated = self._is_outdated()
         if (overdue or outdated) and self.unload_if_idle():
             log.info("model_unloaded", model=self.manifest.id, why="idle" if overdue else "new terms")
@@ -209,6 +220,7 @@ class Runner:
                 "pinned": self.terms.pinned,
                 "since": round(clock.monotonic() - self._loaded_at, 1) if child else None,
                 "idle_s": round(self._idle_seconds(), 1) if child else None,
+                "idle_limit_s": self._idle_limit(),
                 "answered": self._answered if child else 0,
                 "wait_s": self._wait_for_the_next(),
                 "error": {"code": self._error.code, "params": self._error.params} if self._error else None,
@@ -234,10 +246,13 @@ class Runner:
     def _idle_seconds(self) -> float:
         return clock.monotonic() - self._used_at if self._is_idle() else 0.0
 
-    def _idle_limit(self) -> float:
+    def _idle_limit(self) -> float | None:
+        """Seconds without a question after which it is unloaded; None for never."""
+        if self._stay is not None and not self.terms.pinned:
+            return None if self._stay < 0 else self._stay
         if self.terms.own_idle_seconds is not None:
-            return self.terms.own_idle_seconds
-        return 0.0 if self._keep or self.terms.pinned else self.terms.idle_seconds
+            return self.terms.own_idle_seconds or None
+        return None if self._keep or self.terms.pinned else self.terms.idle_seconds or None
 
     def _is_outdated(self) -> bool:
         return self._child is not None and self._in_force.spec != self.terms.spec
@@ -267,7 +282,7 @@ class Runner:
         self._see_off(child)
 
     def _take_child(self) -> Child | None:
-        child, self._child = self._child, None
+        child, self._child, self._stay = self._child, None, None
         self._leaving += 1
         return child
 
@@ -365,7 +380,7 @@ class Runner:
         with self._change:
             if self._child is not child:
                 return  # still loading (that thread reports), or stopped on purpose
-            self._child = None
+            self._child = self._stay = None
             self._grants = {grant for grant in self._grants if grant.child is not child}
             self._note_crash()
             log.error("child_died", model=self.manifest.id, how=child.exit_status(), quarantined=self._quarantined())

@@ -226,6 +226,9 @@ class Supervisor:
             case "unload":
                 self._unload(model)
                 send(connection, {"event": "done"})
+            case "stay":
+                self._runner(model).stay(_seconds(message.get("seconds")))
+                send(connection, {"event": "done"})
             case "status":
                 send(connection, {"event": "done", "models": [runner.status() for runner in self._all()]})
             case "leaving":  # from where the processes of models are
@@ -254,6 +257,12 @@ class Supervisor:
         while grant.child.alive and not self._ending.is_set():
             if poll.poll(1000):
                 return
+
+
+def _seconds(given: object) -> float:
+    if not isinstance(given, int | float) or isinstance(given, bool) or not math.isfinite(given):
+        raise BadInputError("no time", field="seconds")
+    return float(given)
 
 
 def _telling(connection: socket.socket) -> Callable[[str, int, float | None], bool]:

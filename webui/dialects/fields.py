@@ -62,7 +62,7 @@ TABLES: Final = (
         openai_request.ChatBody,
         ignored=(
             "user", "metadata", "store", "service_tier", "reasoning_effort", "functions", "function_call", "modalities",
-            "audio", "prediction", "web_search_options", "prompt_cache_key", "safety_identifier", "verbosity", "ttl",
+            "audio", "prediction", "web_search_options", "prompt_cache_key", "safety_identifier", "verbosity",
             "keep_alive", "draft_model", "cache_prompt", "chat_template_kwargs", "grammar",
         ),
     ),
@@ -97,14 +97,14 @@ TABLES: Final = (
         ignored=("metadata", "thinking", "service_tier", "container", "inference_geo", "cache_control"),
         refused=("mcp_servers",),
     ),
-    Table("/api/chat", ollama_request.ChatBody, ignored=("keep_alive", "shift", "think", "truncate")),
+    Table("/api/chat", ollama_request.ChatBody, ignored=("shift", "think", "truncate")),
     Table(
         "/api/generate",
         ollama_request.GenerateBody,
-        ignored=("keep_alive", "shift", "think", "truncate"),
+        ignored=("shift", "think", "truncate"),
         refused=("context", "raw", "suffix", "template"),
     ),
-    Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
+    Table("/api/embed", ollama_embed.EmbedBody, ignored=("options",)),
     Table("/api/copy", ollama_manage.CopyBody),
     Table("/api/delete", ollama_models.ModelBody, method="DELETE"),
     Table(

@@ -9,7 +9,7 @@ from appliance import clock
 from appliance.accounts.permissions import Permission
 from appliance.errors import BadInputError
 from webui import connection, routing, shapes
-from webui.dialects import ollama_names
+from webui.dialects import ollama_names, staying
 from webui.routing import Call
 
 api = Blueprint("embed", __name__)
@@ -25,6 +25,7 @@ class EmbedBody(shapes.Tolerant):
     model: shapes.ModelId
     input: shapes.Text | Annotated[list[shapes.Text], Field(max_length=2048)]
     truncate: bool | None = None
+    keep_alive: float | str | None = None
     dimensions: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -48,6 +49,7 @@ def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
             truncate=body.truncate is not False,
             stopped=connection.watcher(request.environ),
         )
+    staying.follow(call, ollama_names.plain(body.model), body.keep_alive)
     if body.dimensions not in (None, 0, vectors.shape[1]):
         raise BadInputError("dimensions", field="dimensions")
     return {

@@ -108,6 +108,8 @@ class ChatBody(shapes.Tolerant):
     tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    ttl: float | str | None = None
+    """LM Studio's: seconds that the model stays loaded without a question."""
 
     @field_validator("seed")
     @classmethod

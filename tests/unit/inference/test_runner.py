@@ -157,7 +157,7 @@ def test_the_first_to_ask_loads_the_model_and_the_next_find_it_loaded(runner: Ru
     assert runner.status() | {"memory_bytes": 0, "since": 0} == {
         "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "provider": "cpu", "context": 100,
         "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False, "since": 0, "idle_s": 0.0,
-        "answered": 0, "wait_s": None,
+        "idle_limit_s": None, "answered": 0, "wait_s": None,
     }  # fmt: skip
 
 
