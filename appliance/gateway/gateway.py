@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ChatTooLongError, ContextTooLongError
-from appliance.gateway import answers, calls, caps, counting, pictures, schemas, tool_choice
+from appliance.gateway import answers, calls, caps, counting, native, pictures, schemas, tool_choice
 from appliance.gateway.chat_request import ChatRequest
 from appliance.gateway.info import ModelInfo
 from appliance.gateway.known_models import KnownModels
@@ -235,6 +235,7 @@ class Gateway(KnownModels):
         choice = tool_choice.read(asked)
         far = self._elsewhere(model, "chat")
         if far and self.remote:
+            native.demand(asked, "remote")
             asked, lowered = self._capped(asked, far.id)
             remote = self.remote.open(far, path, choice.applied(asked), self._who, stopped, rolls=own)
             remote.lowered = lowered
@@ -242,6 +243,7 @@ class Gateway(KnownModels):
         manifest = self._demand(model, "chat")
         asked, lowered = self._capped(asked, manifest.id)
         pictures.demand_sight(manifest, seen)
+        native.demand(asked, manifest.engine)
         asked = calls.for_engine(choice, asked, manifest.engine)
         waited = waited or Waited()
         lease = self._lease(manifest, stopped, waited.told)

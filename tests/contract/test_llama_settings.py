@@ -75,6 +75,29 @@ def test_a_model_whose_heads_can_not_be_rounded_is_told_as_that_and_not_as_damag
     assert refused.value.params == {"name": "tiny", "cache": "q8_0"}
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"typical_p": 0.05},
+        {"xtc_probability": 1.0, "xtc_threshold": 0.01},
+        {"dry_multiplier": 10.0, "dry_base": 10.0, "dry_allowed_length": 1},
+        {"mirostat": 1, "mirostat_tau": 0.1, "mirostat_eta": 1.0},
+        {"mirostat": 2, "mirostat_tau": 0.1, "mirostat_eta": 1.0},
+    ],
+)
+def test_each_way_of_choosing_changes_what_is_written(starter: Manifest, more: dict[str, Any]) -> None:
+    body = {
+        "messages": [{"role": "user", "content": "Write a long story about the cat that sat on the mat."}],
+        "max_tokens": 48, "seed": 7, "temperature": 1.5, "cache_prompt": False,
+    }  # fmt: skip
+    with running(starter) as connection:
+        plain, again, other = (
+            connection.json("/v1/chat/completions", body | extra)["choices"][0]["message"]["content"]
+            for extra in ({}, {}, more)
+        )
+    assert plain == again != other
+
+
 def test_an_operators_template_is_the_form_that_the_model_gets(starter: Manifest) -> None:
     template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant]"
     body = {"messages": [{"role": "user", "content": "Hello"}]}

@@ -255,6 +255,11 @@ def test_the_gateway_gets_the_whole_chat_and_its_answer_says_what_was_left_out()
     assert "left_out" not in answer(Library("answer", hit(KEY)), Writer(LARGER, KEY)).stats
 
 
+def test_a_bias_of_tokens_is_given_as_the_engine_takes_it() -> None:
+    asked = talk(Writer(LARGER, "Hi."), sampling={"logit_bias": {"12": -5.0, "7": 100.0}, "typical_p": 0.5})
+    assert asked.extra == {"typical_p": 0.5, "logit_bias": [[12, -5.0], [7, 100.0]]}
+
+
 def test_an_answer_that_goes_on_is_not_made_to_begin_a_schema_anew() -> None:
     assert talk(Writer(LARGER, "Hi."), sampling=WISH, continued='{"a": ').extra == {"top_k": 5}
 

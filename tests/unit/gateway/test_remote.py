@@ -111,6 +111,13 @@ def test_a_chat_is_written_there_and_recorded_without_a_word_of_it(lab: Lab) -> 
     assert "green" not in json.dumps(lab.entries())
 
 
+def test_a_way_of_choosing_that_other_servers_do_not_know_is_refused_and_not_dropped(lab: Lab) -> None:
+    with pytest.raises(BadInputError) as refused:
+        lab.gateway.open("lab/talker", {**BODY, "mirostat": 2})
+    assert refused.value.params == {"field": "mirostat"}
+    assert lab.far.seen == []
+
+
 def test_the_boxs_own_long_chat_is_sent_without_its_beginning_and_a_programs_whole(lab: Lab) -> None:
     turns = [{"role": role, "content": f"{role} {i} " + "word " * 100} for i in range(9) for role in ROLES]
     messages = [{"role": "system", "content": "short"}, *turns, {"role": "user", "content": "red"}]
