@@ -92,6 +92,10 @@ class Inference(_Section):
     """What a model's process may take beside the model's own size; its address space may be twice that."""
     idle_minutes: float = Field(0, ge=0)
     """A model that nobody has asked for in so long is unloaded; 0 for never."""
+    max_tokens: int = Field(0, ge=0)
+    """Tokens of one answer, whatever a person or program asks for; 0 for as many as there is room."""
+    max_top_logprobs: int = Field(20, ge=0, le=20)
+    """Alternatives for each token that may be asked for."""
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     kv_slots_mb: int = Field(256, ge=0)
     """Memory for what models have computed of long system prompts, so that a restart doesn't lose it; 0 for none."""

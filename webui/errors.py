@@ -15,6 +15,7 @@ from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
     BusyError,
+    ChatTooLongError,
     ContextTooLongError,
     HakoError,
     KeyRateError,
@@ -37,6 +38,7 @@ Shape = Callable[[HakoError, int, Language], Response]
 
 _OPENAI_TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _OPENAI_CODES: Final[dict[type[HakoError], str]] = {
+    ChatTooLongError: "context_length_exceeded",
     ContextTooLongError: "context_length_exceeded",
     KeyRateError: "rate_limit_exceeded",
     ModelNotFoundError: "model_not_found",

@@ -54,7 +54,17 @@ class Call:
     @property
     def gateway(self) -> Gateway:
         """The models that this person or program may use, in its own turn."""
-        return self.services.gateway.acting_for(self.who.user_id or self.who.name, self.who.may_use_model)
+        return self.services.gateway.acting_for(self.asker, self.who.may_use_model, self.client)
+
+    @property
+    def asker(self) -> str:
+        """Whose turn this request waits in."""
+        return self.who.user_id or self.who.name
+
+    @property
+    def client(self) -> str:
+        """Which of that one's clients asks: a key's id, or empty for their browsers."""
+        return self.who.key_id or ""
 
     @property
     def user_id(self) -> str:
@@ -130,9 +140,9 @@ def place(call: Call) -> Place:
     """A place for what may hold this request's thread for long; to be closed.
 
     Raises:
-        BusyError: all are taken, or this person holds a fair share already.
+        BusyError: all are taken, or this person or key holds a fair share already.
     """
-    return box().places.take(call.who.user_id or call.who.name)
+    return box().places.take(call.asker, call.client)
 
 
 def place_to_read(who: Principal) -> Place:

@@ -49,7 +49,7 @@ HEARTBEAT = PING.frame()
 
 
 class Places:
-    """How many requests may hold a thread for long: in all, and of one person.
+    """How many requests may hold a thread for long: in all, of one person, and of one program of theirs.
 
     Kept below the number of threads, so that ordinary requests always find one.
     """
@@ -57,26 +57,33 @@ class Places:
     def __init__(self, total: int, per_person: int | None = None) -> None:
         self.total = total
         self.per_person = per_person or max(2, total // 2)
+        self._per_key = self.per_person - max(1, self.per_person // 8)
+        """No program takes all of its owner's places: the browser and other programs find one."""
         self._taken: Counter[str] = Counter()
+        self._of_keys: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, person: str) -> "Place":
-        """A place, to be closed after use.
+    def take(self, person: str, key: str = "") -> "Place":
+        """A place, to be closed after use. `key`: the id of the key that asks; empty for a browser.
 
         Raises:
-            BusyError: all are taken, or this person holds a fair share already.
+            BusyError: all are taken, or this person or key holds a fair share already.
         """
         with self._lock:
-            if self._taken.total() >= self.total or self._taken[person] >= self.per_person:
+            is_full = self._taken.total() >= self.total or self._taken[person] >= self.per_person
+            if is_full or (key and self._of_keys[key] >= self._per_key):
                 raise BusyError(retry_after_s=_RETRY_AFTER_S)
             self._taken[person] += 1
-        return Place(self, person)
+            if key:
+                self._of_keys[key] += 1
+        return Place(self, person, key)
 
-    def give_back(self, person: str) -> None:
+    def give_back(self, person: str, key: str = "") -> None:
         with self._lock:
-            self._taken[person] -= 1
-            if self._taken[person] <= 0:
-                del self._taken[person]
+            for taken, name in ((self._taken, person), (self._of_keys, key)):
+                taken[name] -= 1
+                if taken[name] <= 0:
+                    del taken[name]
 
     @property
     def taken(self) -> int:
@@ -87,15 +94,15 @@ class Places:
 class Place(Closing):
     """One taken place; closing it twice is harmless."""
 
-    def __init__(self, places: Places, person: str) -> None:
+    def __init__(self, places: Places, person: str, key: str = "") -> None:
         self._places = places
-        self._person = person
+        self._person, self._key = person, key
         self._open = True
 
     def close(self) -> None:
         if self._open:
             self._open = False
-            self._places.give_back(self._person)
+            self._places.give_back(self._person, self._key)
 
 
 class Body:

@@ -49,6 +49,10 @@ class Question:
     """What the person wants of every answer. Where the box words an answer itself, it has no say."""
     sampling: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of a chat request, by the names that presets give them."""
+    asker: str = ""
+    """Whose turn it waits in, at each model that it needs; empty for the box's own."""
+    client: str = ""
+    """Which of that one's clients asks: a key's id, or empty for their browsers."""
 
 
 class Answering:
@@ -65,6 +69,10 @@ class Answering:
         Raises:
             HakoError: the model or the search failed; what was written is in the sink.
         """
+        gateway = self._gateway.in_turn_of(question.asker, question.client)
+        return Answering(gateway, self._retriever.asking(gateway), self._say)._write(question, sink)  # noqa: SLF001
+
+    def _write(self, question: Question, sink: Sink) -> Answer:
         model = self._gateway.model(question.model)
         writing = Writing(sink, model.id, question.cited)
         try:
@@ -165,15 +173,12 @@ class Answering:
     ) -> None:
         passages = [(hit.title or hit.document, hit.text) for hit in hits]
         begun = _begun(prompts.plain(prompts.unmarked(question.continued)))
-        bare = [*prompts.sourced(question.text, passages, language, (), question.system), *begun]
-        count = self._counter(model, writing)
         longest, thoughts = max(_ANSWER_TOKENS, model.context // 2), _thoughts(model)
         chosen = sampling(question.sampling, tokens=_ANSWER_TOKENS, longest=longest, thoughts=thoughts, temperature=0.2)
-        room = model.context - sum(count([str(message["content"]) for message in bare])) - chosen.max_tokens
-        history = prompts.fit_history(question.history, room, count)
+        asked = prompts.sourced(question.text, passages, language, question.history, question.system)
         request = ChatRequest(
             model=model.id,
-            messages=[*prompts.sourced(question.text, passages, language, history, question.system), *begun],
+            messages=[*asked, *begun],
             max_tokens=chosen.max_tokens,
             temperature=chosen.temperature,
             extra=chosen.extra,
@@ -191,29 +196,19 @@ class Answering:
     def _chat(self, question: Question, model: ModelInfo, writing: Writing) -> None:
         wish = [{"role": "system", "content": question.system}] if question.system.strip() else []
         own = [{"role": "user", "content": question.text}, *_begun(question.continued)]
-        count = self._counter(model, writing)
         longest, schema, thoughts = model.context // 2, not question.continued, _thoughts(model)
         chosen = sampling(
             question.sampling, tokens=_ANSWER_TOKENS, longest=longest, thoughts=thoughts, with_schema=schema
         )
-        used = sum(count([str(message["content"]) for message in [*wish, *own]]))
-        room = model.context - used - chosen.max_tokens
-        history = prompts.fit_history(question.history, room, count)
         request = ChatRequest(
             model=model.id,
-            messages=[*wish, *history, *own],
+            messages=[*wish, *question.history, *own],
             max_tokens=chosen.max_tokens,
             temperature=chosen.temperature,
             extra=chosen.extra,
         )
         for delta in self._deltas(request, writing):
             writing.text(delta)
-
-    def _counter(self, model: ModelInfo, writing: Writing) -> Callable[[Sequence[str]], list[int]]:
-        """Counts tokens; that needs a place at the model too, and a stop while waiting for one."""
-        return lambda texts: self._gateway.count_tokens(
-            texts, model.id, stopped=writing.sink.stopped, waits=writing.waits
-        )
 
     def _deltas(self, request: ChatRequest, writing: Writing) -> Iterator[str]:
         """The model's text as it comes; the figures go into the answer however it ends."""

@@ -104,6 +104,7 @@ class Conversations:
                 cited=[Citation(**citation) for citation in answer.body.get("citations", [])],
                 system=chat.preset.system if chat.preset else "",
                 sampling=chat.preset.sampling if chat.preset else {},
+                asker=user_id,
             ),
             chat=chat,
             answer=answer,

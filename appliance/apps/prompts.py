@@ -1,7 +1,7 @@
-"""Prompts: what a model is asked, with sources and history, fitted into its context."""
+"""Prompts: what a model is asked, with sources and history."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 Message = dict[str, Any]
@@ -76,21 +76,3 @@ def plain(text: str) -> str:
 def unmarked(answer: str) -> str:
     """An answer without the `[n]` that we wrote behind its sentences."""
     return _MARK.sub("", answer)
-
-
-def fit_history(
-    history: Sequence[Message], budget: int, count_tokens: Callable[[Sequence[str]], Sequence[int]]
-) -> list[Message]:
-    """The newest messages that fit into `budget` tokens, oldest dropped first, starting with a question."""
-    if not history or budget <= 0:
-        return []
-    counts = count_tokens([str(message["content"]) for message in history])
-    kept: list[Message] = []
-    for message, count in zip(reversed(history), reversed(counts), strict=True):
-        budget -= count + 8  # the template's own tokens around each message
-        if budget < 0:
-            break
-        kept.insert(0, message)
-    while kept and kept[0]["role"] != "user":
-        kept.pop(0)
-    return kept

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-_OWN: Final = ("max_tokens", "temperature", "json_schema")
+_OWN: Final = ("max_tokens", "temperature", "json_schema", "logit_bias")
 """What doesn't go to the engine under its own name."""
 
 
@@ -34,6 +34,8 @@ def sampling(
     A JSON schema counts `with_schema` only: words that are tied to sources can't be JSON, nor can half an answer.
     """
     extra = {name: value for name, value in wish.items() if name not in _OWN}
+    if wish.get("logit_bias"):
+        extra["logit_bias"] = [[int(token), bias] for token, bias in wish["logit_bias"].items()]
     if with_schema and wish.get("json_schema"):
         form = {"name": "answer", "schema": wish["json_schema"]}
         extra["response_format"] = {"type": "json_schema", "json_schema": form}

@@ -104,6 +104,8 @@ class Writing:
         stats |= {"tokens": stream.tokens - stream.thoughts, "finish": stream.finish}
         if stream.thoughts:
             stats["thought_tokens"] = stream.thoughts
+        if stream.left_out:
+            stats["left_out"] = stream.left_out
         if stream.prompt_tokens is not None:
             stats["prompt_tokens"] = stream.prompt_tokens
         if stream.tokens_per_s:

@@ -19,7 +19,9 @@ from appliance.cli.context import Terminal, reports_errors, say
 @click.option("--pin/--no-pin", "pinned", default=None, help="Load it with the box and never unload it for others.")
 @click.option("--idle-minutes", type=click.IntRange(0), help="Unload it after so long without a question; 0 for never.")
 @click.option("--speculation", type=click.Choice(["off", "ngram"]), help="Guess words that the context says already.")
-@click.option("--overflow", type=click.Choice(["stop", "middle", "rolling"]), help="What becomes of too long a chat.")
+@click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="How exactly it keeps what it has read.")
+@click.option("--overflow", type=click.Choice(["auto", "stop", "middle", "rolling"]), help="If a chat gets too long.")
+@click.option("--max-tokens", type=click.IntRange(0), help="Tokens of one answer at most, whoever asks; 0 for no cap.")
 @click.option("--adapter", help="A LoRA adapter of the model to load with it; '' for none.")
 @click.option("--adapter-scale", type=click.FloatRange(-4, 4), help="How strongly it counts; 1 as it was trained.")
 @click.option(
@@ -90,7 +92,8 @@ def _print(known: dict[str, Any]) -> None:
         if name == "template":
             told = say("cli.models.own_template" if value else "cli.models.models_template")
         elif value is None:
-            told = f"{known['box'][name]} ({say('cli.models.as_the_box')})" if known["box"][name] is not None else "-"
+            box = known["box"][name]
+            told = "-" if box is None else f"{box} ({say('cli.models.as_the_box')})"
         elif isinstance(value, bool):
             told = say("cli.models.yes" if value else "cli.models.no")
         click.echo(f"{name:<14} {told}")

@@ -33,6 +33,12 @@ class ContextTooLongError(HakoError):
     code, status = "HK-MOD-005", 400
 
 
+class ChatTooLongError(ContextTooLongError):
+    """A chat that has grown too long for a model that may not lose its beginning. Params: `tokens`, `limit`."""
+
+    code = "HK-MOD-052"
+
+
 class InferenceUnreachableError(HakoError):
     """The inference process doesn't answer."""
 
@@ -154,6 +160,12 @@ class LoadCancelledError(HakoError):
     """Somebody ended the loading of the model before it was done. Params: `name`."""
 
     code, status = "HK-MOD-046", 503
+
+
+class CacheTypeError(HakoError):
+    """The model's heads can't be rounded so, or its engine can't. Params: `name`, `cache` (the type that was set)."""
+
+    code, status = "HK-MOD-053", 422
 
 
 class ModelTooCoarseError(HakoError):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from appliance.gateway import overflow, pictures
-from appliance.inference.load_settings import Overflow
+from appliance.inference.load_settings import Policy
 from appliance.inference.manifest import Manifest
 from appliance.inference.transport import ChildConnection
 
@@ -51,7 +51,7 @@ def prompt_tokens(
     return len(connection.json("/tokenize", asked, stopped)["tokens"])
 
 
-def policy(body: dict[str, Any], own: Overflow) -> tuple[dict[str, Any], Overflow]:
+def policy(body: dict[str, Any], own: Policy) -> tuple[dict[str, Any], Policy]:
     """The body without what the client wishes for a chat that is too long, and what is done then; `own`: the model's.
 
     To leave nothing out is the client's to say. What goes first, where it wishes that something does, is the model's.
@@ -70,11 +70,15 @@ def fitted(
     connection: ChildConnection,
     manifest: Manifest,
     body: dict[str, Any],
-    policy: Overflow,
+    policy: Policy,
     context: int,
     stopped: Stopped | None,
+    *,
+    strict: bool = True,
 ) -> tuple[dict[str, Any], int]:
     """The body as the policy leaves it, for a model loaded with so much context, and how many messages are out.
+
+    What has to stay may leave little room for the answer where it isn't `strict`.
 
     Raises:
         ContextTooLongError: what has to stay is too much by itself.
@@ -87,5 +91,5 @@ def fitted(
         return prompt_tokens(connection, manifest, {**body, "messages": messages}, stopped)
 
     limit = overflow.room(context, body.get("max_tokens"))
-    kept, left_out = overflow.fit(body["messages"], policy, limit, count)
+    kept, left_out = overflow.fit(body["messages"], policy, limit, count, most=limit if strict else context)
     return {**body, "messages": kept}, left_out

@@ -1,189 +1,39 @@
 """The models of the box as everything above uses them: what there is, embeddings, reranking, token counts, chat."""
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from appliance.config import Settings
-from appliance.errors import ElsewhereError, InferenceUnreachableError, ModelNotFoundError, WrongModelKindError
-from appliance.gateway import answers, calls, counting, pictures, schemas, tool_choice
-from appliance.gateway.aliases import Aliases
-from appliance.gateway.info import ModelInfo, of_remote
-from appliance.gateway.prefixes import Keeping, Prefixes
-from appliance.gateway.remote import Remote, RemoteModel, estimate, estimate_prompt
+from appliance.errors import ChatTooLongError, ContextTooLongError
+from appliance.gateway import answers, calls, caps, counting, native, pictures, schemas, tool_choice
+from appliance.gateway.chat_request import ChatRequest
+from appliance.gateway.info import ModelInfo
+from appliance.gateway.known_models import KnownModels
+from appliance.gateway.prefixes import Keeping
+from appliance.gateway.remote import estimate, estimate_prompt
 from appliance.gateway.stream import ChatStream, RawStream
 from appliance.gateway.waited import Waited
-from appliance.inference.catalog import Catalog
-from appliance.inference.client import InferenceClient, Waits
-from appliance.inference.load_settings import LoadSettingsStore
-from appliance.inference.manifest import Manifest, ModelKind
+from appliance.inference.client import Lease, Waits
+from appliance.inference.manifest import Manifest
 from appliance.inference.transport import ChildConnection, Stopped
 
 __all__ = ["ChatRequest", "Gateway", "ModelInfo", "TextKind", "Vectors"]
 
 Vectors = NDArray[np.float32]
-Allows = Callable[[str], bool]
 TextKind = Literal["query", "passage"]
 
 _EMBED_AT_ONCE = 256
 """Texts in one request to the engine: it sorts them by length, and a stop waits for one such batch at most."""
+
 _RERANK_AT_ONCE = 64
 """Pairs in one request to the engine, each as long as a model's context: an engine must not be silent too long."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChatRequest:
-    """What the box itself asks of a chat model."""
-
-    model: str
-    messages: Sequence[Mapping[str, Any]]
-    max_tokens: int
-    temperature: float = 0.7
-    grammar: str | None = None
-    """GBNF that the answer must follow, without a thought before it: the grammar would hold for that one, too."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def body(self) -> dict[str, Any]:
-        """As the engine's chat endpoint takes it."""
-        body: dict[str, Any] = {
-            "messages": list(self.messages),
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            **self.extra,
-        }
-        if self.grammar:
-            body |= {"grammar": self.grammar, "chat_template_kwargs": {"enable_thinking": False}}
-        return body
-
-
-class Gateway:
+class Gateway(KnownModels):
     """Safe to share between threads; holds no connection between calls."""
-
-    def __init__(self, settings: Settings, remote: Remote | None = None) -> None:
-        """`remote`: the models of other machines, if they may be used by this process."""
-        self._settings = settings.inference
-        self._catalog = Catalog(settings.models)
-        self._client = InferenceClient(settings.inference_socket)
-        self._bind("", lambda _model: True)
-        self._prefixes = Prefixes(self._client)
-        self.remote = remote
-        self.load_settings = LoadSettingsStore(settings.model_settings, self._catalog)
-        self.aliases = Aliases(settings.model_aliases, self._catalog, self._is_remote)
-
-    def acting_for(self, who: str, allows: Allows) -> Self:
-        """The same models as `who` may use them: waits in that one's turn, and knows no model that `allows` refuses.
-
-        `allows` is asked with a model's id, never with an alias.
-        """
-        bound = copy.copy(self)
-        bound._bind(who, allows)  # noqa: SLF001 - a copy of this very object
-        return bound
-
-    def _bind(self, who: str, allows: Allows) -> None:
-        self._who, self._allows = who, allows
-
-    # -- what there is
-
-    def models(self) -> list[ModelInfo]:
-        """Every readable model; all idle while the inference process can't be asked."""
-        try:
-            states = self._client.status()
-        except InferenceUnreachableError:
-            states = {}
-        own = [
-            self._info(manifest, states.get(model, {}))
-            for model, manifest in self._catalog.all().items()
-            if self._allows(model)
-        ]
-        far = self.remote.all() if self.remote else []
-        return own + [self._info_elsewhere(model) for model in far if self._allows(model.id)]
-
-    def model(self, name: str = "") -> ModelInfo:
-        """One model as the catalogue has it, without asking the inference process; the chat default for no name.
-
-        Raises:
-            ModelNotFoundError: no such model.
-        """
-        wanted = name or self._chat_default()
-        far = self._elsewhere(wanted)
-        return self._info_elsewhere(far) if far else self._info(self._find(wanted), {})
-
-    def _chat_default(self) -> str:
-        """The box's chat model; for who may not use it, the first chat model that they may."""
-        default = self._settings.chat_model
-        if self._allows(self.aliases.resolve(default)):
-            return default
-        own = (model for model, manifest in self._catalog.all().items() if manifest.kind == "chat")
-        return next((model for model in own if self._allows(model)), default)
-
-    def load(self, model: str) -> None:
-        """Load and keep loaded; returns when it answers."""
-        self._client.load(self._find(model).id)
-
-    def unload(self, model: str) -> None:
-        """Free its memory once its running answers have ended."""
-        self._client.unload(self._find(model).id)
-
-    def _find(self, name: str) -> Manifest:
-        """The model of that name, or the one that the alias of that name stands for.
-
-        Raises:
-            ModelNotFoundError: neither, or not for the one who asks.
-            ElsewhereError: a model of another machine, which has nothing here but its name.
-        """
-        if far := self._elsewhere(name):
-            raise ElsewhereError(name=far.id)
-        manifest = self._catalog.get(self.aliases.resolve(name))
-        if not self._allows(manifest.id):
-            raise ModelNotFoundError(name=name[:100])
-        return manifest
-
-    def _is_remote(self, model: str) -> bool:
-        return self.remote is not None and self.remote.find(model) is not None
-
-    def _elsewhere(self, name: str, kind: ModelKind | None = None) -> RemoteModel | None:
-        """The model of that name or alias if another machine has it, of that kind; None if none of them does."""
-        far = self.remote.find(self.aliases.resolve(name)) if self.remote else None
-        if far and not self._allows(far.id):
-            raise ModelNotFoundError(name=name[:100])
-        if far and kind not in (None, far.kind):
-            raise WrongModelKindError(name=far.id)
-        return far
-
-    def _info_elsewhere(self, model: RemoteModel) -> ModelInfo:
-        state = self.remote.state(model) if self.remote else "failed"
-        return of_remote(model, state, self.aliases.of(model.id))
-
-    def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
-        wish = self.load_settings.get(manifest.id)
-        return ModelInfo(
-            id=manifest.id,
-            name=manifest.name,
-            kind=manifest.kind,
-            engine=manifest.engine,
-            state=str(now.get("state", "idle")),
-            languages=manifest.languages,
-            context=wish.context_of(manifest.context, self._settings) if manifest.kind == "chat" else manifest.context,
-            size_bytes=manifest.size,
-            memory_bytes=now.get("memory_bytes") or None,
-            licence=manifest.licence,
-            source=manifest.source,
-            sha256=manifest.files[manifest.entry].sha256,
-            quantization=manifest.quantization,
-            size_class=manifest.size_class,
-            provider=now.get("provider"),
-            aliases=self.aliases.of(manifest.id),
-            parameters=manifest.parameters,
-            dimensions=manifest.dimensions,
-            vision=manifest.vision,
-            thinking=wish.thinking_of(manifest),
-            loading=now.get("loading"),
-        )
 
     @contextmanager
     def _connected(
@@ -191,10 +41,15 @@ class Gateway:
     ) -> Iterator[ChildConnection]:
         """A place at the model, or `aside` of its places, and a connection to it, both given back at the end."""
         with (
-            self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waits, aside=aside) as lease,
+            self._lease(manifest, stopped, waits, aside=aside) as lease,
             ChildConnection(lease.socket, lease.api_key, manifest.name) as connection,
         ):
             yield connection
+
+    def _lease(self, manifest: Manifest, stopped: Stopped | None, waits: Waits | None, *, aside: bool = False) -> Lease:
+        return self._client.lease(
+            manifest.id, who=self._who, client=self._by, stopped=stopped, waits=waits, aside=aside
+        )
 
     # -- embeddings
 
@@ -209,7 +64,8 @@ class Gateway:
         """
         manifest = self._find(self._settings.embedding_model)
         prefix = manifest.query_prefix if kind == "query" else manifest.passage_prefix
-        return self._embed(manifest, [prefix + text for text in texts], truncate=True, stopped=stopped, waits=waits)[0]
+        whole = [prefix + text for text in texts]
+        return self._embed(manifest, whole, truncate=True, stopped=stopped, waits=waits)[0]
 
     def embed_raw(
         self, model: str, texts: Sequence[str], *, truncate: bool = False, stopped: Stopped | None = None
@@ -328,9 +184,23 @@ class Gateway:
     # -- chat
 
     def chat(self, request: ChatRequest, *, stopped: Stopped | None = None, waits: Waits | None = None) -> ChatStream:
-        """Start an answer; read it piece by piece and close it."""
+        """Start an answer; read it piece by piece and close it.
+
+        Too long a chat loses its beginning, unless the model's overflow policy says otherwise.
+
+        Raises:
+            ChatTooLongError: it would lose it, but for that policy.
+            HakoError: as `open`.
+        """
         body = request.body() | {"stream_options": {"include_usage": True}}
-        return ChatStream(self.open(request.model, body, stopped=stopped, waited=Waited(waits)), request.model)
+        try:
+            raw = self._open("/v1/chat/completions", request.model, body, stopped, Waited(waits), own=True)
+        except ContextTooLongError as error:
+            policy = self.load_settings.get(self.aliases.resolve(request.model)).overflow
+            if policy == "stop" and request.is_follow_up:
+                raise ChatTooLongError(error.detail, **error.params) from error
+            raise
+        return ChatStream(raw, request.model)
 
     def open(
         self, model: str, body: Mapping[str, Any], *, stopped: Stopped | None = None, waited: Waited | None = None
@@ -354,18 +224,32 @@ class Gateway:
         return self._open("/v1/completions", model, body, stopped, waited)
 
     def _open(
-        self, path: str, model: str, body: Mapping[str, Any], stopped: Stopped | None, waited: Waited | None
+        self,
+        path: str,
+        model: str,
+        body: Mapping[str, Any],
+        stopped: Stopped | None,
+        waited: Waited | None,
+        *,
+        own: bool = False,
     ) -> RawStream:
+        """`own`: the box itself asks, in one of its chats."""
         asked, seen = pictures.checked(schemas.harmless(body))
         choice = tool_choice.read(asked)
         far = self._elsewhere(model, "chat")
         if far and self.remote:
-            return self.remote.open(far, path, choice.applied(asked), self._who, stopped)
+            native.demand(asked, "remote")
+            asked, lowered = self._capped(asked, far.id)
+            remote = self.remote.open(far, path, choice.applied(asked), self._who, stopped, rolls=own)
+            remote.lowered = lowered
+            return remote
         manifest = self._demand(model, "chat")
+        asked, lowered = self._capped(asked, manifest.id)
         pictures.demand_sight(manifest, seen)
+        native.demand(asked, manifest.engine)
         asked = calls.for_engine(choice, asked, manifest.engine)
         waited = waited or Waited()
-        lease = self._client.lease(manifest.id, who=self._who, stopped=stopped, waits=waited.told)
+        lease = self._lease(manifest, stopped, waited.told)
         waited.end()
         try:
             connection = ChildConnection(lease.socket, lease.api_key, manifest.name)
@@ -374,12 +258,14 @@ class Gateway:
             raise
         keeping = Keeping(lease, self._prefixes)
         stream = calls.stream(choice, keeping, connection, stopped, waited, manifest.name)
+        stream.lowered = lowered
         try:
             if choice.mode == "required":
                 asked = calls.told(asked, manifest.engine, connection, stopped)
-            asked, policy = counting.policy(asked, self.load_settings.get(manifest.id).overflow)
+            usual = self.load_settings.get(manifest.id).overflow_of("rolling" if own else "stop")
+            asked, policy = counting.policy(asked, usual)
             room = self._context_now(manifest) if policy != "stop" else 0
-            asked, stream.left_out = counting.fitted(connection, manifest, asked, policy, room, stopped)
+            asked, stream.left_out = counting.fitted(connection, manifest, asked, policy, room, stopped, strict=not own)
             connection.send(path, {**asked, "stream": True})
             connection.begin(stopped)
         except BaseException as error:
@@ -389,13 +275,15 @@ class Gateway:
         keeping.body = asked
         return stream
 
+    def _capped(self, body: dict[str, Any], model: str) -> tuple[dict[str, Any], dict[str, int]]:
+        """The body within the operator's caps, and what they have lowered; the box's own work has none."""
+        if not self._who:
+            return body, {}
+        own = self.load_settings.get(model).max_tokens
+        most = self._settings.max_tokens if own is None else own
+        return caps.lowered(body, most, self._settings.max_top_logprobs)
+
     def _context_now(self, manifest: Manifest) -> int:
         """Tokens of one answer as the model is loaded, which may be under settings that have changed since."""
         wished = self.load_settings.get(manifest.id).context_of(manifest.context, self._settings)
         return int(self._client.status().get(manifest.id, {}).get("context") or wished)
-
-    def _demand(self, model: str, kind: ModelKind) -> Manifest:
-        manifest = self._find(model)
-        if manifest.kind != kind:
-            raise WrongModelKindError(name=manifest.name)
-        return manifest

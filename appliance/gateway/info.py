@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.gateway.remote import RemoteModel
-from appliance.inference.manifest import ModelKind
+from appliance.inference.manifest import Manifest, ModelKind
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,35 @@ class ModelInfo:
     """Whether it may think before it answers; not known of another machine's."""
     loading: Mapping[str, Any] | None = None
     """How far its loading has come, as `inference.loading` tells it; None while it isn't loaded now."""
+
+
+def of_own(
+    manifest: Manifest, now: Mapping[str, Any], context: int, aliases: tuple[str, ...], *, thinking: bool
+) -> ModelInfo:
+    """A model of the catalogue; `now` is what the inference process tells of it, empty where it isn't asked."""
+    return ModelInfo(
+        id=manifest.id,
+        name=manifest.name,
+        kind=manifest.kind,
+        engine=manifest.engine,
+        state=str(now.get("state", "idle")),
+        languages=manifest.languages,
+        context=context,
+        size_bytes=manifest.size,
+        memory_bytes=now.get("memory_bytes") or None,
+        licence=manifest.licence,
+        source=manifest.source,
+        sha256=manifest.files[manifest.entry].sha256,
+        quantization=manifest.quantization,
+        size_class=manifest.size_class,
+        provider=now.get("provider"),
+        aliases=aliases,
+        parameters=manifest.parameters,
+        dimensions=manifest.dimensions,
+        vision=manifest.vision,
+        thinking=thinking,
+        loading=now.get("loading"),
+    )
 
 
 def of_remote(model: RemoteModel, state: str, aliases: tuple[str, ...]) -> ModelInfo:

@@ -22,13 +22,14 @@ def room(context: int, max_tokens: object) -> int:
 
 
 def fit(
-    messages: Sequence[Message], policy: Literal["middle", "rolling"], limit: int, count: Count
+    messages: Sequence[Message], policy: Literal["middle", "rolling"], limit: int, count: Count, *, most: int = 0
 ) -> tuple[list[Message], int]:
     """The messages that fit into `limit` tokens, in their order, and how many were left out.
 
     `rolling` leaves out the oldest first. `middle` does so after the first question and its answer, which often say
     what the whole chat is about. System messages and the last one always stay. A question goes with its answer, a
-    tool's call with its results: models' templates refuse one without the other.
+    tool's call with its results: models' templates refuse one without the other. What has to stay may have `most`
+    tokens, where that is more than `limit`.
 
     Raises:
         ContextTooLongError: what has to stay is too much by itself.
@@ -37,8 +38,9 @@ def fit(
         return list(messages), 0
     spans = _spans(messages, policy)
     least = count(_without(messages, spans))
-    if least > limit:
-        raise ContextTooLongError("what has to stay", tokens=least, limit=limit)
+    most = max(most, limit)
+    if least > most:
+        raise ContextTooLongError("what has to stay", tokens=least, limit=most)
     few, enough = 0, len(spans)
     while few + 1 < enough:
         half = (few + enough) // 2

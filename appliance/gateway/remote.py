@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from appliance.errors import (
     ModelFailedError,
     NotFoundError,
 )
-from appliance.gateway import egress, far, pictures
+from appliance.gateway import egress, far, overflow, pictures
 from appliance.gateway.destinations import Destination, Destinations, FarKind, FarModel
 from appliance.gateway.remote_stream import RemoteStream
 from appliance.inference.transport import ChildConnection, Stopped
@@ -105,15 +106,25 @@ class Remote:
         return "failed" if model.destination.name in self._failures else "loaded"
 
     def open(
-        self, model: RemoteModel, path: str, body: Mapping[str, Any], who: str, stopped: Stopped | None
+        self,
+        model: RemoteModel,
+        path: str,
+        body: Mapping[str, Any],
+        who: str,
+        stopped: Stopped | None,
+        *,
+        rolls: bool = False,
     ) -> RemoteStream:
-        """Start an answer, as Gateway.open.
+        """Start an answer, as Gateway.open. Too long a chat loses its beginning where it `rolls`.
 
         Raises:
             DestinationUnreachableError, DestinationKeyError, DestinationIdentityError: nothing to be had there.
             ModelFailedError, BusyError, ContextTooLongError, BadInputError: it can't answer, or not this.
         """
         asked = {name: value for name, value in body.items() if name in _PASSED}
+        left_out = 0
+        if rolls:
+            asked, left_out = _rolled(asked, model.context)
         if biases := asked.get("logit_bias"):
             asked["logit_bias"] = {str(token): bias for token, bias in biases}  # OpenAI's form; pairs are our engine's
         call = _Call(self, model.destination, model.id, who, estimate_prompt(asked), model.context)
@@ -124,7 +135,9 @@ class Remote:
         except BaseException as error:
             call.end(error)
             raise
-        return RemoteStream(call, connection, stopped, model.id)
+        stream = RemoteStream(call, connection, stopped, model.id)
+        stream.left_out = left_out
+        return stream
 
     def embed(self, model: RemoteModel, texts: Sequence[str], who: str, stopped: Stopped | None) -> tuple[Vectors, int]:
         """Vectors of the texts, float32 (n, dimensions) as they are sent, and their tokens."""
@@ -273,6 +286,20 @@ def estimate_prompt(body: Mapping[str, Any]) -> int:
     told, looking = pictures.guessed(body.get("messages"))
     read = {name: body[name] for name in ("prompt", "tools", "response_format") if name in body}
     return estimate([json.dumps({**read, "messages": told}, ensure_ascii=False)])[0] + looking
+
+
+def _rolled(body: dict[str, Any], context: int) -> tuple[dict[str, Any], int]:
+    """The body without the beginning of its chat, as far as it seems too long, and how many messages are out.
+
+    What has to stay is sent however long it seems: that is only an estimate, and the other machine counts.
+    """
+
+    def count(messages: Sequence[overflow.Message]) -> int:
+        return sum(estimate([pictures.words(message) for message in messages]))
+
+    limit = overflow.room(context, body.get("max_tokens"))
+    kept, left_out = overflow.fit(body["messages"], "rolling", limit, count, most=sys.maxsize)
+    return {**body, "messages": kept}, left_out
 
 
 def _model(destination: Destination, model: FarModel) -> RemoteModel:

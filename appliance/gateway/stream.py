@@ -26,6 +26,8 @@ class RawStream(Closing):
         self.waited = waited
         self.left_out = 0
         """Messages of the chat that the model did not get, since they would not have fitted."""
+        self.lowered: dict[str, int] = {}
+        """Fields of the request that were above the operator's caps, with what they are now."""
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises CancelledError when stopped or cut, ModelFailedError when the engine died."""

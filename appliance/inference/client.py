@@ -84,12 +84,14 @@ class InferenceClient:
         model: str,
         *,
         who: str = "",
+        client: str = "",
         timeout: float = 600.0,
         stopped: Callable[[], bool] | None = None,
         waits: Waits | None = None,
         aside: bool = False,
     ) -> Lease:
         """Wait for a place. Those who wait take turns: `who` is one of them, however often he asks; "" is the box.
+        In the turn of `who`, each `client` of his has its own: a key's id, or "" for his browsers.
 
         `aside`: for what the engine does beside all answers; it needs no place, and waits only while the model loads.
 
@@ -99,7 +101,7 @@ class InferenceClient:
             CancelledError: `stopped` returned True.
             HakoError: why the model can't be had.
         """
-        connection = self._ask({"op": "lease", "model": model, "who": who, "aside": aside})
+        connection = self._ask({"op": "lease", "model": model, "who": who, "client": client, "aside": aside})
         try:
             granted = _await(connection, "granted", timeout, stopped, waits)
         except BaseException:
@@ -142,6 +144,14 @@ class InferenceClient:
     def unload(self, model: str) -> None:
         """Let running answers end, then free its memory."""
         with self._ask({"op": "unload", "model": model}) as connection:
+            _await(connection, "done", 60.0)
+
+    def stay(self, model: str, seconds: float) -> None:
+        """How long a loaded model stays without a question, until it is unloaded: 0 to end when idle, below 0 for ever.
+
+        What is pinned, or isn't loaded, stays as it is.
+        """
+        with self._ask({"op": "stay", "model": model, "seconds": seconds}) as connection:
             _await(connection, "done", 60.0)
 
     def _ask(self, message: Message) -> socket.socket:

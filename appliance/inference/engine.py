@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 EngineKind = Literal["chat", "embedding", "reranker"]
 Speculation = Literal["off", "ngram"]
+CacheType = Literal["f16", "q8_0", "q4_0"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class EngineSpec:
     speculation: Speculation = "off"
     """`ngram`: guess the next words from what the context says already."""
 
+    cache_type: CacheType = "f16"
+    """How exactly it keeps what it has read: in halves of a word, or rounded to about 8 or 4 bits a number."""
     adapter: str = ""
     """LoRA file in `folder`; none where it is empty."""
     adapter_scale: float = 1.0

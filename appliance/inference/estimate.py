@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from appliance.config import Inference
+from appliance.inference.engine import CacheType
 from appliance.inference.load_settings import LoadSettings
 from appliance.machine import resources
 
@@ -20,6 +21,9 @@ class Cached(Protocol):
     @property
     def cache_bytes_per_token(self) -> int: ...
 
+
+_BLOCK_BYTES: Final[dict[CacheType, int]] = {"f16": 64, "q8_0": 34, "q4_0": 18}
+"""Bytes that 32 numbers of the cache take."""
 
 Verdict = Literal["fits", "tight", "too_big"]
 
@@ -72,7 +76,7 @@ def estimate(
     parallel = (parallel or wish.parallel_of(settings)) if header else 1
     return Estimate(
         weights=size,
-        cache=header.cache_bytes_per_token * own * parallel if header else 0,
+        cache=header.cache_bytes_per_token * own * parallel * _BLOCK_BYTES[wish.cache_type] // 64 if header else 0,
         scratch=SCRATCH_BYTES,
         context=own,
         parallel=parallel,

@@ -59,6 +59,8 @@ class Surroundings(_Part):
     """Digest over the digests of the model's files."""
     adapter: str = ""
     """LoRA adapter with digest and strength; none where it is empty."""
+    cache: str = ""
+    """How what was read is kept, where that is rounded; empty where it isn't."""
 
 
 class Record(_Part):
@@ -153,7 +155,12 @@ def surroundings(manifest: Manifest, spec: EngineSpec, loaded: Loaded) -> Surrou
     own = sorted((name, file.sha256) for name, file in manifest.files.items() if name not in manifest.adapters)
     files = _digest(f"{name} {digest}" for name, digest in own)
     return Surroundings(
-        engine=_build(manifest.engine), cpu=cpu.kind(), provider=loaded.provider, files=files, adapter=adapter
+        engine=_build(manifest.engine),
+        cpu=cpu.kind(),
+        provider=loaded.provider,
+        files=files,
+        adapter=adapter,
+        cache="" if spec.cache_type == "f16" else spec.cache_type,
     )
 
 
@@ -190,11 +197,12 @@ def _demand_likeness(
     connection: ChildConnection, manifest: Manifest, folder: Path, under: Surroundings, result: Result, known: _Known
 ) -> None:
     """The loose comparisons, where there is no record under the same surroundings."""
-    # An adapter is meant to change the answers: the plain model's are no measure for it.
-    alike = [record for record in known if record.under.adapter == under.adapter]
+    # An adapter is meant to change the answers, and a rounded cache does: the plain model's are no measure for them.
+    meant = (under.adapter, under.cache)
+    alike = [record for record in known if (record.under.adapter, record.under.cache) == meant]
     if alike:
         _demand(manifest, golden_results.difference(result, alike[-1].result, loose=True))
-    if not under.adapter and (reference := _reference(folder, manifest)):
+    if not any(meant) and (reference := _reference(folder, manifest)):
         _demand(manifest, _unlike(connection, reference, result))
 
 

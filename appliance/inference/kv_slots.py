@@ -1,8 +1,8 @@
 """What models have computed of long system prompts, kept in memory that outlives their processes.
 
-One file for each prefix, in a folder for each model as it is loaded (files, engine build, CPU, adapter, context), in a
-file system that is memory itself: nothing of it ever gets to a disk, and a restart of the machine clears it. The engine
-compares the tokens in a file with those of a request, so a restored state never answers another prompt.
+One file for each prefix, in a folder for each model as it is loaded (files, engine build, CPU, adapter, kind of cache,
+context), in a file system that is memory itself: nothing of it ever gets to a disk, and a restart of the machine clears
+it. The engine compares the tokens in a file with those of a request, so a restored state never answers another prompt.
 """
 
 import hashlib

@@ -13,19 +13,22 @@ from appliance.config import Inference
 from appliance.errors import BadInputError
 from appliance.inference import genai, legacy
 from appliance.inference.catalog import Catalog
-from appliance.inference.engine import Speculation
+from appliance.inference.engine import CacheType, Speculation
 from appliance.inference.manifest import Manifest
 from appliance.inference.thinking import thinks
 
 log = logs.get(__name__)
 
-Overflow = Literal["stop", "middle", "rolling"]
+Policy = Literal["stop", "middle", "rolling"]
+Overflow = Literal["auto", Policy]
 
-_OF_CHATS: Final = ("context", "speculation", "template", "overflow", "adapter", "adapter_scale")
+_OF_CHATS: Final = (
+    "context", "speculation", "cache_type", "template", "overflow", "max_tokens", "adapter", "adapter_scale",
+)  # fmt: skip
 """Settings that mean nothing for a model that doesn't chat."""
 _VAIN: Final[dict[str, tuple[str, ...]]] = {
-    legacy.ENGINE: ("parallel", "speculation", "template", "adapter", "adapter_scale"),
-    genai.ENGINE: ("parallel", "speculation", "adapter", "adapter_scale"),
+    legacy.ENGINE: ("parallel", "speculation", "cache_type", "template", "adapter", "adapter_scale"),
+    genai.ENGINE: ("parallel", "speculation", "cache_type", "adapter", "adapter_scale"),
 }
 """Settings that an engine can't follow."""
 
@@ -46,11 +49,18 @@ class LoadSettings(BaseModel):
     """Unloaded after so long without a question; 0 for never."""
     speculation: Speculation = "off"
     """Guess the next words from what is there already: pays for answers that quote."""
+    cache_type: CacheType = "f16"
+    """How exactly it keeps what it has read. `q8_0` and `q4_0` take about a half and a quarter of the memory."""
     template: Annotated[str, Field(max_length=65_536)] = ""
     """Jinja chat template instead of the model's own."""
-    overflow: Overflow = "stop"
-    """What happens to a chat longer than the context: refused, its middle left out, or its beginning."""
+    overflow: Overflow = "auto"
+    """What happens to a chat longer than the context: refused, its middle left out, or its beginning.
 
+    `auto`: refused where a program asks, which may not lose what it sent; its beginning is left out of the box's own
+    chats, where people see it and go on.
+    """
+    max_tokens: Annotated[int, Field(ge=0, le=1 << 20)] | None = None
+    """Tokens of one answer at most, whatever is asked for; 0 for as many as there is room."""
     adapter: Annotated[str, Field(max_length=200)] = ""
     """One of the model's adapters, loaded with it."""
     adapter_scale: Annotated[float, Field(ge=-4, le=4)] = 1.0
@@ -67,6 +77,10 @@ class LoadSettings(BaseModel):
     def thinking_of(self, manifest: Manifest) -> bool:
         """Whether a model may think before it answers, by the template that it is loaded with."""
         return thinks(self.template) if self.template else manifest.thinking
+
+    def overflow_of(self, usual: Policy) -> Policy:
+        """What becomes of too long a chat; `usual` is who asks's own way, for `auto`."""
+        return usual if self.overflow == "auto" else self.overflow
 
     def demand_fit(self, manifest: Manifest) -> None:
         """Refuse what this model can't follow, so that no setting is ignored in silence.

@@ -69,6 +69,8 @@ class Runner:
         self._leaving = 0
         """Callers that wait for answers or a child to end; nothing is granted and nothing started meanwhile."""
         self._keep = False
+        self._stay: float | None = None
+        """How long the child stays without a question, where somebody said so of this load; below 0 for ever."""
         self._stopped = False
         self._error: HakoError | None = None
         self._failures = 0
@@ -79,19 +81,21 @@ class Runner:
         self._pace = Pace()
         self._rate = Rate()
 
-    def lease(self, who: str, waiting: Waiting, *, aside: bool = False) -> Grant:
+    def lease(self, who: str, waiting: Waiting, *, client: str = "", aside: bool = False) -> Grant:
         """Wait for a place in the turn of `who`, loading the model if need be; `aside`: only until it is loaded.
 
+        `client`: which of that one's clients asks, for they take turns as well.
+
         Raises:
-            BusyError: the queue is full, or `who` has too many requests in it.
+            BusyError: the queue is full, or `who` or that client has too many requests in it.
             ModelQuarantinedError: crashed too often.
             CancelledError: `waiting` said that nobody waits any more.
             HakoError: why the model could not be loaded.
         """
         with self._change:
-            if self._queue.is_full_for(who):
+            if self._queue.is_full_for(who, client):
                 raise BusyError("queue full", retry_after_s=self._pace.retry_after(self._in_force.places))
-            ticket = self._queue.join(who, aside=aside)
+            ticket = self._queue.join(who, client, aside=aside)
             seen = self._failures
         try:
             while True:
@@ -152,6 +156,14 @@ class Runner:
             loading.cancel()
         self._drain()
 
+    def stay(self, seconds: float) -> None:
+        """Let the child stay so long without a question; below 0 until its memory is needed. What is pinned stays."""
+        with self._change:
+            if self.terms.pinned or (self._child is None and not self._loading):
+                return
+            self._stay = seconds
+        self.tend()
+
     def unload_if_idle(self) -> bool:
         """Stop the child at once if nobody has a place or waits for one; whether it was so."""
         with self._change:
@@ -164,7 +176,8 @@ class Runner:
     def tend(self) -> None:
         """Unload what nobody has asked for in too long, load anew what has other terms now; called once a second."""
         with self._change:
-            overdue = 0 < self._idle_limit() <= self._idle_seconds()
+            limit = self._idle_limit()
+            overdue = limit is not None and self._is_idle() and limit <= self._idle_seconds()
             outdated = self._is_outdated()
         if (overdue or outdated) and self.unload_if_idle():
             log.info("model_unloaded", model=self.manifest.id, why="idle" if overdue else "new terms")
@@ -232,6 +245,7 @@ class Runner:
                 "outdated": self._is_outdated(),
                 "since": round(clock.monotonic() - self._loaded_at, 1) if child else None,
                 "idle_s": round(self._idle_seconds(), 1) if child else None,
+                "idle_limit_s": self._idle_limit(),
                 "answered": self._answered if child else 0,
                 "wait_s": self._wait_for_the_next(),
                 "write_per_s": self._rate.now() if child and self.manifest.kind == "chat" else None,
@@ -256,10 +270,13 @@ class Runner:
     def _idle_seconds(self) -> float:
         return clock.monotonic() - self._used_at if self._is_idle() else 0.0
 
-    def _idle_limit(self) -> float:
+    def _idle_limit(self) -> float | None:
+        """Seconds without a question after which it is unloaded; None for never."""
+        if self._stay is not None and not self.terms.pinned:
+            return None if self._stay < 0 else self._stay
         if self.terms.own_idle_seconds is not None:
-            return self.terms.own_idle_seconds
-        return 0.0 if self._keep or self.terms.pinned else self.terms.idle_seconds
+            return self.terms.own_idle_seconds or None
+        return None if self._keep or self.terms.pinned else self.terms.idle_seconds or None
 
     def _is_outdated(self) -> bool:
         return self._child is not None and self._in_force.spec != self.terms.spec
@@ -289,7 +306,7 @@ class Runner:
         self._see_off(child)
 
     def _take_child(self) -> Child | None:
-        child, self._child = self._child, None
+        child, self._child, self._stay = self._child, None, None
         self._leaving += 1
         return child
 
@@ -381,7 +398,7 @@ class Runner:
         with self._change:
             if self._child is not child:
                 return  # still loading (that thread reports), or stopped on purpose
-            self._child = None
+            self._child = self._stay = None
             self._grants = {grant for grant in self._grants if grant.child is not child}
             self._crashes.note()
             quarantined = self._crashes.is_quarantined

@@ -16,6 +16,7 @@ from appliance import clock, logs
 from appliance.config import REPOSITORY
 from appliance.errors import (
     AdapterError,
+    CacheTypeError,
     ChatTemplateError,
     HakoError,
     ModelDamagedError,
@@ -29,7 +30,8 @@ log = logs.get(__name__)
 
 _LOAD_SECONDS = 600.0
 _TERMINATE_SECONDS = 2.0
-_LAST_WORDS_SECONDS = 2.0
+_LAST_WORDS_SECONDS = 10.0
+"""On a busy machine a process that has refused takes a while to end."""
 _HEALTH_SECONDS = 5.0
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: child\r\nConnection: close\r\n\r\n"
 
@@ -89,6 +91,7 @@ class Child:
             ModelDamagedError: the runtime refuses the files.
             NoGpuError: it must run on a GPU, and can't.
             ChatTemplateError: the files are right, the operator's template is not.
+            CacheTypeError: the files are right, but the model can't round its cache so.
             AdapterError: the adapter was made for another model.
             ModelFailedError: it died or never became ready.
         """
@@ -123,15 +126,21 @@ class Child:
             return missing
         if "refused" in report:
             self._drainer.join(_LAST_WORDS_SECONDS)  # it ends by itself now; why it refused may come after that it did
-        if "refused" in report and self.spec.template and "chat template" in self.last_words():
-            return ChatTemplateError("the engine's own reader refuses it", line=1)
-        if "refused" in report and self.spec.adapter and "lora" in self.last_words():
-            return AdapterError(self.last_words(), name=self.spec.adapter, model=self.spec.model)
-        if report.get("provider"):
-            return NoGpuError(f"{report['refused']}; {self.last_words()}", name=self.spec.model)
-        if "refused" in report:
-            return ModelDamagedError(f"engine: {report['refused']}; {self.last_words()}", name=self.spec.model)
+            return self._refusal(report)
         return ModelFailedError(f"died while loading: {self.last_words()}", name=self.spec.model)
+
+    def _refusal(self, report: dict[str, object]) -> HakoError:
+        """What its engine meant by not loading the model: the settings that it can't follow, or the file."""
+        spec, words = self.spec, self.last_words()
+        if spec.template and "chat template" in words:
+            return ChatTemplateError("the engine's own reader refuses it", line=1)
+        if spec.adapter and "lora" in words:
+            return AdapterError(words, name=spec.adapter, model=spec.model)
+        if report.get("provider"):
+            return NoGpuError(f"{report['refused']}; {words}", name=spec.model)
+        if spec.cache_type != "f16" and b"cache type" in b"".join(self._last_words):
+            return CacheTypeError(words, name=spec.model, cache=spec.cache_type)
+        return ModelDamagedError(f"engine: {report['refused']}; {words}", name=spec.model)
 
     def last_words(self) -> str:
         """The end of what it wrote to standard error before it was ready; nothing that came after."""

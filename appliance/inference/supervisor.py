@@ -212,13 +212,15 @@ class Supervisor:
         model = str(message.get("model", ""))
         match message.get("op"):
             case "lease":
-                who, aside = str(message.get("who", ""))[:_LONGEST_WHO], message.get("aside") is True
-                self._lease(connection, self._runner(model), who, aside=aside)
+                self._lease(connection, self._runner(model), message)
             case "load":
                 self._runner(model).load(_telling(connection))
                 send(connection, {"event": "done"})
             case "unload":
                 self._unload(model)
+                send(connection, {"event": "done"})
+            case "stay":
+                self._runner(model).stay(_seconds(message.get("seconds")))
                 send(connection, {"event": "done"})
             case "status":
                 send(connection, {"event": "done", "models": [runner.status() for runner in self._all()]})
@@ -246,8 +248,9 @@ class Supervisor:
         header = self._headers.find(runner.manifest)
         return self._kv_slots.keep(spec, prompt, header.cache_bytes_per_token * len(prompt) if header else 0)
 
-    def _lease(self, connection: socket.socket, runner: Runner, who: str, *, aside: bool) -> None:
-        grant = runner.lease(who, _telling(connection), aside=aside)
+    def _lease(self, connection: socket.socket, runner: Runner, message: Message) -> None:
+        who, client = (str(message.get(name, ""))[:_LONGEST_WHO] for name in ("who", "client"))
+        grant = runner.lease(who, _telling(connection), client=client, aside=message.get("aside") is True)
         try:
             spec = grant.child.spec
             place = {"socket": spec.socket, "api_key": spec.api_key, "slots": Path(spec.slots).name}
@@ -266,6 +269,12 @@ class Supervisor:
                 if (message := lines.receive()) is None:
                     return
                 runner.wrote(grant, message.get("wrote"))
+
+
+def _seconds(given: object) -> float:
+    if not isinstance(given, int | float) or isinstance(given, bool) or not math.isfinite(given):
+        raise BadInputError("no time", field="seconds")
+    return float(given)
 
 
 def _telling(connection: socket.socket) -> Callable[[str, int, float | None], bool]:

@@ -57,6 +57,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         memory_bytes=0 if flavour.may_use_gpu(manifest.engine, inference.provider) else 2 * memory_limit,
         template=wish.template,
         speculation=wish.speculation,
+        cache_type=wish.cache_type,
         adapter=wish.adapter if wish.adapter in manifest.adapters else "",
         adapter_scale=wish.adapter_scale,
         pooling=manifest.pooling,

@@ -52,6 +52,10 @@ class Reranker:
     def __init__(self, scores: Scores, model: str, within_s: float = WITHIN_S) -> None:
         self._scores, self._model, self._within_s = scores, model, within_s
 
+    def asking(self, scores: Scores) -> "Reranker":
+        """The same, which asks those."""
+        return Reranker(scores, self._model, self._within_s)
+
     def order(
         self, query: str, ranked: Sequence[Candidate], stopped: Callable[[], bool] | None = None
     ) -> tuple[list[Candidate], Outcome]:

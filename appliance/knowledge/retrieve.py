@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, Self
 
 import apsw
 import numpy as np
@@ -16,7 +16,7 @@ from appliance.knowledge.embedder import Embedder, Vectors, Waits
 from appliance.knowledge.hits import Candidate, Hit, HitSentence, Row, StoredSentence
 from appliance.knowledge.lexical import Lexical
 from appliance.knowledge.normalise import language_of, search_form
-from appliance.knowledge.rerank import Outcome, Reranker
+from appliance.knowledge.rerank import Outcome, Reranker, Scores
 from appliance.knowledge.verdict import Signals, Verdict
 from appliance.storage.database import Database
 
@@ -58,11 +58,20 @@ class Retrieval:
     """How the reranker did; None where the box has none, or there was nothing to put in order."""
 
 
+class Models(Embedder, Scores, Protocol):
+    """The models that a search asks; the gateway has them."""
+
+
 class Retriever:
     """Searches the bases it is given. Who may read them is decided before; one that changed hands since is left out."""
 
     def __init__(self, database: Database, embedder: Embedder, reranker: Reranker | None = None) -> None:
         self._database, self._embedder, self._reranker = database, embedder, reranker
+
+    def asking(self, models: Models) -> Self:
+        """The same, which asks these for vectors and scores: in whose turn they wait is theirs to know."""
+        reranker = self._reranker and self._reranker.asking(models)
+        return type(self)(self._database, models, reranker)
 
     def search(
         self,

@@ -2,17 +2,19 @@
 
 import json
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from appliance.config import REPOSITORY, Inference
-from appliance.errors import ChatTemplateError
+from appliance.errors import CacheTypeError, ChatTemplateError
 from appliance.gateway.counting import fitted, prompt_tokens
 from appliance.inference import manifest
 from appliance.inference.manifest import Manifest
 from appliance.inference.transport import ChildConnection
-from tests.simulators import llama
+from tests.simulators import gguf, llama
 
 pytestmark = pytest.mark.models
 
@@ -50,6 +52,50 @@ def test_speculation_guesses_right_and_leaves_every_answer_as_it_is(starter: Man
     assert [text for text, _ in found] == [text for text, _ in expected]
     assert "draft_n_accepted" not in expected[0][1]
     assert found[0][1]["draft_n_accepted"] > 0
+
+
+@pytest.mark.parametrize("cache_type", ["q8_0", "q4_0"])
+def test_a_model_answers_from_a_rounded_cache_that_takes_less_memory(starter: Manifest, cache_type: str) -> None:
+    memory = []
+    for kind in ("f16", cache_type):
+        before = set(psutil.Process().children())
+        with running(starter, context=8192, cache_type=kind) as connection:
+            text, timings = answer(connection, f"{NOTICE} When does the hospital open?")
+            (child,) = set(psutil.Process().children()) - before
+            memory.append(child.memory_info().rss)
+        assert "hospital" in text.lower()
+        assert timings["predicted_n"] > 3
+    assert memory[0] - memory[1] > 40 << 20  # of 180 MiB; every token's place is written when the model is loaded
+
+
+def test_a_model_whose_heads_can_not_be_rounded_is_told_as_that_and_not_as_damage(tmp_path: Path) -> None:
+    file = gguf.tiny_llama(tmp_path / "tiny.gguf")
+    with pytest.raises(CacheTypeError) as refused, llama.running("tiny", file, context=512, cache_type="q8_0"):
+        pass
+    assert refused.value.params == {"name": "tiny", "cache": "q8_0"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"typical_p": 0.05},
+        {"xtc_probability": 1.0, "xtc_threshold": 0.01},
+        {"dry_multiplier": 10.0, "dry_base": 10.0, "dry_allowed_length": 1},
+        {"mirostat": 1, "mirostat_tau": 0.1, "mirostat_eta": 1.0},
+        {"mirostat": 2, "mirostat_tau": 0.1, "mirostat_eta": 1.0},
+    ],
+)
+def test_each_way_of_choosing_changes_what_is_written(starter: Manifest, more: dict[str, Any]) -> None:
+    body = {
+        "messages": [{"role": "user", "content": "Write a long story about the cat that sat on the mat."}],
+        "max_tokens": 48, "seed": 7, "temperature": 1.5, "cache_prompt": False,
+    }  # fmt: skip
+    with running(starter) as connection:
+        plain, again, other = (
+            connection.json("/v1/chat/completions", body | extra)["choices"][0]["message"]["content"]
+            for extra in ({}, {}, more)
+        )
+    assert plain == again != other
 
 
 def test_an_operators_template_is_the_form_that_the_model_gets(starter: Manifest) -> None:

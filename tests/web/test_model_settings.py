@@ -88,6 +88,8 @@ def test_a_dry_run_estimates_the_wish_and_stores_nothing(alice: Person, box: Tes
         ("pinned", {"pinned": "perhaps"}),
         ("speculation", {"speculation": "mod"}),
         ("overflow", {"overflow": "../x"}),
+        ("max_tokens", {"max_tokens": -1}),
+        ("cache_type", {"cache_type": "q2"}),
         ("template", {"template": "x" * 65_537}),
         ("template", {"template": ["x"]}),
         ("socket", {"socket": "/etc/passwd"}),

@@ -177,7 +177,7 @@ def test_nothing_to_answer_loads_the_model(bob: Person) -> None:
 
 
 @pytest.mark.parametrize("wish", [0, "0", "0s", "0m"])
-def test_a_wish_to_unload_is_answered_and_the_model_stays(bob: Person, wish: Any) -> None:
+def test_a_members_wish_to_unload_is_answered_and_the_model_stays(bob: Person, wish: Any) -> None:
     assert chat(bob, keep_alive=wish, stream=False).status_code == 200
     assert generate(bob, prompt="", keep_alive=wish).get_json()["done_reason"] == "unload"
     assert "talker:latest" in {model["name"] for model in bob.get("//api/ps").get_json()["models"]}

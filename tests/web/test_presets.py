@@ -16,11 +16,21 @@ SAMPLING = {
     "top_k": 40,
     "min_p": 0.05,
     "repeat_penalty": 1.1,
+    "typical_p": 0.9,
+    "xtc_probability": 0.1,
+    "xtc_threshold": 0.2,
+    "dry_multiplier": 0.8,
+    "dry_base": 1.75,
+    "dry_allowed_length": 2,
+    "mirostat": 2,
+    "mirostat_tau": 5.0,
+    "mirostat_eta": 0.1,
     "frequency_penalty": -0.5,
     "presence_penalty": 0.5,
     "seed": 7,
     "max_tokens": 64,
     "stop": ["\n\n", "終わり"],
+    "logit_bias": {"12": -5.0},
     "json_schema": {"type": "object", "properties": {"答え": {"type": "string"}}},
 }
 FILE: dict[str, Any] = {"format": "hako-preset", "version": 1, "name": "要約", "system": "短く。", "sampling": SAMPLING}
@@ -103,7 +113,9 @@ def test_an_exported_file_is_taken_in_as_ones_own(bob: Person, mallory: Person, 
         ({"sampling": {"top_k": 1.5}}, "sampling.top_k"),
         ({"sampling": {"stop": ["x"] * 17}}, "sampling.stop"),
         ({"sampling": {"stop": ["x" * 201]}}, "sampling.stop.0"),
-        ({"sampling": {"logit_bias": {}}}, "sampling.logit_bias"),
+        ({"sampling": {"ignore_eos": True}}, "sampling.ignore_eos"),
+        ({"sampling": {"logit_bias": {"12": 101}}}, "sampling.logit_bias.12"),
+        ({"sampling": {"mirostat": 3}}, "sampling.mirostat"),
         ({"sampling": {"json_schema": {"enum": ["x" * 70_000]}}}, "sampling"),
     ],
     ids=str,
@@ -133,7 +145,7 @@ def test_what_is_shared_is_recorded_and_what_is_ones_own_is_not(alice: Person, b
 def test_a_preset_knows_the_parameters_of_a_chat_request_with_the_same_bounds() -> None:
     ours, asked = (shape.model_json_schema()["properties"] for shape in (Sampling, ChatBody))
     assert set(ours) - set(asked) == {"json_schema"}
-    for name in set(ours) - {"stop", "json_schema", "seed", "max_tokens"}:
+    for name in set(ours) - {"stop", "json_schema", "seed", "max_tokens", "logit_bias"}:
         assert ours[name]["anyOf"] == asked[name]["anyOf"], name
 
 

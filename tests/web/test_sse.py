@@ -66,6 +66,22 @@ def test_places_are_capped_in_all_and_per_person():
     assert places.taken == 2
 
 
+def test_a_key_never_takes_all_places_of_its_owner():
+    places = sse.Places(16)
+    taken = [places.take("alice", "key_1") for _ in range(7)]
+    with pytest.raises(BusyError):
+        places.take("alice", "key_1")
+    places.take("alice", "key_2").close()
+    browser = places.take("alice")
+    with pytest.raises(BusyError):
+        places.take("alice", "key_2")
+    for place in (*taken, browser):
+        place.close()
+    assert places.taken == 0
+    taken = [places.take("alice", "key_1") for _ in range(7)]
+    assert places.taken == 7
+
+
 def test_a_body_that_was_never_read_gives_its_place_back():
     places = sse.Places(1)
     place = places.take("alice")

@@ -135,6 +135,25 @@ def test_who_leaves_while_waiting_leaves_the_line(bob: Person, box: TestBox, tak
     later.close()
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_keys_backlog_comes_after_its_owners_browser(bob: Person, box: TestBox, taken: ExitStack) -> None:
+    secret = bob.post("/me/keys", json={"name": "backlog"}).get_json()
+    with_key = {"Authorization": f"Bearer {secret['key']}"}
+    body = {"model": "talker", "stream": True, "messages": SAID}
+    path = "/v1/chat/completions"
+    backlog = [
+        box.app.test_client().post(path, json=body, headers=with_key, buffered=False) for _ in range(3)
+    ]  # fmt: skip
+    assert [answer.headers["X-Hako-Queue-Position"] for answer in backlog] == ["1", "2", "3"]
+    own = begin(bob, path)
+    assert own.headers["X-Hako-Queue-Position"] == "2"
+    taken.close()
+    for answer in (own, *backlog):
+        assert "word1" in answer.get_data(as_text=True)
+        answer.close()
+    bob.delete(f"/me/keys/{secret['item']['id']}")
+
+
 ASKED = "夜勤手当は1回につきいくらですか。"
 BASES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": ASKED}]},
@@ -228,6 +247,7 @@ class Later(RawStream):
     def __init__(self, left_out: int = 0) -> None:
         self.closed = threading.Event()
         self.left_out = left_out
+        self.lowered = {"max_tokens": 9} if left_out else {}
 
     def __iter__(self) -> Iterator[bytes]:
         return iter([b"data"])
@@ -257,7 +277,7 @@ def test_what_was_left_out_is_told_once_it_is_known() -> None:
         comments = found.comments()
         assert next(comments).text.startswith("queue position=2 wait_ms=")
         go.set()
-        assert [comment.text for comment in comments][-1] == "messages left out=3"
+        assert [comment.text for comment in comments][-2:] == ["messages left out=3", "capped max_tokens=9"]
         assert list(found) == [b"data"]
 
 

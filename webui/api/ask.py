@@ -27,7 +27,13 @@ class Ask(shapes.Shape):
 @routing.route(api, "POST", "/ask", permission=Permission.CHAT, body=Ask)
 def ask(call: Call, wish: Ask) -> Response:
     model = call.gateway.model(wish.model or "").id
-    question = Question(text=wish.question, model=model, bases=wanted_bases(call, wish.base_ids))
+    question = Question(
+        text=wish.question,
+        model=model,
+        bases=wanted_bases(call, wish.base_ids),
+        asker=call.asker,
+        client=call.client,
+    )
     place = routing.place(call)
     try:
         left = connection.watcher(request.environ)

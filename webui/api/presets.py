@@ -21,6 +21,8 @@ _LARGEST_INT: Final = 2**31 - 1
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+TokenId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
 System = Annotated[shapes.Text, Field(max_length=20_000)]
 
 
@@ -32,11 +34,21 @@ class Sampling(shapes.Shape):
     top_k: Annotated[int, Field(ge=0, le=1000)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
+    typical_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    xtc_probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    xtc_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    dry_multiplier: Annotated[float, Field(ge=0, le=10)] | None = None
+    dry_base: Annotated[float, Field(ge=1, le=10)] | None = None
+    dry_allowed_length: Annotated[int, Field(ge=1, le=1000)] | None = None
+    mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
+    mirostat_tau: Annotated[float, Field(ge=0, le=20)] | None = None
+    mirostat_eta: Annotated[float, Field(ge=0, le=1)] | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
     seed: Annotated[int, Field(ge=0, lt=_LARGEST_INT)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=_LARGEST_INT)] | None = None
     stop: Annotated[tuple[Stop, ...], Field(max_length=16)] | None = None
+    logit_bias: Annotated[dict[TokenId, Bias], Field(max_length=300)] | None = None
     json_schema: dict[str, Any] | None = None
 
     @model_validator(mode="after")

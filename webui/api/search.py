@@ -55,7 +55,8 @@ def _found(call: Call, wish: Search, bases: Sequence[Base]) -> dict[str, Any]:
     options = SearchOptions(k=wish.k, lexical_weight=weight)
     with routing.place(call):  # the query may have to wait for its turn at the embedding model
         left = connection.watcher(request.environ)
-        found = call.services.retriever.search(bases, wish.query, options, left)
+        turn = call.services.gateway.in_turn_of(call.asker, call.client)
+        found = call.services.retriever.asking(turn).search(bases, wish.query, options, left)
     return {
         "hits": [hit.as_dict() for hit in found.hits],
         "verdict": found.verdict,

@@ -12,6 +12,7 @@ from webui.dialects import anthropic_errors, base_run
 from webui.dialects.anthropic_answer import MessageWriter, usage
 from webui.dialects.anthropic_request import MessagesBody
 from webui.dialects.base_run import Answered, Left, Turn
+from webui.dialects.headers import told_left_out
 from webui.locales import Language
 from webui.routing import Call
 from webui.sse import Comment, Event
@@ -27,9 +28,10 @@ def create(call: Call, body: MessagesBody, left: Left, held: ExitStack) -> Respo
     if body.stream:
         chunks = _streamed(writer, message, left, call.language)
         return sse.response(chunks, held.pop_all().close)
-    for _ in _ended(message, base_run.whole(writer, left)):
+    found = base_run.whole(writer, left)
+    for _ in _ended(message, found):
         pass
-    return routing.answer(message.message)
+    return told_left_out(routing.answer(message.message), found.left_out)
 
 
 def _streamed(writer: runs.Writer, message: MessageWriter, left: Left, language: Language) -> Iterator[bytes]:

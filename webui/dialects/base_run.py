@@ -48,6 +48,8 @@ class Answered:
     tokens: int
     files: Mapping[int, str]
     """The id of the document behind each number."""
+    left_out: int = 0
+    """Messages of the chat that the model did not get."""
 
 
 def is_base(model: str) -> bool:
@@ -94,6 +96,8 @@ def ask(call: Call, model: str, turns: Sequence[Turn], wish: object = None) -> r
         history=[
             {"role": turn.role, "content": turn.text} for turn in turns[:-1] if turn.role in ("user", "assistant")
         ],
+        asker=call.asker,
+        client=call.client,
     )
     return runs.write_apart(lambda sink: _write(call, question, sink))
 
@@ -114,6 +118,7 @@ def _done(answer: Answer) -> dict[str, Any]:
         "prompt_tokens": int(answer.stats.get("prompt_tokens", 0)),
         "tokens": int(answer.stats.get("tokens", 0)) + int(answer.stats.get("thought_tokens", 0)),
         "files": {source["n"]: source["document_id"] for source in body["citations"]},
+        "left_out": int(answer.stats.get("left_out", 0)),
     }
 
 
@@ -147,7 +152,10 @@ def follow(writer: runs.Writer, left: Left) -> Iterator[str | Answered | Comment
         elif happened.kind == "error":
             raise by_code(happened.data["code"], **happened.data["params"])
         elif happened.kind == "done":
-            yield Answered(**happened.data)
+            answered = Answered(**happened.data)
+            if answered.left_out:
+                yield opening.left_out(answered.left_out)
+            yield answered
 
 
 def whole(writer: runs.Writer, left: Left) -> Answered:

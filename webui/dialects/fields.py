@@ -62,7 +62,7 @@ TABLES: Final = (
         openai_request.ChatBody,
         ignored=(
             "user", "metadata", "store", "service_tier", "functions", "function_call", "modalities",
-            "audio", "prediction", "web_search_options", "prompt_cache_key", "safety_identifier", "verbosity", "ttl",
+            "audio", "prediction", "web_search_options", "prompt_cache_key", "safety_identifier", "verbosity",
             "keep_alive", "draft_model", "cache_prompt",
         ),
         refused=("grammar",),
@@ -97,14 +97,14 @@ TABLES: Final = (
         ignored=("metadata", "service_tier", "container", "inference_geo", "cache_control"),
         refused=("mcp_servers",),
     ),
-    Table("/api/chat", ollama_request.ChatBody, ignored=("keep_alive", "shift", "truncate")),
+    Table("/api/chat", ollama_request.ChatBody, ignored=("shift", "truncate")),
     Table(
         "/api/generate",
         ollama_request.GenerateBody,
-        ignored=("keep_alive", "shift", "truncate"),
+        ignored=("shift", "truncate"),
         refused=("context", "suffix", "template"),
     ),
-    Table("/api/embed", ollama_embed.EmbedBody, ignored=("keep_alive", "options")),
+    Table("/api/embed", ollama_embed.EmbedBody, ignored=("options",)),
     Table("/api/copy", ollama_manage.CopyBody),
     Table("/api/delete", ollama_models.ModelBody, method="DELETE"),
     Table(

@@ -9,7 +9,16 @@ from flask import Blueprint, Response, request
 from appliance.accounts.permissions import Permission
 from appliance.errors import ModelNotFoundError
 from webui import connection, routing, sse
-from webui.dialects import base_run, engine, headers, lmstudio_models, openai_base, openai_embeddings, opening
+from webui.dialects import (
+    base_run,
+    engine,
+    headers,
+    lmstudio_models,
+    openai_base,
+    openai_embeddings,
+    opening,
+    staying,
+)
 from webui.dialects.base_run import Turn
 from webui.dialects.completions_request import CompletionBody
 from webui.dialects.lmstudio_figures import Figures, about
@@ -50,6 +59,7 @@ def chat(call: Call, body: ChatBody) -> Response:
             return _answered(call, body, openai_base.chunks(writer, body.model, left), figures, held)
         figures = Figures(call.gateway.model(body.model))
         asked = body.as_engine() | {"stream_options": {"include_usage": True}}
+        held.callback(staying.follow, call, body.model, body.ttl)
         stream = opening.opened(call.gateway.open, body.model, asked, left, streams=body.stream)
         held.callback(call.services.audit.record, call.who.name, "api-chat", body.model)
         held.enter_context(stream)

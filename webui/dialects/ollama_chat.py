@@ -12,7 +12,7 @@ from appliance.apps import runs
 from appliance.errors import BadInputError, CancelledError, HakoError
 from appliance.gateway.stream import RawStream
 from webui import connection, routing
-from webui.dialects import base_run, engine, headers, ollama_errors, ollama_names, thinking
+from webui.dialects import base_run, engine, headers, ollama_errors, ollama_names, staying, thinking
 from webui.dialects.base_run import Answered, Left
 from webui.dialects.ollama_answer import Ending, Piece, Reply, ndjson
 from webui.dialects.ollama_request import Asked, ChatBody, GenerateBody
@@ -49,6 +49,7 @@ def _answer(call: Call, asked: Asked) -> Response:
             return _sent(call, reply, _of_base(writer, left), held)
         if asked.think:
             thinking.demand(call.gateway.model(model))
+        held.callback(staying.follow, call, model, asked.keep_alive)
         start = call.gateway.complete if asked.is_raw else call.gateway.open
         stream = start(model, asked.as_engine(), stopped=left)
         held.callback(call.services.audit.record, call.who.name, "api-chat", model)
@@ -64,14 +65,15 @@ def _sent(call: Call, reply: Reply, pieces: Iterator[Piece | Ending], held: Exit
 
 
 def _load(call: Call, asked: Asked, left: Left) -> Ending:
-    """Have the model ready, as for an answer. What stays loaded is the box's to decide, not one client's."""
+    """Have the model ready, as for an answer, or let go of it where the client may say so."""
     model = ollama_names.found(call, asked.model)
     if base_run.is_base(model):
         base_run.find(call, model)
     elif asked.lets_go:
-        call.gateway.model(model)
+        staying.follow(call, call.gateway.model(model).id, asked.keep_alive)
     else:
         call.gateway.count_tokens([""], call.gateway.model(model).id, stopped=left)
+        staying.follow(call, model, asked.keep_alive)
     return Ending("unload" if asked.lets_go else "load")
 
 

@@ -11,7 +11,7 @@ from appliance.accounts.permissions import Permission
 from appliance.errors import BadInputError
 from appliance.gateway.gateway import Vectors
 from webui import connection, routing, shapes
-from webui.dialects import ollama_names
+from webui.dialects import ollama_names, staying
 from webui.routing import Call
 
 api = Blueprint("embed", __name__)
@@ -27,6 +27,7 @@ class EmbedBody(shapes.Tolerant):
     model: shapes.ModelId
     input: shapes.Text | Annotated[list[shapes.Text], Field(max_length=2048)]
     truncate: bool | None = None
+    keep_alive: float | str | None = None
     dimensions: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -43,13 +44,15 @@ class EmbeddingsBody(shapes.Tolerant):
 def embed(call: Call, body: EmbedBody) -> dict[str, Any]:
     began = clock.monotonic()
     texts = body.input if isinstance(body.input, list) else [body.input] if body.input else []
+    model = ollama_names.found(call, body.model)
     with routing.place(call):
         vectors, tokens = call.gateway.embed_raw(
-            ollama_names.found(call, body.model),
+            model,
             texts,
             truncate=body.truncate is not False,
             stopped=connection.watcher(request.environ),
         )
+    staying.follow(call, model, body.keep_alive)
     if body.dimensions not in (None, 0, vectors.shape[1]):
         raise BadInputError("dimensions", field="dimensions")
     return {

@@ -1,6 +1,7 @@
 """Ollama's lists of models, what is told of one, and the clear no to everything that would fetch or make one."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from flask import Blueprint
@@ -61,6 +62,7 @@ def tags(call: Call) -> dict[str, Any]:
 
 @routing.route(api, "GET", "/ps", permission=Permission.CHAT)
 def loaded(call: Call) -> dict[str, Any]:
+    states = call.services.models.running()
     return {
         "models": [
             {
@@ -68,12 +70,18 @@ def loaded(call: Call) -> dict[str, Any]:
                 "size": model.memory_bytes or 0,
                 "size_vram": 0 if model.provider in (None, "cpu") else model.memory_bytes or 0,
                 "context_length": model.context,
-                "expires_at": _NEVER,
+                "expires_at": _leaves(states.get(model.id, {})),
             }
             for model in call.gateway.models()
             if model.state == "loaded" and model.engine != _REMOTE
         ]
     }
+
+
+def _leaves(now: Mapping[str, Any]) -> str:
+    """When a loaded model leaves if nobody asks it anything."""
+    limit = now.get("idle_limit_s")
+    return _NEVER if limit is None else clock.iso(clock.now() + limit - (now.get("idle_s") or 0))
 
 
 @routing.route(api, "POST", "/show", permission=Permission.CHAT, body=ModelBody)

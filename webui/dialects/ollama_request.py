@@ -1,7 +1,6 @@
 """Chat and generate requests in Ollama's words: checked, and turned into what an engine or a base is asked."""
 
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -10,14 +9,13 @@ from pydantic import Field, field_validator
 
 from appliance.errors import BadInputError
 from webui import shapes
-from webui.dialects import pictures, thinking
+from webui.dialects import pictures, staying, thinking
 from webui.dialects.base_run import Turn
 from webui.dialects.openai_request import FunctionTool, Stop, engine_stops
 from webui.dialects.pictures import Part
 from webui.dialects.thinking import Level
 
 _LARGEST_INT: Final = 2**31 - 1
-_NO_TIME: Final = re.compile(r"[+-]?0+(\.0+)?(ns|us|µs|ms|s|m|h)?")
 
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 
@@ -89,9 +87,8 @@ class Asked(shapes.Tolerant, ABC):
 
     @property
     def lets_go(self) -> bool:
-        """Whether the client wants the model unloaded afterwards. The box keeps what others may use."""
-        wish = self.keep_alive
-        return _NO_TIME.fullmatch(wish.strip()) is not None if isinstance(wish, str) else wish == 0
+        """Whether the client wants the model unloaded afterwards. It is for who may manage models."""
+        return staying.seconds(self.keep_alive) == 0
 
     def turns(self) -> list[Turn]:
         """The conversation as a base takes it."""

@@ -9,6 +9,7 @@ from appliance.apps import runs
 from webui import routing, sse
 from webui.dialects import base_run
 from webui.dialects.base_run import Answered, Turn
+from webui.dialects.headers import told_left_out
 from webui.dialects.openai_answer import Chunks, framed
 from webui.dialects.openai_request import ChatBody
 from webui.routing import Call
@@ -26,7 +27,8 @@ def complete(call: Call, body: ChatBody, left: Left, place: sse.Place) -> Respon
         wanted = (chunk for chunk in chunks(writer, body.model, left) if _is_wanted(chunk, body))
         return sse.response(framed(wanted, call.language), writer.stop, place.close)
     with place:
-        return routing.answer(_completion(base_run.whole(writer, left), body.model))
+        found = base_run.whole(writer, left)
+        return told_left_out(routing.answer(_completion(found, body.model)), found.left_out)
 
 
 def chunks(writer: runs.Writer, model: str, left: Left) -> Iterator[Chunk | Comment | None]:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 from appliance.accounts.permissions import Permission
 from appliance.errors import CancelledError, HakoError
 from webui import connection, errors, routing, sse
-from webui.dialects import base_run, engine, headers, openai_base, opening
+from webui.dialects import base_run, engine, headers, openai_base, opening, staying
 from webui.dialects.openai_answer import Assembly, event, renamed
 from webui.dialects.openai_request import ChatBody
 from webui.dialects.opening import Opening
@@ -36,6 +36,7 @@ def complete(call: Call, body: ChatBody) -> Response:
         stream.close()
         place.close()
         call.services.audit.record(call.who.name, "api-chat", body.model)
+        staying.follow(call, body.model, body.ttl)
 
     if body.stream:
         chunks = _passed_on(stream, body.model, _named(call, body.model), call.language)

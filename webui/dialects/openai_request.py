@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from appliance.errors import BadInputError
+from appliance.gateway import native
 from webui import shapes
 from webui.dialects import pictures, thinking
 from webui.dialects.pictures import Part
@@ -13,7 +14,7 @@ from webui.dialects.thinking import Effort, TemplateKwargs
 _ROLES: Final = {"developer": "system", "function": "tool"}
 _PASSED: Final = (
     "temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repeat_penalty",
-    "logprobs", "top_logprobs", "tool_choice", "parallel_tool_calls",
+    "logprobs", "top_logprobs", "tool_choice", "parallel_tool_calls", *native.FIELDS,
 )  # fmt: skip
 _LARGEST_INT: Final = 2**31 - 1
 _TOKEN_DIGITS: Final = 10
@@ -125,6 +126,15 @@ class ChatBody(shapes.Tolerant):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repeat_penalty: Annotated[float, Field(ge=0.1, le=4)] | None = None
+    typical_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    xtc_probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    xtc_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    dry_multiplier: Annotated[float, Field(ge=0, le=10)] | None = None
+    dry_base: Annotated[float, Field(ge=1, le=10)] | None = None
+    dry_allowed_length: Annotated[int, Field(ge=1, le=1000)] | None = None
+    mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
+    mirostat_tau: Annotated[float, Field(ge=0, le=20)] | None = None
+    mirostat_eta: Annotated[float, Field(ge=0, le=1)] | None = None
     logit_bias: Biases | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
@@ -143,6 +153,9 @@ class ChatBody(shapes.Tolerant):
         if grammar:
             raise ValueError("not possible on this box")
         return grammar
+
+    ttl: float | str | None = None
+    """LM Studio's: seconds that the model stays loaded without a question."""
 
     @field_validator("seed")
     @classmethod

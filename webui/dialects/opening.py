@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from appliance import clock
 from appliance.closing import Closing
+from appliance.gateway import caps
 from appliance.gateway.stream import RawStream, Stopped
 from appliance.gateway.waited import Line, Waited
 from webui import sse
@@ -47,6 +48,11 @@ class Opening(Closing):
         """Messages of the chat that the model did not get; 0 until it has begun."""
         return self._stream.left_out if self._stream else 0
 
+    @property
+    def lowered(self) -> Mapping[str, int]:
+        """Fields of the request that were above the operator's caps; none until it has begun."""
+        return self._stream.lowered if self._stream else {}
+
     def wait(self) -> None:
         """Until it has begun, or until it has stood in line for so long that its reader should be told.
 
@@ -75,7 +81,9 @@ class Opening(Closing):
                     self._change.wait(_LOOK_S)
         self._demand()
         if self.left_out:
-            yield Comment(f"messages left out={self.left_out}")
+            yield left_out(self.left_out)
+        if self.lowered:
+            yield Comment(f"capped {caps.told(self.lowered)}")
 
     def __iter__(self) -> Iterator[bytes]:
         """The engine's bytes; see `RawStream`."""
@@ -128,6 +136,11 @@ def opened(start: Start, model: str, asked: Mapping[str, Any], left: Stopped, *,
         opening.close()
         raise
     return opening
+
+
+def left_out(messages: int) -> Comment:
+    """Tells in a stream how many messages of the chat the model did not get."""
+    return Comment(f"messages left out={messages}")
 
 
 class News:

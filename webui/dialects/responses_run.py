@@ -40,6 +40,11 @@ class EngineRun(Closing):
         """Messages that the model did not get; 0 until it has begun to answer."""
         return self._stream.left_out if self._stream else 0
 
+    @property
+    def lowered(self) -> Mapping[str, int]:
+        """Fields of the request that were above the operator's caps; none until it has begun."""
+        return self._stream.lowered if self._stream else {}
+
     def wait(self, within_s: float | None) -> None:
         """Until the engine has begun to answer, or for `within_s`; less where it is clear that others come first.
 

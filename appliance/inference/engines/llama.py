@@ -15,6 +15,8 @@ _BATCH_WITH_PICTURES = 512
 """Some models (Gemma 3) read a picture as a whole, and one of theirs has 256 tokens."""
 _NO_PROGRAMS = "/nonexistent"
 
+_CACHE_TYPES = {"q8_0": xllamacpp.ggml_type.GGML_TYPE_Q8_0, "q4_0": xllamacpp.ggml_type.GGML_TYPE_Q4_0}
+
 _PING_SECONDS = 15
 
 
@@ -61,6 +63,10 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     if spec.projector:
         parameters.mmproj.path = str(Path(spec.folder) / spec.projector)
         parameters.mmproj_use_gpu = False
+    if cache_type := _CACHE_TYPES.get(spec.cache_type):
+        parameters.cache_type_k = parameters.cache_type_v = cache_type
+        # It rounds values only for this way of computing. Left to itself it might choose another, and then refuse.
+        parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
     if spec.speculation == "ngram":
         # Of the ways that need no second model, one that leaves the answer as it is (`ngram_mod` changed it).
         # `ngram_map_k` guesses right half as often where a text is quoted sentence by sentence.

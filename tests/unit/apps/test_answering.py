@@ -40,6 +40,9 @@ class Library:
         self.found = Retrieval(hits, verdict, 0.9, {}, 1.0)  # type: ignore[arg-type]
         self.queries: list[str] = []
 
+    def asking(self, _models: object) -> Self:
+        return self
+
     def search(
         self,
         _bases: Sequence[Base],
@@ -57,6 +60,7 @@ class Stream:
     """An engine's answer in the given pieces."""
 
     finish, prompt_tokens, tokens_per_s = "stop", 7, 12.5
+    left_out = 0
 
     def __init__(self, pieces: Sequence[str | Thought]) -> None:
         self._pieces, self.tokens, self.thoughts, self.was_cut = pieces, 0, 0, False
@@ -85,18 +89,21 @@ class Writer:
     def __init__(self, model: ModelInfo, *pieces: str | Thought) -> None:
         self._model, self._pieces = model, pieces
         self.finish = "stop"
+        self.left_out = 0
+        self.turns: list[tuple[str, str]] = []
         self.requests: list[ChatRequest] = []
+
+    def in_turn_of(self, who: str, client: str) -> Self:
+        self.turns.append((who, client))
+        return self
 
     def model(self, _name: str) -> ModelInfo:
         return self._model
 
-    def count_tokens(self, texts: Sequence[str], _model: str, **_more: Any) -> list[int]:
-        return [len(text.split()) for text in texts]
-
     def chat(self, request: ChatRequest, **_more: Any) -> Stream:
         self.requests.append(request)
         stream = Stream(self._pieces)
-        stream.finish = self.finish
+        stream.finish, stream.left_out = self.finish, self.left_out
         return stream
 
 
@@ -226,12 +233,34 @@ def test_a_chat_follows_a_wish_and_its_parameters() -> None:
     assert ([message["role"] for message in plain.messages], plain.extra, plain.temperature) == (["user"], {}, 0.7)
 
 
-def test_a_wish_takes_its_part_of_the_context_and_no_answer_gets_all_of_it() -> None:
-    history = [{"role": "user", "content": "word " * 1500}, {"role": "assistant", "content": "Yes."}]
-    assert len(talk(Writer(LARGER, "Hi."), history=history).messages) == 3
-    long = talk(Writer(LARGER, "Hi."), history=history, system="rule " * 1500, sampling={"max_tokens": 1 << 30})
-    assert [message["role"] for message in long.messages] == ["system", "user"]
-    assert long.max_tokens == LARGER.context // 2
+HISTORY = [{"role": "user", "content": "word " * 9000}, {"role": "assistant", "content": "Yes."}]
+
+
+def test_an_answer_waits_in_the_turn_of_who_asks() -> None:
+    said = Writer(LARGER, "Hi.")
+    talk(said, asker="usr_bob", client="key_1")
+    assert said.turns == [("usr_bob", "key_1")]
+
+
+def test_no_answer_gets_all_of_the_context() -> None:
+    assert talk(Writer(LARGER, "Hi."), sampling={"max_tokens": 1 << 30}).max_tokens == LARGER.context // 2
+
+
+def test_the_gateway_gets_the_whole_chat_and_its_answer_says_what_was_left_out() -> None:
+    asked = talk(Writer(LARGER, "Hi."), history=HISTORY, system="Be brief.")
+    assert list(asked.messages[1:3]) == HISTORY
+    said = Writer(LARGER, f"{KEY} ")
+    said.left_out = 2
+    given = answer(Library("answer", hit(KEY)), said, history=HISTORY)
+    assert [message["role"] for message in said.requests[0].messages] == ["system", "user", "assistant", "user"]
+    assert KEY in said.requests[0].messages[0]["content"]
+    assert given.stats["left_out"] == 2
+    assert "left_out" not in answer(Library("answer", hit(KEY)), Writer(LARGER, KEY)).stats
+
+
+def test_a_bias_of_tokens_is_given_as_the_engine_takes_it() -> None:
+    asked = talk(Writer(LARGER, "Hi."), sampling={"logit_bias": {"12": -5.0, "7": 100.0}, "typical_p": 0.5})
+    assert asked.extra == {"typical_p": 0.5, "logit_bias": [[12, -5.0], [7, 100.0]]}
 
 
 THINKER = replace(LARGER, thinking=True)

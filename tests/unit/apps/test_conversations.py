@@ -91,6 +91,11 @@ def test_an_answer_that_finds_no_room_at_its_end_is_stored_when_there_is(world: 
     assert (stored.text, stored.state) == ("do not lose this", "done")
 
 
+def test_a_question_waits_in_the_turn_of_its_person(world: World) -> None:
+    world.settled(world.ask("mine")[1].id)
+    assert (world.answering.questions[0].asker, world.answering.questions[0].client) == (world.user, "")
+
+
 def test_an_answer_that_can_not_begin_does_not_block_its_chat(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*_anything: Any) -> str:
         world.full.set()

@@ -85,6 +85,14 @@ def test_one_message_that_is_too_long_is_refused() -> None:
         overflow.fit(say("u1"), "rolling", 5, lambda _messages: 6)
 
 
+def test_what_has_to_stay_may_have_more_where_that_is_said() -> None:
+    kept, left_out = overflow.fit(CHAT, "rolling", 1, len, most=2)
+    assert (len(kept), left_out) == (2, 6)
+    with pytest.raises(ContextTooLongError) as refused:
+        overflow.fit(say("u1"), "rolling", 1, lambda _messages: 4, most=3)
+    assert refused.value.params == {"tokens": 4, "limit": 3}
+
+
 def test_a_long_chat_is_counted_a_few_times_only() -> None:
     chat = say("s", *(f"{who}{i}" for i in range(500) for who in "ua"), "u")
     counts: list[int] = []

@@ -41,6 +41,7 @@ from tests.simulators import vision
 from tests.simulators.far_server import FarServer
 
 KEY = "far-key-4711"
+ROLES = ("user", "assistant")
 MODELS = (FarModel(name="talker", context=1000), FarModel(name="org/e5", kind="embedding"))
 BODY = {"messages": [{"role": "user", "content": "red green blue"}], "grammar": "root ::= x", "cache_prompt": True}
 
@@ -108,6 +109,30 @@ def test_a_chat_is_written_there_and_recorded_without_a_word_of_it(lab: Lab) -> 
     assert int(sent["sent_bytes"]) > 100
     assert int(received["bytes"]) > 100
     assert "green" not in json.dumps(lab.entries())
+
+
+def test_a_way_of_choosing_that_other_servers_do_not_know_is_refused_and_not_dropped(lab: Lab) -> None:
+    with pytest.raises(BadInputError) as refused:
+        lab.gateway.open("lab/talker", {**BODY, "mirostat": 2})
+    assert refused.value.params == {"field": "mirostat"}
+    assert lab.far.seen == []
+
+
+def test_the_boxs_own_long_chat_is_sent_without_its_beginning_and_a_programs_whole(lab: Lab) -> None:
+    turns = [{"role": role, "content": f"{role} {i} " + "word " * 100} for i in range(9) for role in ROLES]
+    messages = [{"role": "system", "content": "short"}, *turns, {"role": "user", "content": "red"}]
+    with lab.gateway.chat(ChatRequest(model="lab/talker", messages=messages, max_tokens=200)) as stream:
+        list(stream)
+    sent = lab.far.seen[-1][3]["messages"]
+    assert 0 < stream.left_out == len(messages) - len(sent)
+    assert (sent[0], sent[1]["role"], sent[-1]) == (messages[0], "user", messages[-1])
+    with lab.gateway.open("lab/talker", {"messages": messages}) as raw:
+        list(raw)
+    assert (lab.far.seen[-1][3]["messages"], raw.left_out) == (messages, 0)
+    long = [*messages[:-1], {"role": "user", "content": "word " * 3000}]
+    with lab.gateway.chat(ChatRequest(model="lab/talker", messages=long, max_tokens=200)) as stream:
+        list(stream)
+    assert lab.far.seen[-1][3]["messages"] == [long[0], long[-1]]
 
 
 def test_a_demanded_call_is_asked_for_in_the_words_that_every_server_knows(lab: Lab) -> None:

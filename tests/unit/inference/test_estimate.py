@@ -3,8 +3,10 @@
 import pytest
 
 from appliance.config import Inference
+from appliance.inference.engine import CacheType
 from appliance.inference.estimate import SCRATCH_BYTES, Estimate, estimate
 from appliance.inference.gguf import parse
+from appliance.inference.load_settings import LoadSettings
 from tests.simulators import gguf
 
 GIB = 1 << 30
@@ -39,6 +41,15 @@ def test_weights_cache_of_all_answers_and_scratch_are_counted() -> None:
     assert (found.context, found.parallel) == (2048, 3)
     assert found.cache == header.cache_bytes_per_token * 2048 * 3
     assert found.needed == 1000 + found.cache + SCRATCH_BYTES
+
+
+@pytest.mark.parametrize(("cache_type", "of_32"), [("f16", 64), ("q8_0", 34), ("q4_0", 18)])
+def test_a_rounded_cache_takes_less(cache_type: CacheType, of_32: int) -> None:
+    data = gguf.build(gguf.entries(llama__context_length=8192), gguf.tensors())
+    header = parse(data, len(data))
+    wish = LoadSettings(context=1024, parallel=1, cache_type=cache_type)
+    found = estimate(1000, header.context, Inference(), header=header, wish=wish)
+    assert found.cache == header.cache_bytes_per_token * 1024 * of_32 // 64
 
 
 def test_a_model_without_a_header_has_no_cache_and_what_it_holds_counts_as_free() -> None:

@@ -1,4 +1,4 @@
-"""Turns: one person's many requests and another's first."""
+"""Turns: one person's many requests and another's first; one key's and its owner's browser."""
 
 from appliance.inference.fair_queue import FairQueue, Ticket
 
@@ -90,3 +90,60 @@ def test_what_needs_no_place_costs_its_owner_no_turn() -> None:
     queue.serve(ticket)
     assert ticket not in queue
     assert served(queue) == "aba"
+
+
+def by_clients(names: str) -> FairQueue:
+    """Requests like "a1 a2 b": a person's letter, and the client of theirs that asks."""
+    queue = FairQueue()
+    for name in names.split():
+        queue.join(name[0], name[1:])
+    return queue
+
+
+def served_clients(queue: FairQueue) -> str:
+    names = []
+    while order := queue.order():
+        assert queue.is_next(order[0])
+        assert [queue.place(ticket) for ticket in order] == list(range(1, len(order) + 1))
+        queue.serve(order[0])
+        names.append(order[0].who + order[0].client)
+    return " ".join(names)
+
+
+def test_a_keys_backlog_keeps_neither_the_browser_nor_another_key_of_its_owner_waiting() -> None:
+    assert served_clients(by_clients("a1 a1 a1 a1 a a2")) == "a1 a a2 a1 a1 a1"
+
+
+def test_many_keys_get_a_person_no_more_turns() -> None:
+    assert served_clients(by_clients("a1 a2 a3 a4 b b")) == "a1 b a2 b a3 a4"
+    assert served_clients(by_clients("a1 a1 b1 a2 b2 b1")) == "a1 b1 a2 b2 a1 b1"
+
+
+def test_a_client_served_in_vain_is_next_again_before_its_owners_others() -> None:
+    queue = by_clients("a1 a2 b")
+    ticket = queue.order()[0]
+    queue.serve(ticket)
+    queue.put_back(ticket)
+    assert served_clients(queue) == "a1 b a2"
+
+
+def test_a_client_that_leaves_is_forgotten_and_its_owners_others_wait_on() -> None:
+    queue = by_clients("a1 a2")
+    ticket = queue.order()[0]
+    queue.leave(ticket)
+    queue.leave(ticket)
+    assert ticket not in queue
+    assert served_clients(queue) == "a2"
+    assert len(queue) == 0
+
+
+def test_no_key_fills_its_owners_part_of_the_queue() -> None:
+    queue = FairQueue(longest=9, longest_of_one=3, longest_of_key=2)
+    for _ in range(2):
+        queue.join("a", "1")
+    assert queue.is_full_for("a", "1")
+    assert not queue.is_full_for("a", "2")
+    assert not queue.is_full_for("a")
+    queue.join("a")
+    assert queue.is_full_for("a", "2")
+    assert not queue.is_full_for("b", "1")

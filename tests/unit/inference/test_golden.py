@@ -181,6 +181,20 @@ def test_an_adapter_has_records_of_its_own(tmp_path: Path) -> None:
     assert len({without, weak, strong}) == 3
 
 
+def test_a_rounded_cache_has_records_of_its_own_and_the_exact_one_those_that_there_were(tmp_path: Path) -> None:
+    folder = scripted.install(tmp_path, "model", "chat")
+    found = manifest.read(folder)
+    spec = EngineSpec(
+        model="model", kind="chat", engine="scripted", folder=str(folder), entry="script", socket="", api_key="",
+        threads=1, parallel=1, context=512, dimensions=0, provider="cpu", memory_bytes=1 << 30,
+    )  # fmt: skip
+    exact = golden.surroundings(found, spec, Loaded("cpu", 512))
+    rounded = golden.surroundings(found, dataclasses.replace(spec, cache_type="q8_0"), Loaded("cpu", 512))
+    assert exact != rounded
+    before = exact.model_dump(exclude={"cache"})
+    assert golden.Surroundings.model_validate(before) == exact
+
+
 @pytest.mark.models
 @pytest.mark.parametrize("name", ["smollm2-135m-instruct", "multilingual-e5-small"])
 def test_a_real_model_passes_and_with_flipped_weights_it_does_not(tmp_path: Path, load: Load, name: str) -> None:

@@ -73,7 +73,9 @@ def test_each_way_of_loading_has_a_folder_of_its_own(settings: Settings, memory:
     changed = MANIFEST.model_copy(
         update={"files": {"m.gguf": MANIFEST.files["m.gguf"].model_copy(update={"sha256": "1" * 64})}}
     )
-    assert len({slots.folder(MANIFEST, SPEC), slots.folder(MANIFEST, longer), slots.folder(changed, SPEC)}) == 3
+    rounded = EngineSpec(**{**vars(SPEC), "cache_type": "q8_0"})
+    ways = [(MANIFEST, SPEC), (MANIFEST, longer), (MANIFEST, rounded), (changed, SPEC)]
+    assert len({slots.folder(*way) for way in ways}) == 4
     assert slots.folder(MANIFEST.model_copy(update={"engine": "scripted"}), SPEC) == ""
 
 

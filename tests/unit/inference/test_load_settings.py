@@ -71,6 +71,8 @@ def test_there_are_no_settings_of_a_model_that_is_not_there(store: LoadSettingsS
         ("talker", "context", LoadSettings(context=4097)),
         ("embedder", "context", LoadSettings(context=256)),
         ("embedder", "speculation", LoadSettings(speculation="ngram")),
+        ("embedder", "cache_type", LoadSettings(cache_type="q8_0")),
+        ("embedder", "max_tokens", LoadSettings(max_tokens=9)),
         ("embedder", "template", LoadSettings(template="x")),
         ("embedder", "overflow", LoadSettings(overflow="rolling")),
     ],

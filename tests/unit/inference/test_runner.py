@@ -167,7 +167,8 @@ def test_the_first_to_ask_loads_the_model_and_the_next_find_it_loaded(runner: Ru
     assert runner.status() | {"memory_bytes": 0, "since": 0} == {
         "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "provider": "cpu", "context": 100,
         "fell_back": False, "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False, "since": 0,
-        "idle_s": 0.0, "answered": 0, "wait_s": None, "write_per_s": 0.0, "loading": None, "outdated": False,
+        "idle_s": 0.0, "idle_limit_s": None, "answered": 0, "wait_s": None, "write_per_s": 0.0, "loading": None,
+        "outdated": False,
     }  # fmt: skip
 
 

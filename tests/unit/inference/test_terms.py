@@ -37,10 +37,11 @@ def test_a_model_without_wishes_is_run_as_the_box_is_set() -> None:
 
 def test_its_own_wishes_come_first() -> None:
     found = terms(
-        context=3000, parallel=7, threads=1, pinned=True, idle_minutes=0, speculation="ngram", template="{{x}}"
-    )
+        context=3000, parallel=7, threads=1, pinned=True, idle_minutes=0, speculation="ngram", template="{{x}}",
+        cache_type="q8_0",
+    )  # fmt: skip
     assert (found.spec.context, found.spec.parallel, found.spec.threads, found.places) == (3000, 7, 1, 7)
-    assert (found.spec.speculation, found.spec.template) == ("ngram", "{{x}}")
+    assert (found.spec.speculation, found.spec.template, found.spec.cache_type) == ("ngram", "{{x}}", "q8_0")
     assert (found.pinned, found.own_idle_seconds) == (True, 0)
 
 

@@ -12,10 +12,12 @@ describe('parameters', () => {
   it('come back from their fields as they were', () => {
     const all: Sampling = {
       temperature: 0, top_p: 0.9, top_k: 40, min_p: 0.05, repeat_penalty: 1.1, frequency_penalty: -0.5, presence_penalty: 2,
+      typical_p: 0.5, xtc_probability: 0.1, xtc_threshold: 0.2, dry_multiplier: 0.8, dry_base: 1.75, dry_allowed_length: 2,
+      mirostat: 2, mirostat_tau: 5, mirostat_eta: 0.1, logit_bias: { '12': -5, '7': 100 },
       seed: 0, max_tokens: 64, stop: ['\n\n', 'a\\n', '終わり', '\t'], json_schema: { type: 'object' },
     }
     expect(sampling(draftOf(all))).toEqual(all)
-    expect(given(draftOf(all))).toBe(11)
+    expect(given(draftOf(all))).toBe(21)
     expect(faults(draftOf(all))).toEqual({})
   })
 
@@ -26,6 +28,16 @@ describe('parameters', () => {
   it('that will not do are named', () => {
     const wrong = { ...empty(), temperature: '2.1', top_k: '1.5', seed: '-1', min_p: 'x', max_tokens: '0', top_p: '1e-1', json_schema: '[1]', stop: Array(17).fill('x').join('\n') }
     expect(Object.keys(faults(wrong)).sort()).toEqual(['json_schema', 'max_tokens', 'min_p', 'seed', 'stop', 'temperature', 'top_k', 'top_p'])
+  })
+
+  it('bias tokens by their numbers, one a line', () => {
+    expect(sampling({ ...empty(), logit_bias: ' 12 : -5 \n\n007：1.5' })).toEqual({ logit_bias: { '12': -5, '7': 1.5 } })
+    for (const line of ['the: 1', '12', '12: 101', '12: x', '-1: 1', '12 1']) expect(faults({ ...empty(), logit_bias: line })).toHaveProperty('logit_bias')
+  })
+
+  it('show a picture beside the words', () => {
+    const content = [{ type: 'text', text: 'what' }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } }]
+    expect(request('m', '', 'what', {}, 0, 'data:image/png;base64,AA')).toMatchObject({ messages: [{ role: 'user', content }] })
   })
 
   it('become a request of the dialect', () => {

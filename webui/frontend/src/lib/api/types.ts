@@ -75,8 +75,13 @@ export type LoadSettings = {
   pinned: boolean
   idle_minutes: number | null
   speculation: 'off' | 'ngram'
+  /** how exactly it keeps what it has read */
+  cache_type: 'f16' | 'q8_0' | 'q4_0'
   template: string
-  overflow: 'stop' | 'middle' | 'rolling'
+  /** auto: programs are refused, the box's own chats lose their beginning */
+  overflow: 'auto' | 'stop' | 'middle' | 'rolling'
+  /** tokens of one answer at most, whatever is asked for; 0 for no cap */
+  max_tokens: number | null
   /** one of the model's adapters, loaded with it */
   adapter: string
   adapter_scale: number
@@ -103,7 +108,7 @@ export type SmallerModel = {
 }
 export type ModelSettings = {
   settings: LoadSettings
-  box: { context: number; parallel: number; threads: number | null; idle_minutes: number }
+  box: { context: number; parallel: number; threads: number | null; idle_minutes: number; max_tokens: number }
   most_context: number
   estimate: MemoryEstimate | null
 }
