@@ -156,12 +156,13 @@ def test_an_operator_adds_an_adapter_puts_one_to_use_and_erases_it(alice: Visito
     strength.blur()
     alice.see(alice.say("operate.set_adapter_range", most=4))
     strength.fill("0.5")
+    alice.field("operate.set_threads", loading).fill("2")
     alice.button("ui.save", loading).click()
     alice.see(adapters.get_by_text(alice.say("model.adapter_used", scale="0.5"), exact=True))
     alice.look()
     with alice.box.client() as client:
         settings = client.get(f"/models/{tiny}/settings")["settings"]
-        assert (settings["adapter"], settings["adapter_scale"]) == (lora, 0.5)
+        assert (settings["adapter"], settings["adapter_scale"], settings["threads"]) == (lora, 0.5, 2)
     alice.button("model.adapter_remove", adapters, name=lora).click()
     alice.see(alice.dialog.get_by_text(alice.say("model.adapter_remove_used")))
     alice.button("operate.remove", alice.dialog).click()
