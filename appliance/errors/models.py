@@ -106,9 +106,15 @@ class ModelKindUnclearError(HakoError):
 
 
 class ModelUnsupportedError(HakoError):
-    """A whole model file, but of a kind that the box can't run, e.g. one part of a split model. Params: `name`."""
+    """A whole model file, but of a kind that the box can't run, e.g. one for searching. Params: `name`."""
 
     code, status = "HK-MOD-010", 422
+
+
+class ModelSplitError(ModelUnsupportedError):
+    """One of the parts that a model was split into. Params: `name`, `parts`, how many there are."""
+
+    code, status = "HK-MOD-049", 422
 
 
 class ModelInUseError(HakoError):

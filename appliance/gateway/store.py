@@ -15,7 +15,7 @@ from appliance.errors import (
 )
 from appliance.gateway.gateway import Gateway
 from appliance.inference import extras, golden
-from appliance.inference.adapters import Adapters
+from appliance.inference.adapters import AdapterPlan, Adapters
 from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
 from appliance.inference.estimate import Estimate, estimate
@@ -28,7 +28,7 @@ from appliance.inference.media import Media
 from appliance.inference.model_projectors import ModelProjectors, ProjectorPlan
 from appliance.inference.onnx_importing import FolderImporter, FolderPlan, FolderWish, IncomingOnnx
 from appliance.inference.requantise import Requantiser, Requantising
-from appliance.inference.source import Source
+from appliance.inference.source import Source, SourceFolder
 from appliance.inference.uploads import UPLOADS, ModelUploads
 from appliance.inference.verify import verify_files
 
@@ -65,21 +65,25 @@ class ModelStore:
         """Start an import; see Importer.begin."""
         return self._importer.begin(wish, source)
 
-    def plan_folder(self, wish: FolderWish) -> FolderPlan | GenaiPlan:
+    def plan_folder(self, wish: FolderWish, held: SourceFolder | None = None) -> FolderPlan | GenaiPlan:
         """What an import of an ONNX model's folder would bring; see FolderImporter.plan and GenaiImporter.plan."""
-        return self._chats.plan(wish) if is_genai(wish.path) else self._folders.plan(wish)
+        return self._chats.plan(wish, held) if is_genai(wish.path, held) else self._folders.plan(wish, held)
 
-    def begin_folder(self, wish: FolderWish) -> IncomingOnnx | IncomingGenai:
+    def begin_folder(self, wish: FolderWish, held: SourceFolder | None = None) -> IncomingOnnx | IncomingGenai:
         """Start such an import; see FolderImporter.begin and GenaiImporter.begin."""
-        return self._chats.begin(wish) if is_genai(wish.path) else self._folders.begin(wish)
+        return self._chats.begin(wish, held) if is_genai(wish.path, held) else self._folders.begin(wish, held)
 
     def requantise(self, model: str, to: str, *, plan: bool = False) -> Requantising:
         """Start to make a smaller model out of one that is there; see Requantiser.begin."""
         return self._requantiser.begin(self._catalog.folder(self._gateway.aliases.resolve(model)).name, to, plan=plan)
 
-    def add_adapter(self, model: str, path: str) -> str:
-        """Bring a LoRA file of this machine to a model; returns its name. See Adapters.add."""
-        return self._adapters.add(model, path)
+    def plan_adapter(self, model: str, source: Source) -> AdapterPlan:
+        """What a LoRA file would bring to a model; see Adapters.plan."""
+        return self._adapters.plan(model, source)
+
+    def add_adapter(self, model: str, source: Source, shared: str = "") -> AdapterPlan:
+        """Bring it; see Adapters.add."""
+        return self._adapters.add(model, source, shared)
 
     def remove_adapter(self, model: str, name: str) -> None:
         """Erase an adapter; the model goes without it when it is loaded the next time. See Adapters.remove."""

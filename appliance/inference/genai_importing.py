@@ -4,6 +4,7 @@ Taken are `genai_config.json`, the graph that it names, the files with the graph
 `tokenizer_config.json` and, where it is there, `chat_template.jinja`; nothing else.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from appliance.inference.manifest import Manifest, SizeClass
 from appliance.inference.onnx_header import OnnxHeader
 from appliance.inference.onnx_importing import FolderWish
 from appliance.inference.opened_folder import OpenedFolder
-from appliance.inference.source import Source
+from appliance.inference.source import Source, SourceFolder
 
 _KEPT: Final = (CONFIG, TEMPLATE, TOKENIZER, TOKENIZER_CONFIG)
 
@@ -94,8 +95,8 @@ class GenaiImporter:
         self._catalog = Catalog(settings.models)
         self._importer = importer
 
-    def plan(self, wish: FolderWish) -> GenaiPlan:
-        """Look at the folder and say what it is.
+    def plan(self, wish: FolderWish, held: SourceFolder | None = None) -> GenaiPlan:
+        """Look at the folder and say what it is; `held` is closed then.
 
         Raises:
             BadInputError: something is wished that only models with vectors have.
@@ -105,11 +106,11 @@ class GenaiImporter:
             ModelFileError: one is damaged, too long, or not what its name says.
             ModelGenaiError: whole, but more than a plain text model, or its files don't fit together.
         """
-        with GenaiFolder(wish.path) as folder:
+        with GenaiFolder(wish.path, held) as folder:
             return self._plan(folder, wish)
 
-    def begin(self, wish: FolderWish) -> "IncomingGenai":
-        """Make the folder that the model will be in; nothing is copied yet.
+    def begin(self, wish: FolderWish, held: SourceFolder | None = None) -> "IncomingGenai":
+        """Make the folder that the model will be in; nothing is copied yet. `held` is closed with the import.
 
         Raises:
             DiskFullError: no room; nothing was written.
@@ -117,7 +118,7 @@ class GenaiImporter:
             BadInputError, GenaiMissingError, ModelPathError, ModelFolderError, ModelFileError, ModelGenaiError:
                 as `plan`.
         """
-        folder = GenaiFolder(wish.path)
+        folder = GenaiFolder(wish.path, held)
         try:
             plan = self._plan(folder, wish)
             models = self._settings.models
@@ -202,6 +203,11 @@ class IncomingGenai(IncomingFolder[GenaiFolder, GenaiPlan]):
         )
 
 
-def is_genai(path: str) -> bool:
-    """Whether it is a folder that says so."""
+def is_genai(path: str, held: SourceFolder | None = None) -> bool:
+    """Whether it is a folder that says so; `held` is read instead of the path where it is open already."""
+    if held is not None:
+        with contextlib.suppress(OSError):
+            os.lstat(CONFIG, dir_fd=held.descriptor)
+            return True
+        return False
     return is_folder(path) and os.path.lexists(os.path.join(path, CONFIG))  # noqa: PTH118 - a text

@@ -25,6 +25,7 @@ from appliance.errors import (
     HakoError,
     ModelFileError,
     ModelLegacyError,
+    ModelSplitError,
     ModelUnsupportedError,
 )
 from appliance.inference import bringing, legacy
@@ -45,6 +46,8 @@ _ROOM_BYTES = 256 << 20
 """What stays free on the disk: the database and the log need to go on."""
 _ID_CHARS = 80
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_PART: Final = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.gguf$", re.IGNORECASE)
+"""How publishers name the parts of a split model."""
 _SIZES: Final[tuple[tuple[int, SizeClass], ...]] = ((10**9, "tiny"), (4 * 10**9, "small"), (15 * 10**9, "medium"))
 _NO_CHAT: Final = frozenset({
     "bert", "clip", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert",
@@ -110,6 +113,7 @@ class Importer:
             ModelPathError: not an ordinary file that can be read.
             ModelFileError: not a whole GGUF file.
             ModelUnsupportedError: no model that can chat on this box.
+            ModelSplitError: one part of several.
             ModelLegacyError: none for the engine that was asked for.
             EngineMissingError: that engine is not installed.
             ProjectorError, ProjectorWidthError: the projector is none, or another model's.
@@ -149,7 +153,7 @@ class Importer:
                     os.close(lock)
 
     def _plan(self, source: Source, wish: Wish) -> Plan:
-        header = examine(source.descriptor, source.name)
+        header = _examined(source)
         _demand_chat(header, source.name)
         older = wish.engine == legacy.ENGINE
         if older and wish.projector:
@@ -295,9 +299,21 @@ def demand_room(models: Path, size: int) -> None:
         raise DiskFullError(f"{size} bytes and {_ROOM_BYTES} of reserve")
 
 
+def _examined(source: Source) -> Header:
+    """Only the first part of a split model says what it is; the others are known by their names."""
+    try:
+        return examine(source.descriptor, source.name)
+    except ModelFileError as error:
+        if (named := _PART.search(source.name)) and int(named[1]) > 1:
+            raise ModelSplitError(error.detail, name=source.name, parts=int(named[1])) from error
+        raise
+
+
 def _demand_chat(header: Header, name: str) -> None:
-    if header.kind != "model" or header.splits > 1:
-        raise ModelUnsupportedError(f"{header.kind}, {header.splits} parts", name=name)
+    if header.kind != "model":
+        raise ModelUnsupportedError(header.kind, name=name)
+    if header.splits > 1:
+        raise ModelSplitError(name=name, parts=header.splits)
     if header.vocabulary in ("", "none") or header.pooling or header.architecture in _NO_CHAT:
         raise ModelUnsupportedError(f"no chat model: {header.architecture}", name=name)
 

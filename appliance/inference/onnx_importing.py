@@ -43,7 +43,7 @@ from appliance.inference.manifest import Manifest
 from appliance.inference.model_folder import CONFIG, PIECES, TOKENIZER, TOKENIZER_CONFIG, ModelFolder
 from appliance.inference.onnx_header import OnnxHeader
 from appliance.inference.onnx_roles import Kind, Role
-from appliance.inference.source import Source
+from appliance.inference.source import Source, SourceFolder
 from appliance.inference.unigram import Vocabulary
 from appliance.inference.wordpiece import Casing
 
@@ -61,7 +61,7 @@ class FolderWish:
     """What should be imported, and what only a person can say of it."""
 
     path: str
-    """Absolute."""
+    """Absolute. What is open already is read instead."""
     licence: str
     source: str = ""
     """The folder's name if left out."""
@@ -113,8 +113,8 @@ class FolderImporter:
         self._catalog = Catalog(settings.models)
         self._importer = importer
 
-    def plan(self, wish: FolderWish) -> FolderPlan:
-        """Look at the folder and say what it is.
+    def plan(self, wish: FolderWish, held: SourceFolder | None = None) -> FolderPlan:
+        """Look at the folder and say what it is; `held` is closed then.
 
         Raises:
             ModelPathError: no folder, or something in it that is not an ordinary file.
@@ -124,11 +124,11 @@ class FolderImporter:
             ModelRoleError: neither an embedding model nor a reranker.
             ModelKindUnclearError: only a person can say which.
         """
-        with ModelFolder(wish.path) as folder:
+        with ModelFolder(wish.path, held) as folder:
             return self._plan(folder, wish)
 
-    def begin(self, wish: FolderWish) -> "IncomingOnnx":
-        """Make the folder that the model will be in; nothing is copied yet.
+    def begin(self, wish: FolderWish, held: SourceFolder | None = None) -> "IncomingOnnx":
+        """Make the folder that the model will be in; nothing is copied yet. `held` is closed with the import.
 
         Raises:
             DiskFullError: no room; nothing was written.
@@ -136,7 +136,7 @@ class FolderImporter:
             ModelPathError, ModelFolderError, ModelFileError, ModelVocabularyError, ModelRoleError,
             ModelKindUnclearError: as `plan`.
         """
-        folder = ModelFolder(wish.path)
+        folder = ModelFolder(wish.path, held)
         try:
             plan = self._plan(folder, wish)
             models = self._settings.models

@@ -8,7 +8,7 @@ from typing import Final
 from appliance.closing import Closing
 from appliance.errors import ModelFileError, ModelFolderError, ModelPathError
 from appliance.inference.onnx_header import OnnxHeader
-from appliance.inference.source import Source, opened_at, shown_name
+from appliance.inference.source import Source, SourceFolder, opened_at, shown_name
 
 GRAPH: Final = ".onnx"
 """How the names of graphs end."""
@@ -18,7 +18,7 @@ _LONGEST: Final = 1 << 50
 
 
 class OpenedFolder(Closing):
-    """Closed, it lets go of all its files.
+    """Closed, it lets go of all its files. `held` is the folder where it is open already: then `path` isn't read.
 
     Raises:
         ModelPathError: no folder, or something in it is no ordinary file.
@@ -26,12 +26,12 @@ class OpenedFolder(Closing):
         ModelFileError: one is too long.
     """
 
-    def __init__(self, path: str) -> None:
-        self.name = shown_name(os.path.basename(path))  # noqa: PTH119 - a text, maybe with a NUL in it
+    def __init__(self, path: str, held: SourceFolder | None = None) -> None:
+        self.name = held.name if held else shown_name(os.path.basename(path))  # noqa: PTH119 - maybe with a NUL in it
         self.beside: dict[str, Source] = {}
         """Files of weights, by name."""
-        self._descriptors: list[int] = []
-        self.descriptor = self._folder(path)
+        self._descriptors: list[int] = [held.descriptor] if held else []
+        self.descriptor = held.descriptor if held else self._folder(path)
         try:
             self._open_all()
         except BaseException:

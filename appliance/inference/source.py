@@ -1,4 +1,4 @@
-"""The file that a model comes from: an ordinary one, opened once, with no way for anybody to swap it afterwards."""
+"""What a model comes from: an ordinary file or a folder, opened once, so that nobody can swap it afterwards."""
 
 import contextlib
 import os
@@ -28,6 +28,18 @@ class Source(Closing):
             return os.pread(self.descriptor, _CHUNK, place)
         except OSError as error:  # e.g. the stick was pulled out
             raise ModelFileError(f"read: {error.strerror}", name=self.name) from error
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            os.close(self.descriptor)
+
+
+@dataclass(frozen=True)
+class SourceFolder(Closing):
+    """A folder, open; whoever opens the files in it takes it over."""
+
+    descriptor: int
+    name: str
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -1,16 +1,19 @@
 """A model is brought into the box by browser: a broken line, a page left in the middle, a stick; in both languages."""
 
 import hashlib
+import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
+from appliance import config
 from tests.e2e.axe import examine
 from tests.e2e.browser import Visitor, add_person
-from tests.simulators import gguf
+from tests.simulators import gguf, hugging_face
 from tests.simulators.served import ServedBox
 from webui.locales import Language
 
@@ -141,6 +144,38 @@ def test_a_file_on_a_stick_is_chosen_and_one_that_was_pulled_out_is_told(
     take.click()
     erin.see("HK-BOX-004")
     erin.look()
+
+
+def test_a_folder_on_a_stick_becomes_a_model_for_searching_with_what_a_person_says(
+    erin: Visitor, box: ServedBox, sticks: Path, tmp_path: Path, language: Language
+) -> None:
+    page, name = erin.page, f"Folder E5 {language}"
+    made = hugging_face.embedder(tmp_path / name)
+    shutil.copytree(made, sticks / f"FOLDERS-{language}" / name)
+    erin.go("/operate/models/import")
+    erin.see(page.get_by_role("link", name=erin.say("nav.update"), exact=True).last)
+    page.get_by_role("radio", name=erin.say("operate.bring_medium")).check()
+    take = erin.button("operate.bring_take_of", name=name)
+    erin.see(take)
+    erin.look()
+    examine(erin)
+    take.click()
+    vectors = page.get_by_role("region", name=erin.say("operate.bring_vectors"))
+    query = erin.field("operate.bring_query_prefix", vectors)
+    erin.see(query)
+    expect(query).to_have_value("query: ")
+    expect(vectors.get_by_role("radio", name=erin.say("operate.bring_embedding_note"))).to_be_checked()
+    erin.look()
+    examine(erin)
+    query.fill(f"{language}: ")  # the same files used in another way are another model
+    erin.field("operate.licence").fill("MIT")
+    erin.field("operate.licence").press("Enter")
+    erin.see(erin.say("operate.bring_ready", name=name))
+    with erin.box.client() as client:
+        model = next(one for one in client.get("/models")["items"] if one["name"] == name)
+        assert model["kind"] == "embedding"
+    manifest = config.load(data_dir=box.folder).models / model["id"] / "model.json"
+    assert json.loads(manifest.read_text("utf-8"))["query_prefix"] == f"{language}: "
 
 
 def digest(file: Path) -> str:

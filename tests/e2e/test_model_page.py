@@ -130,12 +130,25 @@ def test_an_operator_lets_a_model_see_and_takes_its_sight_away(alice: Visitor, t
     alice.see(sight.get_by_text(alice.say("model.sight_none")))
 
 
-def test_an_operator_puts_an_adapter_to_use_and_erases_it(alice: Visitor, tiny: str) -> None:
+def test_an_operator_adds_an_adapter_puts_one_to_use_and_erases_it(alice: Visitor, tiny: str, tmp_path: Path) -> None:
     page, lora = alice.page, "style.lora.gguf"
     alice.go(f"/operate/models/{tiny}")
     adapters = page.get_by_role("region", name=alice.say("model.adapters"))
     alice.see(adapters.get_by_text(alice.say("model.adapter_unused"), exact=True))
-    alice.see(adapters.get_by_text(f"hako models adapter add {tiny} "))
+    before, second = alice.field("operate.set_adapter"), "second.lora.gguf"
+    expect(before.locator("option", has_text=second)).to_have_count(0)
+    alice.expects(422)
+    alice.button("model.adapter_add", adapters).click()
+    chooser = alice.dialog.locator("input[type=file]")
+    chooser.set_input_files(gguf.tiny_llama(tmp_path / "no-adapter.gguf"))
+    alice.see(alice.dialog.get_by_text("HK-MOD-017"))
+    alice.button("operate.bring_back", alice.dialog).click()
+    chooser.set_input_files(gguf.tiny_lora(tmp_path / "Second.gguf"))
+    alice.see(alice.dialog.get_by_text(alice.say("model.adapter_fits", name="Tiny Llama")))
+    alice.look()
+    alice.button("model.adapter_act", alice.dialog).click()
+    alice.see(adapters.get_by_text(second, exact=True))
+    expect(before.locator("option", has_text=second)).to_have_count(1)
     loading = page.get_by_role("form", name=alice.say("operate.part_loading"))
     alice.field("operate.set_adapter", loading).select_option(label=lora)
     strength = alice.field("operate.set_adapter_scale", loading)
@@ -144,14 +157,17 @@ def test_an_operator_puts_an_adapter_to_use_and_erases_it(alice: Visitor, tiny: 
     strength.blur()
     alice.see(alice.say("operate.set_adapter_range", most=4))
     strength.fill("0.5")
+    alice.field("operate.set_threads", loading).fill("2")
     alice.button("ui.save", loading).click()
     alice.see(adapters.get_by_text(alice.say("model.adapter_used", scale="0.5"), exact=True))
     alice.look()
     with alice.box.client() as client:
         settings = client.get(f"/models/{tiny}/settings")["settings"]
-        assert (settings["adapter"], settings["adapter_scale"]) == (lora, 0.5)
+        assert (settings["adapter"], settings["adapter_scale"], settings["threads"]) == (lora, 0.5, 2)
     alice.button("model.adapter_remove", adapters, name=lora).click()
     alice.see(alice.dialog.get_by_text(alice.say("model.adapter_remove_used")))
+    alice.button("operate.remove", alice.dialog).click()
+    alice.button("model.adapter_remove", adapters, name=second).click()
     alice.button("operate.remove", alice.dialog).click()
     alice.see(alice.say("model.adapters_none"))
     expect(alice.field("operate.set_adapter", loading)).to_have_count(0)

@@ -1,4 +1,4 @@
-"""`/models/import`: a file or folder becomes a model: an upload, one on a stick, or at the box's terminal any path."""
+"""`/models/import`: a file or folder becomes a model: an upload, one on a stick, or at the terminal any path."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,11 +10,12 @@ from pydantic import Field, StringConstraints, model_validator
 from appliance.accounts.permissions import Permission
 from appliance.clock import monotonic
 from appliance.errors import BadInputError, ForbiddenError, HakoError
+from appliance.inference import legacy
 from appliance.inference.genai_importing import GenaiPlan
 from appliance.inference.importing import Imported, Plan, Wish
 from appliance.inference.incoming_folder import is_folder
 from appliance.inference.onnx_importing import FolderPlan, FolderWish
-from appliance.inference.source import Source
+from appliance.inference.source import Source, SourceFolder
 from webui import connection, routing, shapes, sse
 from webui.api import model_import_folder
 from webui.api.model_import_folder import AnyIncoming, FolderPart
@@ -40,7 +41,7 @@ class Import(FolderPart):
     upload: Handle | None = None
     """One of one's own uploads."""
     media: Handle | None = None
-    """A file of `/models/media`."""
+    """A file or folder of `/models/media`."""
     licence: shapes.Name
     source: shapes.Name | None = None
     languages: Annotated[tuple[Language, ...], Field(max_length=100)] = ()
@@ -71,13 +72,30 @@ class Import(FolderPart):
             projector=self.projector or "",
         )
 
+    def of_folder(self) -> FolderWish:
+        """The same for a folder."""
+        for field, is_said in (("engine", self.engine != "llama"), ("projector", self.projector is not None)):
+            if is_said:
+                raise BadInputError("not for folders", field=field)
+        return self.folder_wish(
+            self.path or "", self.licence, self.source or "", self.languages, self.name or "", link=self.link
+        )
+
 
 @routing.route(api, "GET", "/models/media", permission=Permission.MODELS_MANAGE)
 def list_media(call: Call) -> dict[str, Any]:
-    """The model files on sticks, and in the folders that the operator named for it, as they are now."""
-    files = call.services.models.media.files()
+    """The models on sticks, and in the folders that the operator named for it, as they are now."""
     return {
-        "items": [{"id": file.id, "name": file.name, "folder": file.place, "size_bytes": file.size} for file in files],
+        "items": [
+            {
+                "id": item.id,
+                "name": item.name,
+                "folder": item.place,
+                "size_bytes": item.size,
+                "kind": "folder" if item.is_folder else "file",
+            }
+            for item in call.services.models.media.found()
+        ],
         "folders": [str(folder) for folder in call.services.settings.storage.media],
     }
 
@@ -104,42 +122,47 @@ def bring(call: Call, body: Import) -> Response:
 
 
 def _planned(call: Call, body: Import) -> Plan | FolderPlan | GenaiPlan:
-    models = call.services.models
-    if folder := _folder(call, body):
-        return models.plan_folder(folder)
-    return models.plan(*_file(call, body))
+    models, place = call.services.models, _opened(call, body)
+    wish = _wished(call, body, place)
+    if isinstance(wish, FolderWish):
+        return models.plan_folder(wish, place if isinstance(place, SourceFolder) else None)
+    return models.plan(wish, place if isinstance(place, Source) else None)
 
 
 def _begun(call: Call, body: Import) -> AnyIncoming:
+    models, place = call.services.models, _opened(call, body)
+    wish = _wished(call, body, place)
+    if isinstance(wish, FolderWish):
+        return models.begin_folder(wish, place if isinstance(place, SourceFolder) else None)
+    return models.begin(wish, place if isinstance(place, Source) else None)
+
+
+def _opened(call: Call, body: Import) -> Source | SourceFolder | None:
+    """What the body names, open unless it is a path."""
     models = call.services.models
-    if folder := _folder(call, body):
-        return models.begin_folder(folder)
-    return models.begin(*_file(call, body))
-
-
-def _folder(call: Call, body: Import) -> FolderWish | None:
-    """What is wished for a folder, if the body's path is one."""
     if (body.path or body.projector) is not None and call.who.via != "socket":
         raise ForbiddenError("a path of this machine is for who works on it")
-    if body.path is None or not is_folder(body.path):
-        return None
-    for field, is_said in (("engine", body.engine != "llama"), ("projector", body.projector is not None)):
-        if is_said:
-            raise BadInputError("not for folders", field=field)
-    return body.folder_wish(body.path, body.licence, body.source or "", body.languages, body.name or "", link=body.link)
-
-
-def _file(call: Call, body: Import) -> tuple[Wish, Source | None]:
-    """The file that the body names, open unless it is a path."""
-    models = call.services.models
     if body.path is not None:
-        return body.wish(body.path), None
+        return None
     if body.link:
         raise BadInputError(field="link")
     if body.upload is not None:
-        upload = models.uploads.get(owner_of(call), body.upload)
-        return body.wish(str(models.uploads.file(upload))), models.uploads.opened(upload)
-    return body.wish(""), models.media.opened(body.media or "")
+        return models.uploads.opened(models.uploads.get(owner_of(call), body.upload))
+    return models.media.taken(body.media or "")
+
+
+def _wished(call: Call, body: Import, place: Source | SourceFolder | None) -> Wish | FolderWish:
+    """What is wished for it, by what it is; if that can't be, `place` is closed."""
+    try:
+        if isinstance(place, SourceFolder) or (body.path is not None and is_folder(body.path)):
+            return body.of_folder()
+        uploads = call.services.models.uploads
+        upload = uploads.get(owner_of(call), body.upload) if body.upload is not None else None
+        return body.wish(body.path or (str(uploads.file(upload)) if upload else ""))
+    except BaseException:
+        if place is not None:
+            place.close()
+        raise
 
 
 def _told(call: Call, body: Import, incoming: AnyIncoming) -> Iterator[sse.Event | None]:
@@ -191,4 +214,5 @@ def _describe(plan: Plan | FolderPlan | GenaiPlan) -> dict[str, Any]:
         "size_class": plan.size_class,
         "projector": plan.projector.name if plan.projector else None,
         "estimate": describe_estimate(plan.estimate),
+        "engines": ["llama", *([legacy.ENGINE] if legacy.version() and not legacy.obstacle(header) else [])],
     }

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, StringConstraints
 
 from appliance.errors import BadInputError
+from appliance.inference import genai, onnx_importing
 from appliance.inference.genai_importing import GenaiPlan, IncomingGenai
 from appliance.inference.importing import Incoming
 from appliance.inference.onnx_importing import FolderPlan, FolderWish, IncomingOnnx
@@ -66,6 +67,7 @@ def describe_chat(plan: GenaiPlan) -> dict[str, Any]:
         "size_bytes": plan.size,
         "size_class": plan.size_class,
         "estimate": describe_estimate(plan.estimate),
+        "engines": [genai.ENGINE],
         "operators": dict(plan.header.operators),
     }
 
@@ -89,6 +91,7 @@ def describe(plan: FolderPlan) -> dict[str, Any]:
         "size_bytes": plan.size,
         "size_class": "small",
         "estimate": describe_estimate(plan.estimate),
+        "engines": [onnx_importing.ENGINE],
         "dimensions": role.dimensions or None,
         "pooling": plan.pooling if role.kind == "embedding" and not role.pooled else None,
         "query_prefix": plan.query_prefix,

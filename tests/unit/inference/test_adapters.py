@@ -23,6 +23,7 @@ from appliance.inference.engines import scripted
 from appliance.inference.importing import Importer, Wish
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
+from appliance.inference.source import opened
 from appliance.inference.terms import terms_of
 from appliance.inference.verify import verify_files
 from tests.simulators import gguf
@@ -54,7 +55,7 @@ def test_an_adapter_stands_beside_its_models_file_with_its_digest(
     adapters: Adapters, settings: Settings, tiny: Manifest, tmp_path: Path
 ) -> None:
     path = gguf.tiny_lora(tmp_path / "My Style.gguf")
-    assert adapters.add("tiny", str(path)) == "my-style.lora.gguf"
+    assert adapters.add("tiny", opened(str(path))).name == "my-style.lora.gguf"
     known = Catalog(settings.models).get("tiny")
     assert known.adapters == ("my-style.lora.gguf",)
     assert known.files["my-style.lora.gguf"].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -62,7 +63,7 @@ def test_an_adapter_stands_beside_its_models_file_with_its_digest(
     verify_files(settings.models / "tiny", known)
     assert files(settings) == ["model.json", "my-style.lora.gguf", "tiny.gguf"]
     with pytest.raises(ConflictError):
-        adapters.add("tiny", str(path))
+        adapters.add("tiny", opened(str(path)))
     adapters.remove("tiny", "my-style.lora.gguf")
     assert Catalog(settings.models).get("tiny") == tiny
     assert files(settings) == ["model.json", "tiny.gguf"]
@@ -77,7 +78,7 @@ def test_only_an_adapter_of_the_model_can_be_set_and_is_loaded_with_it(
     assert caught.value.params == {"field": "adapter"}
     folder = settings.models / "tiny"
     assert terms_of(tiny, folder, settings, wish).spec.adapter == ""
-    adapters.add("tiny", str(gguf.tiny_lora(tmp_path / "style.lora.gguf")))
+    adapters.add("tiny", opened(str(gguf.tiny_lora(tmp_path / "style.lora.gguf"))))
     known = Catalog(settings.models).get("tiny")
     wish.demand_fit(known)
     spec = terms_of(known, folder, settings, wish).spec
@@ -102,7 +103,7 @@ def test_what_is_no_adapter_for_this_kind_of_model_is_refused_and_leaves_nothing
         (tmp_path, ModelPathError),
     ):
         with pytest.raises(error):
-            adapters.add("tiny", str(path))
+            adapters.add("tiny", opened(str(path)))
     assert Catalog(settings.models).get("tiny") == tiny
     assert files(settings) == ["model.json", "tiny.gguf"]
 
@@ -115,9 +116,9 @@ def test_models_that_can_not_have_one_and_names_that_are_not_there(
     scripted.install(settings.models, "embedder", "embedding")
     for model in ("talker", "embedder"):
         with pytest.raises(WrongModelKindError):
-            adapters.add(model, path)
+            adapters.add(model, opened(path))
     with pytest.raises(ModelNotFoundError):
-        adapters.add("none", path)
+        adapters.add("none", opened(path))
     for name in ("none.lora.gguf", tiny.entry, "model.json", "../tiny/tiny.gguf"):
         with pytest.raises(ModelNotFoundError):
             adapters.remove("tiny", name)
@@ -130,6 +131,6 @@ def test_a_full_disk_leaves_the_model_as_it_was(
     usage = shutil.disk_usage(settings.models)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     with pytest.raises(DiskFullError):
-        adapters.add("tiny", path)
+        adapters.add("tiny", opened(path))
     assert Catalog(settings.models).get("tiny") == tiny
     assert files(settings) == ["model.json", "tiny.gguf"]

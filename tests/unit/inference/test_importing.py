@@ -18,6 +18,7 @@ from appliance.errors import (
     HakoError,
     ModelFileError,
     ModelPathError,
+    ModelSplitError,
     ModelUnsupportedError,
 )
 from appliance.inference import importing
@@ -206,7 +207,6 @@ def test_a_file_that_is_no_model_is_refused_and_told_by_its_name_only(importer: 
     [
         {"general__type": "adapter"},
         {"general__type": "mmproj"},
-        {"split__count": 3},
         {"tokenizer__ggml__model": None},
         {"tokenizer__ggml__model": "none"},
         {"llama__pooling_type": 1},
@@ -217,6 +217,22 @@ def test_a_whole_file_that_can_not_chat_is_refused_as_such(
 ) -> None:
     with pytest.raises(ModelUnsupportedError):
         importer.begin(wish(gguf.tiny_llama(tmp_path / "part.gguf", **changes)))
+    assert leftovers(settings) == []
+
+
+def test_one_part_of_a_split_model_is_told_as_that_whichever_it_is(
+    importer: Importer, settings: Settings, tmp_path: Path
+) -> None:
+    first = gguf.tiny_llama(tmp_path / "part.gguf", split__count=3)
+    later = gguf.build({"split.no": 1, "split.count": 3}, gguf.tensors())  # nothing of what the model is
+    (tmp_path / "big-00002-of-00003.gguf").write_bytes(later)
+    (tmp_path / "big-00001-of-00001.gguf").write_bytes(later)
+    for path in (first, tmp_path / "big-00002-of-00003.gguf"):
+        with pytest.raises(ModelSplitError) as caught:
+            importer.begin(wish(path))
+        assert caught.value.params == {"name": path.name, "parts": 3}
+    with pytest.raises(ModelFileError):
+        importer.begin(wish(tmp_path / "big-00001-of-00001.gguf"))
     assert leftovers(settings) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from appliance.config import Storage
 from appliance.errors import ModelPathError, NotFoundError
 from appliance.inference import media
-from appliance.inference.media import Media, MediaFile
+from appliance.inference.media import Media, MediaItem
 from appliance.machine import folders
 
 
@@ -23,14 +23,14 @@ def stick(tmp_path: Path) -> Path:
     return root
 
 
-def only(found: list[MediaFile], name: str) -> MediaFile:
+def only(found: list[MediaItem], name: str) -> MediaItem:
     [file] = [file for file in found if file.name == name]
     return file
 
 
 def test_model_files_are_listed_with_their_place_and_open_by_their_id(stick: Path) -> None:
     there = Media([stick])
-    found = there.files()
+    found = there.found()
     assert [(file.name, file.place, file.size) for file in found] == [
         ("One.GGUF", f"{stick}/alice/STICK", 3),
         ("two.gguf", f"{stick}/alice/STICK/models", 4),
@@ -40,8 +40,8 @@ def test_model_files_are_listed_with_their_place_and_open_by_their_id(stick: Pat
 
 
 def test_roots_that_are_not_there_are_empty_and_one_named_twice_counts_once(stick: Path, tmp_path: Path) -> None:
-    assert Media([]).files() == []
-    assert len(Media([tmp_path / "none", stick, stick]).files()) == 2
+    assert Media([]).found() == []
+    assert len(Media([tmp_path / "none", stick, stick]).found()) == 2
 
 
 def test_other_files_links_hidden_ones_pipes_and_folders_are_left_out(stick: Path, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_other_files_links_hidden_ones_pipes_and_folders_are_left_out(stick: Pat
     (stick / ".hidden" / "three.gguf").write_bytes(b"x")
     (stick / "notes.txt").write_bytes(b"x")
     os.mkfifo(stick / "pipe.gguf")
-    assert {file.name for file in Media([stick]).files()} == {"One.GGUF", "two.gguf"}
+    assert {file.name for file in Media([stick]).found()} == {"One.GGUF", "two.gguf"}
 
 
 def test_what_lies_too_deep_is_left_out(stick: Path) -> None:
@@ -64,7 +64,7 @@ def test_what_lies_too_deep_is_left_out(stick: Path) -> None:
     deep.mkdir(parents=True)
     (deep / "deep.gguf").write_bytes(b"x")
     (deep.parent / "last.gguf").write_bytes(b"x")
-    names = {file.name for file in Media([stick]).files()}
+    names = {file.name for file in Media([stick]).found()}
     assert "last.gguf" in names
     assert "deep.gguf" not in names
 
@@ -72,9 +72,9 @@ def test_what_lies_too_deep_is_left_out(stick: Path) -> None:
 def test_a_list_ends_after_so_many_files_and_so_many_entries(stick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(210):
         (stick / f"{number:03}.gguf").touch()
-    assert len(Media([stick]).files()) == 200
+    assert len(Media([stick]).found()) == 200
     monkeypatch.setattr(folders, "_LOOKED_AT", 7)
-    assert len(Media([stick]).files()) <= 7
+    assert len(Media([stick]).found()) <= 7
 
 
 def test_a_name_is_shown_without_what_could_disturb_the_words_around_it(stick: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_name_is_shown_without_what_could_disturb_the_words_around_it(stick: P
     (stick / hostile).write_bytes(b"x")
     (stick / os.fsdecode(b"\xff\xfe.gguf")).write_bytes(b"x")
     there = Media([stick])
-    found = there.files()
+    found = there.found()
     assert {file.name for file in found} >= {"evil[2J.gguf", ".gguf"}
     for file in found:
         assert file.name.isprintable()
@@ -124,7 +124,7 @@ def test_what_was_swapped_since_it_was_listed_is_refused(
     secret.parent.mkdir()
     secret.write_bytes(b"the secret")
     there = Media([stick])
-    listed = only(there.files(), "two.gguf")
+    listed = only(there.found(), "two.gguf")
     swap(stick / "alice" / "STICK" / "models" / "two.gguf", secret)
     with pytest.raises(NotFoundError):
         there.opened(listed.id)
@@ -134,7 +134,7 @@ def test_a_swap_between_the_look_and_the_opening_is_refused(
     stick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = Media([stick])
-    listed = only(there.files(), "two.gguf")
+    listed = only(there.found(), "two.gguf")
     secret = tmp_path / "secret"
     secret.write_bytes(b"the secret")
     path = stick / "alice" / "STICK" / "models" / "two.gguf"
@@ -155,13 +155,13 @@ def test_a_swap_between_the_look_and_the_opening_is_refused(
 
     monkeypatch.setattr(media, "opened_at", linked)
     with pytest.raises(ModelPathError):
-        there.opened(only(there.files(), "two.gguf").id)
+        there.opened(only(there.found(), "two.gguf").id)
 
 
 def test_no_file_stays_open(stick: Path) -> None:
     there = Media([stick])
     for _ in range(3):
-        there.opened(there.files()[0].id).close()
+        there.opened(there.found()[0].id).close()
         with pytest.raises(NotFoundError):
             there.opened("none")
     assert not [held for held in held_open() if str(stick) in held]

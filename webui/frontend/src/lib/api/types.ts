@@ -134,13 +134,19 @@ export type RunningModel = {
 }
 /** a model file that a browser sends in pieces; `modified` in ms since the epoch */
 export type ModelUpload = { id: string; name: string; size: number; modified: number; received: number; piece_bytes: number }
-/** a model file on a stick or in a folder of the box */
-export type MediumFile = { id: string; name: string; folder: string; size_bytes: number }
+/** a model file, or a folder with an ONNX model, on a stick or in a folder of the box */
+export type MediumFile = { id: string; name: string; folder: string; size_bytes: number; kind: 'file' | 'folder' }
 export type Media = List<MediumFile> & { folders: string[] }
-/** what an import would make of a file */
+export type Pooling = 'mean' | 'cls'
+/** what an import would make of a file or folder; `engines` are those that can run it here, the usual one first */
 export type ModelPlan = {
   model: string
   name: string
+  kind: 'chat' | 'embedding' | 'reranker'
+  engines: string[]
+  pooling?: Pooling | null
+  query_prefix?: string
+  passage_prefix?: string
   architecture: string
   parameters: number
   quantization: string
