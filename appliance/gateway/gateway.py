@@ -13,7 +13,7 @@ from appliance.config import Settings
 from appliance.errors import ElsewhereError, InferenceUnreachableError, ModelNotFoundError, WrongModelKindError
 from appliance.gateway import answers, calls, counting, pictures, schemas, tool_choice
 from appliance.gateway.aliases import Aliases
-from appliance.gateway.info import ModelInfo, of_remote
+from appliance.gateway.info import ModelInfo, of_own, of_remote
 from appliance.gateway.prefixes import Keeping, Prefixes
 from appliance.gateway.remote import Remote, RemoteModel, estimate
 from appliance.gateway.stream import ChatStream, RawStream
@@ -162,29 +162,9 @@ class Gateway:
         return of_remote(model, state, self.aliases.of(model.id))
 
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
-        chat = manifest.kind == "chat"
         wish = self.load_settings.get(manifest.id)
-        return ModelInfo(
-            id=manifest.id,
-            name=manifest.name,
-            kind=manifest.kind,
-            engine=manifest.engine,
-            state=str(now.get("state", "idle")),
-            languages=manifest.languages,
-            context=wish.context_of(manifest.context, self._settings) if chat else manifest.context,
-            size_bytes=manifest.size,
-            memory_bytes=now.get("memory_bytes") or None,
-            licence=manifest.licence,
-            source=manifest.source,
-            sha256=manifest.files[manifest.entry].sha256,
-            quantization=manifest.quantization,
-            size_class=manifest.size_class,
-            provider=now.get("provider"),
-            aliases=self.aliases.of(manifest.id),
-            parameters=manifest.parameters,
-            dimensions=manifest.dimensions,
-            vision=manifest.vision,
-        )
+        context = wish.context_of(manifest.context, self._settings) if manifest.kind == "chat" else manifest.context
+        return of_own(manifest, now, context, self.aliases.of(manifest.id))
 
     @contextmanager
     def _connected(

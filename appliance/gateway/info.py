@@ -1,9 +1,12 @@
 """A model as everything above the gateway sees it, wherever it runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from appliance.errors import HakoError, by_code
 from appliance.gateway.remote import RemoteModel
-from appliance.inference.manifest import ModelKind
+from appliance.inference.manifest import Manifest, ModelKind
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,35 @@ class ModelInfo:
     """Length of a vector; embedding models only."""
     vision: bool = False
     """Whether it sees pictures; not known of another machine's."""
+    error: HakoError | None = None
+    """Why it doesn't run, where it failed or is set aside."""
+
+
+def of_own(manifest: Manifest, now: Mapping[str, Any], context: int, aliases: tuple[str, ...]) -> ModelInfo:
+    """A model of this box; `now` is how the inference process says that it stands, `context` what its answers have."""
+    failed = now.get("error")
+    return ModelInfo(
+        id=manifest.id,
+        name=manifest.name,
+        kind=manifest.kind,
+        engine=manifest.engine,
+        state=str(now.get("state", "idle")),
+        languages=manifest.languages,
+        context=context,
+        size_bytes=manifest.size,
+        memory_bytes=now.get("memory_bytes") or None,
+        licence=manifest.licence,
+        source=manifest.source,
+        sha256=manifest.files[manifest.entry].sha256,
+        quantization=manifest.quantization,
+        size_class=manifest.size_class,
+        provider=now.get("provider"),
+        aliases=aliases,
+        parameters=manifest.parameters,
+        dimensions=manifest.dimensions,
+        vision=manifest.vision,
+        error=by_code(failed["code"], **failed["params"]) if failed else None,
+    )
 
 
 def of_remote(model: RemoteModel, state: str, aliases: tuple[str, ...]) -> ModelInfo:

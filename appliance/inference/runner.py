@@ -194,6 +194,7 @@ class Runner:
         with self._change:
             child = self._child
             loaded = child.loaded if child else None
+            error = ModelQuarantinedError(name=self.manifest.name) if self._state() == "quarantined" else self._error
             return {
                 "id": self.manifest.id,
                 "state": self._state(),
@@ -209,7 +210,7 @@ class Runner:
                 "idle_s": round(self._idle_seconds(), 1) if child else None,
                 "answered": self._answered if child else 0,
                 "wait_s": self._wait_for_the_next(),
-                "error": {"code": self._error.code, "params": self._error.params} if self._error else None,
+                "error": {"code": error.code, "params": error.params} if error else None,
             }
 
     # -- all below is called with the condition held, or takes it itself

@@ -271,6 +271,7 @@ def test_crashing_again_and_again_ends_in_quarantine_until_somebody_loads_it(
         runner.release(ask(runner))
         launcher.children[-1].die()
     assert runner.status()["state"] == "quarantined"
+    assert runner.status()["error"] == {"code": "HK-MOD-004", "params": {"name": MANIFEST.name}}
     with pytest.raises(ModelQuarantinedError):
         ask(runner)
     assert launcher.starts == CRASHES

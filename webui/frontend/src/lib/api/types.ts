@@ -51,10 +51,15 @@ export type Model = {
   aliases: string[]
   /** how many weights it has; 0 where nobody said */
   parameters: number
+  vision: boolean
+  /** why it failed or is set aside */
+  error: Problem | null
 }
 /** the memory a model takes or would take on this box */
 export type MemoryEstimate = {
   verdict: 'fits' | 'tight' | 'too_big'
+  /** what it is too big for: what one model may take beside its weights, or the machine */
+  cause: 'limit' | 'machine' | null
   needed_bytes: number
   weights_bytes: number
   cache_bytes: number
@@ -63,6 +68,9 @@ export type MemoryEstimate = {
   parallel: number
   available_bytes: number
   total_bytes: number
+  /** for cache and scratch together, and what is beyond that */
+  limit_bytes: number
+  over_bytes: number
 }
 /** how a model is to be loaded; null and empty follow the box or the model itself */
 export type LoadSettings = {
