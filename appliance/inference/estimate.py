@@ -83,7 +83,8 @@ def estimate(
 ) -> Estimate:
     """For a model of `size` bytes that was trained to hold `context` tokens.
 
-    `header` is there for models with a cache; `held` is what the model takes already; `parallel` is how many
+    `header` is there for models with a cache; `held` is what the model takes already, less what the kernel calls free
+    although models have it in use (it may be negative); `parallel` is how many
     answers its engine writes at once where that is not for the settings to say; `wish` is what the operator wants for
     this very model.
     """
@@ -95,7 +96,7 @@ def estimate(
         scratch=SCRATCH_BYTES,
         context=own,
         parallel=parallel,
-        available=resources.available() + held,
+        available=max(0, resources.available() + held),
         total=resources.total(),
         limit=settings.child_memory_mb << 20,
     )

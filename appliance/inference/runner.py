@@ -200,6 +200,7 @@ class Runner:
                 "state": self._state(),
                 "pid": child.pid if child else None,
                 "memory_bytes": resources.rss(child.pid) if child else 0,
+                "mapped_bytes": resources.mapped(child.pid) if child else 0,
                 "provider": loaded.provider if loaded else None,
                 "context": loaded.context if loaded else None,
                 "busy": self._taken(),

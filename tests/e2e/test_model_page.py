@@ -136,6 +136,20 @@ def test_an_operator_reads_why_a_model_is_not_used_and_accepts_its_new_answers(a
         assert client.get(f"/models/{tiny}")["state"] == "loaded"
 
 
+def test_an_operator_sees_whether_each_model_fits_and_what_is_free(alice: Visitor, tiny: str) -> None:
+    page = alice.page
+    with alice.box.client() as client:
+        client.put(f"/models/{tiny}/settings", {"context": 4096, "parallel": 64})
+        items = {item["id"]: item for item in client.get("/models")["items"]}
+    alice.go("/operate/models", ".bar-parts")
+    row = page.locator("tbody tr", has_text="Tiny Llama")
+    alice.see(row.get_by_text(alice.say(f"operate.fit_{items[tiny]['estimate']['verdict']}"), exact=True))
+    memory = page.locator(".mem")
+    alice.see(memory.get_by_text(alice.say("operate.memory_free")))
+    alice.see(memory.get_by_text(alice.say("operate.memory_rest")))
+    alice.look()
+
+
 def test_an_operator_lets_a_model_see_and_takes_its_sight_away(alice: Visitor, tiny: str, tmp_path: Path) -> None:
     page, dialog = alice.page, alice.dialog
     alice.go(f"/operate/models/{tiny}")

@@ -30,8 +30,21 @@ class Renewal(shapes.Shape):
 
 @routing.route(api, "GET", "/models", permission=Permission.CHAT)
 def list_models(call: Call) -> dict[str, Any]:
+    """What each one would take at its own settings, and what the machine has, is for those who manage models."""
+    manages = Permission.MODELS_MANAGE in call.who.permissions
+    estimates = call.services.models.estimates() if manages else {}
     models, defaults = call.gateway.models(), _defaults(call)
-    return {"items": [describe(call, model, is_default=model.id in defaults) for model in models]}
+    answer: dict[str, Any] = {
+        "items": [
+            describe(call, model, is_default=model.id in defaults)
+            | {"estimate": describe_estimate(estimates[model.id]) if model.id in estimates else None}
+            for model in models
+        ]
+    }
+    if manages:
+        total, free = call.services.models.memory()
+        answer["memory"] = {"total_bytes": total, "free_bytes": free}
+    return answer
 
 
 @routing.route(api, "GET", "/models/reranking", permission=Permission.MODELS_MANAGE)

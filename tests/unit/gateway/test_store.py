@@ -14,6 +14,7 @@ from appliance.inference import manifest as manifests
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest, ModelFile
 from appliance.inference.supervisor import Supervisor
+from appliance.machine import resources
 from tests.simulators import gguf
 
 CONTEXTS, PARALLEL = (256, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 20), (1, 2, 15, 16, 17, 64)
@@ -57,3 +58,23 @@ def test_the_estimate_refuses_exactly_what_loading_refuses(tmp_path: Path, child
         said.append(needed is None)
     assert any(said)
     assert not all(said)
+
+
+def test_what_models_have_in_use_of_files_is_not_free_for_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gib = 1 << 30
+    monkeypatch.setattr(resources, "available", lambda: 14 * gib)
+    monkeypatch.setattr(resources, "total", lambda: 16 * gib)
+    settings = Settings.model_validate({"data_dir": tmp_path})
+    install(settings.models, "tiny")
+    install(settings.models, "other")
+    store = ModelStore(settings, Gateway(settings))
+    assert store.memory() == (16 * gib, 14 * gib)
+    states = {"tiny": {"memory_bytes": 7 * gib, "mapped_bytes": 6 * gib}, "other": {"memory_bytes": 0}}
+    monkeypatch.setattr(store, "_states", lambda: states)
+    assert store.memory() == (16 * gib, 8 * gib)
+    alone = store.estimate(store.manifest("tiny"), held=7 * gib)  # reads the header, however long that takes
+    found = store.estimates()
+    assert (found["other"].available, found["tiny"].available) == (8 * gib, 15 * gib)
+    assert alone == found["tiny"]

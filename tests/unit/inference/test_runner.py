@@ -154,10 +154,10 @@ def test_the_first_to_ask_loads_the_model_and_the_next_find_it_loaded(runner: Ru
     second = ask(runner)
     assert first.child is second.child
     assert launcher.starts == 1
-    assert runner.status() | {"memory_bytes": 0, "since": 0} == {
-        "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "provider": "cpu", "context": 100,
-        "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False, "since": 0, "idle_s": 0.0,
-        "answered": 0, "wait_s": None,
+    assert runner.status() | {"memory_bytes": 0, "mapped_bytes": 0, "since": 0} == {
+        "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "mapped_bytes": 0, "provider": "cpu",
+        "context": 100, "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False, "since": 0,
+        "idle_s": 0.0, "answered": 0, "wait_s": None,
     }  # fmt: skip
 
 

@@ -54,7 +54,11 @@ export type Model = {
   vision: boolean
   /** why it failed or is set aside */
   error: Problem | null
+  /** at its own settings; null for members, and where it isn't known (yet) */
+  estimate: MemoryEstimate | null
 }
+export type Memory = { total_bytes: number; free_bytes: number }
+export type Models = List<Model> & { /** for those who manage models */ memory?: Memory }
 /** the memory a model takes or would take on this box */
 export type MemoryEstimate = {
   verdict: 'fits' | 'tight' | 'too_big'
@@ -149,7 +153,7 @@ export type ModelPlan = {
   estimate: MemoryEstimate
 }
 export type ImportedModel = { model: string; name: string; already_there: boolean }
-export type ModelDetail = Model & { projector: string | null; files: { name: string; size: number; sha256: string }[]; estimate: MemoryEstimate | null }
+export type ModelDetail = Model & { projector: string | null; files: { name: string; size: number; sha256: string }[] }
 /** speeds per second, as measured on this box; 0 where its kind has none */
 export type Figures = {
   measured_at: number
