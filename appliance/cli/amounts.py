@@ -23,6 +23,10 @@ def duration(seconds: float) -> str:
 
 def memory(estimate: dict[str, Any]) -> str:
     """The verdict of an estimate, and what it is made of."""
+    verdict = say(f"cli.models.{estimate['verdict']}")
+    if estimate["cause"] == "limit":
+        over, limit = size(estimate["over_bytes"]), size(estimate["limit_bytes"])
+        verdict = say("cli.models.over_limit", over=over, limit=limit)
     sizes = {key: size(estimate[f"{key}_bytes"]) for key in ("needed", "weights", "cache", "scratch", "available")}
     text = say("cli.models.estimate", context=estimate["context"], parallel=estimate["parallel"], **sizes)
-    return f"{say('cli.models.' + estimate['verdict'])}. {text}"
+    return f"{verdict}. {text}"

@@ -39,14 +39,15 @@ models.add_command(ps)
 @click.pass_obj
 @reports_errors
 def list_models(terminal: Terminal) -> None:
-    """List the models with kind, state and memory."""
+    """List the models with kind, state and memory, and whether they fit."""
     with terminal.client() as client:
         items = client.get("/models")["items"]
     for item in items:
         taken = f"{(item['memory_bytes'] or 0) / 2**20:.0f} MiB"
         state = say(f"cli.models.{item['state']}")
         names = " ".join(["", *item["aliases"]])
-        click.echo(f"{item['id']:<28} {item['kind']:<10} {state:<12} {taken:>9}  {item['licence']}{names}")
+        row = f"{item['id']:<28} {item['kind']:<10} {state:<12} {taken:>9}  {_room(item['estimate'])}"
+        click.echo(f"{row}  {item['licence']}{names}")
 
 
 @models.command()
@@ -191,6 +192,13 @@ def verify(terminal: Terminal, model: str, *, renew: bool) -> None:
 def _place(path: Path) -> str:
     """As the box is told; a link as the last part stays one, and is refused there."""
     return str(path.parent.resolve() / path.name)
+
+
+def _room(estimate: dict[str, Any] | None) -> str:
+    """What it needs and whether that fits; a dash where nobody can say."""
+    if estimate is None:
+        return f"{'-':<20}"
+    return f"{size(estimate['needed_bytes']):>8} {say('cli.models.' + estimate['verdict']):<11}"
 
 
 def _path(model: str) -> str:

@@ -51,6 +51,12 @@ class ModelTooLargeError(HakoError):
     code, status = "HK-MOD-007", 507
 
 
+class ModelOverLimitError(ModelTooLargeError):
+    """Cache and scratch beyond what one model may take beside its weights. Params: `over_gb`, `limit_gb`."""
+
+    code, status = "HK-MOD-043", 507
+
+
 class WrongModelKindError(HakoError):
     """A chat was asked of an embedding model or the other way round. Params: `name`."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.errors import HakoError, by_code
 from appliance.gateway.remote import RemoteModel
 from appliance.inference.manifest import Manifest, ModelKind
 
@@ -40,12 +41,15 @@ class ModelInfo:
     """Whether it may think before it answers; not known of another machine's."""
     loading: Mapping[str, Any] | None = None
     """How far its loading has come, as `inference.loading` tells it; None while it isn't loaded now."""
+    error: HakoError | None = None
+    """Why it doesn't run, where it failed or is set aside."""
 
 
 def of_own(
     manifest: Manifest, now: Mapping[str, Any], context: int, aliases: tuple[str, ...], *, thinking: bool
 ) -> ModelInfo:
     """A model of the catalogue; `now` is what the inference process tells of it, empty where it isn't asked."""
+    failed = now.get("error")
     return ModelInfo(
         id=manifest.id,
         name=manifest.name,
@@ -68,6 +72,7 @@ def of_own(
         vision=manifest.vision,
         thinking=thinking,
         loading=now.get("loading"),
+        error=by_code(failed["code"], **failed["params"]) if failed else None,
     )
 
 

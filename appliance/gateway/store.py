@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections.abc import Mapping
 from typing import Any, Final
 
 from appliance import logs
@@ -18,7 +19,7 @@ from appliance.inference import extras, golden
 from appliance.inference.adapters import AdapterPlan, Adapters
 from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
-from appliance.inference.estimate import Estimate, estimate
+from appliance.inference.estimate import Cached, Estimate, estimate
 from appliance.inference.genai_importing import GenaiImporter, GenaiPlan, IncomingGenai, is_genai
 from appliance.inference.headers import Headers
 from appliance.inference.importing import Importer, Incoming, Plan, Wish
@@ -31,11 +32,14 @@ from appliance.inference.requantise import Requantiser, Requantising
 from appliance.inference.source import Source, SourceFolder
 from appliance.inference.uploads import UPLOADS, ModelUploads
 from appliance.inference.verify import verify_files
+from appliance.machine import resources
 
 log = logs.get(__name__)
 
 _NO_NAMES: Final = frozenset({"aliases", "import", "media", "running", "uploads"})
 """By these, addresses of the API mean something else than a model."""
+_MOMENT_S: Final = 1.0
+"""A list waits so long for headers that nobody has read since the start; a child of its own reads each."""
 
 
 class ModelStore:
@@ -123,25 +127,53 @@ class ModelStore:
 
         `wish` are settings to try; else those that are stored count.
         """
-        inference = self._settings.inference
         wish = wish or self._gateway.load_settings.get(manifest.id)
         try:
             header = self._headers.of(manifest)
         except HakoError as error:
             log.warning("model_not_estimated", model=manifest.id, code=error.code, detail=error.detail)
             return None
-        places = extras.places(manifest.engine)
+        return self._estimated(manifest, header, held - _mapped(self._states()), wish)
+
+    def estimates(self) -> dict[str, Estimate]:
+        """`estimate` of every model by id, at its own settings.
+
+        Not of those whose header can't be understood, nor of those that a moment is not enough to read: they are read
+        meanwhile.
+        """
+        known, states = self._catalog.all(), self._states()
+        self._headers.prepare(known.values(), _MOMENT_S)
+        wish_of, mapped = self._gateway.load_settings.getter(), _mapped(states)
+        return {
+            model: self._estimated(
+                manifest,
+                self._headers.seen(manifest),
+                states.get(model, {}).get("memory_bytes", 0) - mapped,
+                wish_of(model),
+            )
+            for model, manifest in known.items()
+            if self._headers.is_settled(manifest)
+        }
+
+    def memory(self) -> tuple[int, int]:
+        """Bytes of the machine's memory, and how many of them a model could have now without another one going."""
+        return resources.total(), max(0, resources.available() - _mapped(self._states()))
+
+    def _estimated(self, manifest: Manifest, header: Cached | None, held: int, wish: LoadSettings) -> Estimate:
+        inference, places = self._settings.inference, extras.places(manifest.engine)
         return estimate(
             manifest.size, manifest.context, inference, header=header, held=held, parallel=places, wish=wish
         )
 
     def running(self) -> dict[str, dict[str, Any]]:
         """The models that are loaded or being loaded, by id; none while nobody can be asked."""
+        return {model: now for model, now in self._states().items() if now["state"] in ("loaded", "loading")}
+
+    def _states(self) -> dict[str, dict[str, Any]]:
         try:
-            states = self._client.status()
+            return self._client.status()
         except InferenceUnreachableError:
             return {}
-        return {model: now for model, now in states.items() if now["state"] in ("loaded", "loading")}
 
     def verify(self, model: str) -> Manifest:
         """Compare every file with its digest now.
@@ -197,3 +229,8 @@ class ModelStore:
             self._client.unload(model)
         except (ModelNotFoundError, ModelDamagedError):
             return  # it was never loaded
+
+
+def _mapped(states: Mapping[str, Mapping[str, Any]]) -> int:
+    """What models have in use of files, which the kernel calls free, see `inference.room`."""
+    return sum(int(now.get("mapped_bytes", 0)) for now in states.values())

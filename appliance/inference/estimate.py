@@ -26,6 +26,8 @@ _BLOCK_BYTES: Final[dict[CacheType, int]] = {"f16": 64, "q8_0": 34, "q4_0": 18}
 """Bytes that 32 numbers of the cache take."""
 
 Verdict = Literal["fits", "tight", "too_big"]
+Cause = Literal["limit", "machine"]
+"""What a model is too big for: what one model may take here beside its weights, or all memory of the machine."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Estimate:
     available: int
     """What can be taken now without swapping, the model's own memory included if it is loaded."""
     total: int
+    limit: int
+    """What one model may take beside its weights; the process of one that outgrows it is ended."""
 
     @property
     def needed(self) -> int:
@@ -50,10 +54,25 @@ class Estimate:
     @property
     def verdict(self) -> Verdict:
         """`tight`: other models have to make room, or hardly anything is left. `too_big`: not on this box."""
-        reserve = min(_RESERVE_BYTES, self.total // _RESERVE_SHARE)
-        if self.needed > self.total - reserve:
+        if self.cause:
             return "too_big"
-        return "fits" if self.needed + reserve <= self.available else "tight"
+        return "fits" if self.needed + self._reserve <= self.available else "tight"
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why it is too big; None for one that isn't."""
+        if self.over_limit:
+            return "limit"
+        return "machine" if self.needed > self.total - self._reserve else None
+
+    @property
+    def over_limit(self) -> int:
+        """By how much it would outgrow `limit`; such a model is not loaded."""
+        return max(0, self.cache + self.scratch - self.limit)
+
+    @property
+    def _reserve(self) -> int:
+        return min(_RESERVE_BYTES, self.total // _RESERVE_SHARE)
 
 
 def estimate(
@@ -68,7 +87,8 @@ def estimate(
 ) -> Estimate:
     """For a model of `size` bytes that was trained to hold `context` tokens.
 
-    `header` is there for models with a cache; `held` is what the model takes already; `parallel` is how many
+    `header` is there for models with a cache; `held` is what the model takes already, less what the kernel calls free
+    although models have it in use (it may be negative); `parallel` is how many
     answers its engine writes at once where that is not for the settings to say; `wish` is what the operator wants for
     this very model.
     """
@@ -80,6 +100,7 @@ def estimate(
         scratch=SCRATCH_BYTES,
         context=own,
         parallel=parallel,
-        available=resources.available() + held,
+        available=max(0, resources.available() + held),
         total=resources.total(),
+        limit=settings.child_memory_mb << 20,
     )

@@ -1,7 +1,8 @@
 """The headers of the models in the store, each read once: it takes a child of its own to read one."""
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 
 from appliance import logs
 from appliance.errors import HakoError
@@ -20,6 +21,11 @@ class Headers:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._known: dict[str, Cached] = {}
+        self._unreadable: set[str] = set()
+        self._wanted: dict[str, Manifest] = {}
+        """What is to be read in the background, by digest."""
+        self._change = threading.Condition()
+        self._is_reading = False
 
     def of(self, manifest: Manifest) -> Cached | None:
         """The header of a model; None for one that keeps nothing.
@@ -30,7 +36,7 @@ class Headers:
         reader = _reader(manifest.engine)
         if reader is None:
             return None
-        digest = manifest.files[manifest.entry].sha256
+        digest = _digest(manifest)
         known = self._known.get(digest)
         if known is None:
             path = self._catalog.folder(manifest.id) / manifest.entry
@@ -51,6 +57,49 @@ class Headers:
         except HakoError as error:
             log.warning("model_not_estimated", model=manifest.id, code=error.code, detail=error.detail)
             return None
+
+    def prepare(self, manifests: Iterable[Manifest], within_s: float) -> None:
+        """Read in the background what isn't known yet, and wait so long for it; afterwards `seen` has what was read."""
+        wanted = {digest: model for model in manifests if (digest := self._unseen(model))}
+        if not wanted:
+            return
+        with self._change:
+            self._wanted |= wanted
+            if not self._is_reading:
+                self._is_reading = True
+                threading.Thread(target=self._read, name="headers", daemon=True).start()
+            self._change.wait_for(lambda: not self._wanted.keys() & wanted.keys(), within_s)
+
+    def seen(self, manifest: Manifest) -> Cached | None:
+        """As `find`, but reads nothing: None also for what isn't known yet, or can't be."""
+        return self._known.get(_digest(manifest))
+
+    def is_settled(self, manifest: Manifest) -> bool:
+        """Whether all is known that an estimate needs: the header, or that the model has none."""
+        return _reader(manifest.engine) is None or _digest(manifest) in self._known
+
+    def _unseen(self, manifest: Manifest) -> str:
+        """The digest of what can be read and wasn't; one that can't be understood is not tried again here."""
+        digest = _digest(manifest)
+        return "" if self.is_settled(manifest) or digest in self._unreadable else digest
+
+    def _read(self) -> None:
+        """One after the other: this is beside what people wait for."""
+        while True:
+            with self._change:
+                if not self._wanted:
+                    self._is_reading = False
+                    return
+                digest, manifest = next(iter(self._wanted.items()))
+            if self.find(manifest) is None:
+                self._unreadable.add(digest)
+            with self._change:
+                self._wanted.pop(digest, None)
+                self._change.notify_all()
+
+
+def _digest(manifest: Manifest) -> str:
+    return manifest.files[manifest.entry].sha256
 
 
 def _reader(engine: str) -> Callable[[int, str], Cached] | None:

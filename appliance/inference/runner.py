@@ -230,11 +230,13 @@ class Runner:
             child = self._child
             loaded = child.loaded if child else None
             state = self._state()
+            error = ModelQuarantinedError(name=self.manifest.name) if state == "quarantined" else self._error
             return {
                 "id": self.manifest.id,
                 "state": state,
                 "pid": child.pid if child else None,
                 "memory_bytes": resources.rss(child.pid) if child else 0,
+                "mapped_bytes": resources.mapped(child.pid) if child else 0,
                 "provider": loaded.provider if loaded else None,
                 "fell_back": child is not None and child.fell_back,
                 "context": loaded.context if loaded else None,
@@ -250,7 +252,7 @@ class Runner:
                 "wait_s": self._wait_for_the_next(),
                 "write_per_s": self._rate.now() if child and self.manifest.kind == "chat" else None,
                 "loading": self._loading.told() if self._loading and state == "loading" else None,
-                "error": {"code": self._error.code, "params": self._error.params} if self._error else None,
+                "error": {"code": error.code, "params": error.params} if error else None,
             }
 
     # -- all below is called with the condition held, or takes it itself

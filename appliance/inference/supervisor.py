@@ -16,7 +16,7 @@ from appliance.errors import (
     BadInputError,
     HakoError,
     ModelNotFoundError,
-    ModelTooLargeError,
+    ModelOverLimitError,
 )
 from appliance.inference import golden
 from appliance.inference.catalog import Catalog
@@ -40,6 +40,7 @@ log = logs.get(__name__)
 
 _WATCH_SECONDS = 1.0
 _LONGEST_WHO = 200
+_TENTH_GB = 10**8
 _PLACES = 1024
 """Connections at once; each lease is one, and so is each who waits for one."""
 
@@ -157,16 +158,16 @@ class Supervisor:
         """Bytes that the model will take.
 
         Raises:
-            ModelTooLargeError: more than any model's process may take here, so that it would be killed over it.
+            ModelOverLimitError: more than any model's process may take here, so that it would be killed over it.
         """
         inference = self._settings.inference
         asked = inference.model_copy(update={"context_tokens": spec.context, "parallel": spec.parallel})
         header = self._headers.find(manifest)
-        needed = estimate(manifest.size, spec.context, asked, header=header).needed
-        over = needed - manifest.size - (inference.child_memory_mb << 20)
-        if over > 0:
-            raise ModelTooLargeError(f"{over} bytes over child_memory_mb", missing_gb=math.ceil(over / 1e9))
-        return needed
+        found = estimate(manifest.size, spec.context, asked, header=header)
+        if over := found.over_limit:
+            shown = {"over_gb": math.ceil(over / _TENTH_GB) / 10, "limit_gb": round(found.limit / _TENTH_GB) / 10}
+            raise ModelOverLimitError(f"{over} bytes over child_memory_mb", **shown)
+        return found.needed
 
     def _preload(self, model: str) -> None:
         try:

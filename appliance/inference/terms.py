@@ -11,7 +11,6 @@ from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from appliance.machine import resources
 
-_MIB: Final = 1 << 20
 _EMBEDDING_PLACES: Final = 4
 """Batches at once; more would only queue inside the child."""
 
@@ -38,7 +37,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
     """What the box's settings and the model's own, `wish`, come to for the model in `folder`."""
     inference = settings.inference
     chat = manifest.kind == "chat"
-    memory_limit = manifest.size + inference.child_memory_mb * _MIB
+    memory_limit = manifest.size + (inference.child_memory_mb << 20)
     spec = EngineSpec(
         model=manifest.id,
         kind=manifest.kind,

@@ -1,15 +1,17 @@
 """The page of a model and the overview of what all serve, in headless Chromium on a real box, in both languages."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from appliance import config
 from appliance.inference.engines import scripted
 from tests.e2e.browser import Visitor, add_person
 from tests.simulators import gguf, vision
-from tests.simulators.served import ServedBox
+from tests.simulators.served import PASSWORD, ServedBox
 from webui.locales import Language
 
 pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(400)]
@@ -99,6 +101,53 @@ def test_an_operator_gives_a_model_another_name_checks_its_files_and_takes_the_n
     alice.button("model.verify", files).click()
     alice.see(files.locator(".note-ok"))
     expect(alice.button("operate.remove")).to_have_attribute("aria-disabled", "true")  # a default model stays
+    alice.look()
+
+
+def test_an_operator_reads_why_a_model_is_not_used_and_accepts_its_new_answers(alice: Visitor, tiny: str) -> None:
+    page = alice.page
+    golden = config.load(data_dir=alice.box.folder).golden / tiny / "golden.json"
+    with alice.box.client() as client:
+        client.post(f"/models/{tiny}/load", {})
+        client.post(f"/models/{tiny}/unload", {})
+    known = json.loads(golden.read_text("utf-8"))
+    known["records"][0]["result"]["words"][0]["logprob"] -= 1
+    golden.write_text(json.dumps(known), "utf-8")
+
+    alice.expects(500)
+    alice.go(f"/operate/models/{tiny}")
+    alice.button("operate.load").click()
+    fault = page.locator(".page-in .note-bad")
+    alice.see(fault.get_by_text("HK-MOD-018"))
+    expect(fault).to_have_count(1)
+    alice.see(page.get_by_text(alice.say("operate.failed_changed")))
+    alice.look()
+    alice.go(f"/operate/models?model={tiny}", "table")
+    alice.see(page.locator("tbody").get_by_text(alice.say("operate.failed_changed")))
+    alice.look()
+    alice.go(f"/operate/models/{tiny}")
+    alice.button("model.renew", fault).click()
+    alice.see(alice.dialog.get_by_text(alice.say("model.renew_text")))
+    alice.field("ui.own_password", alice.dialog).fill(PASSWORD)
+    alice.button("model.renew", alice.dialog).click()
+    alice.see(alice.say("model.renewed", name="Tiny Llama"))
+    alice.see(alice.button("operate.unload"))
+    expect(fault).to_have_count(0)
+    with alice.box.client() as client:
+        assert client.get(f"/models/{tiny}")["state"] == "loaded"
+
+
+def test_an_operator_sees_whether_each_model_fits_and_what_is_free(alice: Visitor, tiny: str) -> None:
+    page = alice.page
+    with alice.box.client() as client:
+        client.put(f"/models/{tiny}/settings", {"context": 4096, "parallel": 64})
+        items = {item["id"]: item for item in client.get("/models")["items"]}
+    alice.go("/operate/models", ".bar-parts")
+    row = page.locator("tbody tr", has_text="Tiny Llama")
+    alice.see(row.get_by_text(alice.say(f"operate.fit_{items[tiny]['estimate']['verdict']}"), exact=True))
+    memory = page.locator(".mem")
+    alice.see(memory.get_by_text(alice.say("operate.memory_free")))
+    alice.see(memory.get_by_text(alice.say("operate.memory_rest")))
     alice.look()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from appliance.config import Settings
-from appliance.errors import ModelTooLargeError
+from appliance.errors import ModelOverLimitError, ModelTooLargeError
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient
 from appliance.inference.engines import scripted
@@ -117,9 +117,10 @@ def test_a_model_whose_cache_would_not_fit_is_refused_before_it_starts(small: In
         use(small, "llama")
     assert caught.value.params == {"missing_gb": 1}
     wish(folder, "llama", context=1 << 20, parallel=64)  # more than any model may take here
-    with pytest.raises(ModelTooLargeError) as caught:
+    with pytest.raises(ModelOverLimitError) as refused:
         use(small, "llama")
-    assert caught.value.params == {"missing_gb": math.ceil((SCRATCH_BYTES + (128 << 26) - (512 << 20)) / 1e9)}
+    over = SCRATCH_BYTES + (128 << 26) - (512 << 20)
+    assert refused.value.params == {"over_gb": math.ceil(over / 1e8) / 10, "limit_gb": 0.5}
     assert small.status()["llama"]["pid"] is None
     wish(folder, "llama", context=512, parallel=1)
     use(small, "llama")

@@ -10,7 +10,7 @@ import pytest
 from appliance.errors import ModelChangedError, ModelDamagedError
 from appliance.inference.client import InferenceClient
 from appliance.inference.engines import scripted
-from tests.simulators.box import Person, TestBox
+from tests.simulators.box import PASSWORD, Person, TestBox
 
 
 @pytest.fixture
@@ -42,19 +42,29 @@ def test_it_is_refused_with_its_reason_and_served_again_once_accepted(alice: Per
     assert (state["state"], state["error"]) == ("failed", {"code": "HK-MOD-018", "params": {"name": "spare"}})
     answer = alice.post("/models/spare/load", json={})
     assert (answer.status_code, answer.get_json()["code"]) == (500, "HK-MOD-018")
-    assert alice.post("/models/spare/renew", json={}).get_json() == {"had_record": True}
+    shown = next(item for item in alice.get("/models").get_json()["items"] if item["id"] == "spare")
+    assert shown["error"] == alice.get("/models/spare").get_json()["error"]
+    assert (shown["error"]["code"], shown["error"]["params"]) == ("HK-MOD-018", {"name": "spare"})
+    assert shown["error"]["title"] == answer.get_json()["title"]
+    for password in ("", "not-my-password"):
+        refused = alice.post("/models/spare/renew", json={"password": password})
+        assert (refused.status_code, refused.get_json()["code"]) == (401, "HK-AUTH-002")
+    with pytest.raises(ModelChangedError):
+        client.lease("spare")
+    assert alice.post("/models/spare/renew", json={"password": PASSWORD}).get_json() == {"had_record": True}
     client.lease("spare").close()
     assert client.status()["spare"]["state"] == "loaded"
+    assert alice.get("/models/spare").get_json()["error"] is None
     assert ("model-golden-renewed", "spare") in [(seen.action, seen.target) for seen in box.services.audit.entries(10)]
 
 
 def test_answers_of_damaged_files_cannot_be_accepted(alice: Person, spare: Path) -> None:
     write_digest(spare, b"answer")
-    answer = alice.post("/models/spare/renew", json={})
+    answer = alice.post("/models/spare/renew", json={"password": PASSWORD})
     assert answer.get_json()["code"] == ModelDamagedError.code
     assert (spare / "golden.json").exists()
 
 
 def test_only_an_operator_may_accept(mallory: Person, spare: Path) -> None:
-    assert mallory.post("/models/spare/renew", json={}).status_code == 403
+    assert mallory.post("/models/spare/renew", json={"password": PASSWORD}).status_code == 403
     assert (spare / "golden.json").exists()

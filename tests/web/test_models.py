@@ -114,6 +114,26 @@ def test_an_imported_model_is_listed_explained_checked_and_removed(
     assert {("model-imported", tiny), ("model-removed", tiny), ("model-verified", tiny)} <= set(actions)
 
 
+def test_the_list_says_whether_each_model_fits_and_what_the_machine_has(
+    alice: Person, bob: Person, tiny: str, spare: str
+) -> None:
+    alice.get(f"/models/{tiny}")  # reads its header, however long that takes
+    answer = alice.get("/models").get_json()
+    items = {item["id"]: item for item in answer["items"]}
+    for model in (tiny, spare):
+        shown = alice.get(f"/models/{model}").get_json()["estimate"]
+        unchanging = shown.keys() - {"available_bytes", "verdict"}
+        assert {key: items[model]["estimate"][key] for key in unchanging} == {key: shown[key] for key in unchanging}
+    assert items[tiny]["estimate"]["cache_bytes"] > 0
+    alice.put(f"/models/{tiny}/settings", json={"context": 256, "parallel": 1})
+    smaller = next(item for item in alice.get("/models").get_json()["items"] if item["id"] == tiny)
+    assert smaller["estimate"]["cache_bytes"] < items[tiny]["estimate"]["cache_bytes"]
+    assert 0 < answer["memory"]["free_bytes"] <= answer["memory"]["total_bytes"]
+    mine = bob.get("/models").get_json()
+    assert "memory" not in mine
+    assert {item["estimate"] for item in mine["items"]} == {None}
+
+
 def test_a_dry_run_says_what_it_is_and_writes_nothing(admin: Admin, file: Path, box: TestBox) -> None:
     before = sorted(path.name for path in box.settings.models.iterdir())
     body = {"path": str(file), "licence": "CC0-1.0", "dry_run": True}

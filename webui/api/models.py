@@ -1,14 +1,16 @@
 """`/models`: the AI models of the box, their state and memory, loading, aliases, checks, removal."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Blueprint
+from pydantic import StringConstraints
 
 from appliance.accounts.permissions import Permission
 from appliance.errors import ModelNotFoundError
 from appliance.gateway.gateway import ModelInfo
 from appliance.inference.estimate import Estimate
-from webui import routing, shapes
+from webui import reauth, routing, shapes
+from webui.api.runs import described
 from webui.routing import Call
 
 api = Blueprint("models", __name__)
@@ -20,10 +22,29 @@ class Alias(shapes.Shape):
     model: shapes.ModelId
 
 
+class Renewal(shapes.Shape):
+    """New answers are accepted by who gives their own password again; not asked for on the admin socket."""
+
+    password: Annotated[str, StringConstraints(max_length=1024)] = ""
+
+
 @routing.route(api, "GET", "/models", permission=Permission.CHAT)
 def list_models(call: Call) -> dict[str, Any]:
+    """What each one would take at its own settings, and what the machine has, is for those who manage models."""
+    manages = Permission.MODELS_MANAGE in call.who.permissions
+    estimates = call.services.models.estimates() if manages else {}
     models, defaults = call.gateway.models(), _defaults(call)
-    return {"items": [describe(model, is_default=model.id in defaults) for model in models]}
+    answer: dict[str, Any] = {
+        "items": [
+            describe(call, model, is_default=model.id in defaults)
+            | {"estimate": describe_estimate(estimates[model.id]) if model.id in estimates else None}
+            for model in models
+        ]
+    }
+    if manages:
+        total, free = call.services.models.memory()
+        answer["memory"] = {"total_bytes": total, "free_bytes": free}
+    return answer
 
 
 @routing.route(api, "GET", "/models/reranking", permission=Permission.MODELS_MANAGE)
@@ -64,9 +85,10 @@ def verify(call: Call, model_id: str) -> dict[str, Any]:
     return {"files": len(manifest.files), "size_bytes": manifest.size}
 
 
-@routing.route(api, "POST", "/models/<model_id>/renew", permission=Permission.MODELS_MANAGE)
-def renew(call: Call, model_id: str) -> dict[str, Any]:
+@routing.route(api, "POST", "/models/<model_id>/renew", permission=Permission.MODELS_MANAGE, body=Renewal)
+def renew(call: Call, wish: Renewal, model_id: str) -> dict[str, Any]:
     """Checks the files as `verify` does, and records anew, at the next load, what the model answers."""
+    reauth.demand(call, wish.password)
     had_record = call.services.models.renew(model_id)
     call.services.audit.record(call.who.name, "model-golden-renewed", model_id)
     return {"had_record": had_record}
@@ -99,7 +121,7 @@ def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
     """What the list says, and the files and the memory estimate."""
     if model.engine == "remote":  # its files are another machine's
         return {
-            **describe(model, is_default=model.id in _defaults(call)),
+            **describe(call, model, is_default=model.id in _defaults(call)),
             "files": [],
             "projector": None,
             "estimate": None,
@@ -108,7 +130,7 @@ def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
     estimate = call.services.models.estimate(manifest, held=model.memory_bytes or 0)
     files = [{"name": name, "size": file.size, "sha256": file.sha256} for name, file in manifest.files.items()]
     return {
-        **describe(model, is_default=model.id in _defaults(call)),
+        **describe(call, model, is_default=model.id in _defaults(call)),
         "files": files,
         "projector": manifest.projector,
         "estimate": None if estimate is None else describe_estimate(estimate),
@@ -116,9 +138,10 @@ def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
 
 
 def describe_estimate(estimate: Estimate) -> dict[str, Any]:
-    """Bytes, and whether the box has them."""
+    """Bytes, and whether the box has them. `limit_bytes` is for cache and scratch, `over_bytes` what is beyond it."""
     return {
         "verdict": estimate.verdict,
+        "cause": estimate.cause,
         "needed_bytes": estimate.needed,
         "weights_bytes": estimate.weights,
         "cache_bytes": estimate.cache,
@@ -127,11 +150,13 @@ def describe_estimate(estimate: Estimate) -> dict[str, Any]:
         "parallel": estimate.parallel,
         "available_bytes": estimate.available,
         "total_bytes": estimate.total,
+        "limit_bytes": estimate.limit,
+        "over_bytes": estimate.over_limit,
     }
 
 
-def describe(model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
-    """A model with what is known of it; what was not measured is null."""
+def describe(call: Call, model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
+    """A model with what is known of it; what was not measured is null. `error`: why it failed or is set aside."""
     return {
         "id": model.id,
         "name": model.name,
@@ -154,4 +179,5 @@ def describe(model: ModelInfo, *, is_default: bool) -> dict[str, Any]:
         "vision": model.vision,
         "thinking": model.thinking,
         "loading": None if model.loading is None else dict(model.loading),
+        "error": described(model.error, call.language) if model.error else None,
     }

@@ -13,7 +13,8 @@ GIB = 1 << 30
 
 
 def sized(needed: int, available: int, total: int) -> Estimate:
-    return Estimate(weights=needed, cache=0, scratch=0, context=512, parallel=1, available=available, total=total)
+    figures = {"context": 512, "parallel": 1, "limit": GIB}
+    return Estimate(weights=needed, cache=0, scratch=0, available=available, total=total, **figures)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +57,21 @@ def test_a_model_without_a_header_has_no_cache_and_what_it_holds_counts_as_free(
     found = estimate(1000, 512, Inference(), held=7 * GIB)
     assert (found.cache, found.parallel, found.context) == (0, 1, 512)
     assert found.available >= 7 * GIB
+
+
+@pytest.mark.parametrize(
+    ("cache", "available", "total", "cause", "over"),
+    [
+        (GIB - SCRATCH_BYTES, 16 * GIB, 16 * GIB, None, 0),
+        (GIB - SCRATCH_BYTES + 1, 16 * GIB, 16 * GIB, "limit", 1),
+        (GIB - SCRATCH_BYTES + 1, GIB, GIB, "limit", 1),
+        (GIB - SCRATCH_BYTES, 2 * GIB, 2 * GIB, "machine", 0),
+    ],
+)
+def test_what_a_model_is_too_big_for_is_said(
+    cache: int, available: int, total: int, cause: str | None, over: int
+) -> None:
+    figures = {"context": 512, "parallel": 1, "limit": GIB}
+    found = Estimate(weights=GIB, cache=cache, scratch=SCRATCH_BYTES, available=available, total=total, **figures)
+    assert (found.cause, found.over_limit) == (cause, over)
+    assert (found.verdict == "too_big") is (cause is not None)

@@ -1,6 +1,7 @@
 """The headers of the models in the store: read once, by digest, and none where there is none."""
 
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,30 @@ def test_a_model_whose_header_can_not_be_read_or_that_has_none_goes_without(tmp_
     assert known.find(install(tmp_path, "script", b"answer", "scripted")) is None
     (tmp_path / "damaged" / "a.gguf").unlink()
     assert known.find(damaged) is None
+
+
+def test_headers_are_read_in_the_background_once_and_what_can_not_be_read_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children: list[str] = []
+    gate = threading.Event()
+
+    def gated(descriptor: int, name: str) -> Header:
+        children.append(name)
+        assert gate.wait(30)
+        return examine(descriptor, name)
+
+    monkeypatch.setattr(headers, "examine", gated)
+    known = Headers(Catalog(tmp_path))
+    tiny = install(tmp_path, "tiny", gguf.tiny_llama(tmp_path / "tiny.gguf").read_bytes())
+    damaged, script = install(tmp_path, "damaged", b"GGUF"), install(tmp_path, "script", b"answer", "scripted")
+    models = [tiny, damaged, script]
+    known.prepare(models, within_s=0)
+    assert [known.is_settled(model) for model in models] == [False, False, True]
+    assert known.seen(tiny) is None
+    gate.set()
+    known.prepare(models, within_s=30)
+    assert [known.is_settled(model) for model in models] == [True, False, True]
+    assert known.seen(tiny) == known.of(tiny)
+    known.prepare(models, within_s=30)
+    assert children == ["tiny", "damaged"]

@@ -164,11 +164,11 @@ def test_the_first_to_ask_loads_the_model_and_the_next_find_it_loaded(runner: Ru
     second = ask(runner)
     assert first.child is second.child
     assert launcher.starts == 1
-    assert runner.status() | {"memory_bytes": 0, "since": 0} == {
-        "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "provider": "cpu", "context": 100,
-        "fell_back": False, "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False, "since": 0,
-        "idle_s": 0.0, "idle_limit_s": None, "answered": 0, "wait_s": None, "write_per_s": 0.0, "loading": None,
-        "outdated": False,
+    assert runner.status() | {"memory_bytes": 0, "mapped_bytes": 0, "since": 0} == {
+        "id": "talker", "state": "loaded", "pid": os.getpid(), "memory_bytes": 0, "mapped_bytes": 0, "provider": "cpu",
+        "context": 100, "fell_back": False, "busy": 2, "waiting": 0, "error": None, "parallel": 2, "pinned": False,
+        "since": 0, "idle_s": 0.0, "idle_limit_s": None, "answered": 0, "wait_s": None, "write_per_s": 0.0,
+        "loading": None, "outdated": False,
     }  # fmt: skip
 
 
@@ -321,6 +321,7 @@ def test_crashing_again_and_again_ends_in_quarantine_until_somebody_loads_it(
         runner.release(ask(runner))
         launcher.children[-1].die()
     assert runner.status()["state"] == "quarantined"
+    assert runner.status()["error"] == {"code": "HK-MOD-004", "params": {"name": MANIFEST.name}}
     with pytest.raises(ModelQuarantinedError):
         ask(runner)
     assert launcher.starts == CRASHES

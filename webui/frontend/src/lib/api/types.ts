@@ -51,13 +51,22 @@ export type Model = {
   aliases: string[]
   /** how many weights it has; 0 where nobody said */
   parameters: number
+  vision: boolean
   /** how far its loading has come; null while it isn't loaded now */
   loading: LoadProgress | null
+  /** why it failed or is set aside */
+  error: Problem | null
+  /** at its own settings; null for members, and where it isn't known (yet) */
+  estimate: MemoryEstimate | null
 }
 export type LoadProgress = { stage: 'checking' | 'starting' | 'reading' | 'trying'; /** of the whole, 0-1 */ fraction: number; elapsed_s: number }
+export type Memory = { total_bytes: number; free_bytes: number }
+export type Models = List<Model> & { /** for those who manage models */ memory?: Memory }
 /** the memory a model takes or would take on this box */
 export type MemoryEstimate = {
   verdict: 'fits' | 'tight' | 'too_big'
+  /** what it is too big for: what one model may take beside its weights, or the machine */
+  cause: 'limit' | 'machine' | null
   needed_bytes: number
   weights_bytes: number
   cache_bytes: number
@@ -66,6 +75,9 @@ export type MemoryEstimate = {
   parallel: number
   available_bytes: number
   total_bytes: number
+  /** for cache and scratch together, and what is beyond that */
+  limit_bytes: number
+  over_bytes: number
 }
 /** how a model is to be loaded; null and empty follow the box or the model itself */
 export type LoadSettings = {
@@ -158,7 +170,7 @@ export type ModelPlan = {
   estimate: MemoryEstimate
 }
 export type ImportedModel = { model: string; name: string; already_there: boolean }
-export type ModelDetail = Model & { projector: string | null; files: { name: string; size: number; sha256: string }[]; estimate: MemoryEstimate | null }
+export type ModelDetail = Model & { projector: string | null; files: { name: string; size: number; sha256: string }[] }
 /** speeds per second, as measured on this box; 0 where its kind has none */
 export type Figures = {
   measured_at: number
