@@ -77,7 +77,7 @@ def test_an_operator_sees_what_is_wrong_puts_it_off_and_mends_it(erin: Visitor, 
     tells(erin, "status.verdict_warning")
     erin.button("status.snooze", never).click()
     expect(never).to_have_count(0)
-    page.get_by_text(erin.say("status.put_off", n=1)).click()
+    page.get_by_text(erin.say("status.put_off", n=1), exact=True).click()
     erin.see(never)
     erin.button("status.wake", never).click()
     erin.see(erin.button("status.snooze", never))
