@@ -26,6 +26,7 @@ from appliance.errors import (
     HakoError,
     ModelDamagedError,
     ModelFailedError,
+    ModelNoMemoryError,
     NoGpuError,
 )
 from appliance.inference import genai, legacy, manifest
@@ -570,11 +571,30 @@ def test_cut_files_are_refused_in_words(tmp_path: Path, engine_name: str, kind: 
 
 
 @REAL
-@pytest.mark.parametrize(("engine_name", "kind"), [("llama", "chat"), ("onnx", "embedding"), ("onnx", "reranker")])
-def test_too_little_memory_is_an_error_and_not_a_hang(engine_name: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("engine_name", "kind", "memory_mb", "context"),
+    [
+        ("llama", "chat", 3000, 200_000),  # the cache of so much takes 9 GB
+        ("onnx", "embedding", 200, CONTEXT),
+        ("onnx", "embedding", 400, CONTEXT),
+        ("onnx", "reranker", 200, CONTEXT),
+    ],
+)
+def test_too_little_memory_is_told_as_that_and_not_as_damage(
+    engine_name: str, kind: str, memory_mb: int, context: int
+) -> None:
     with tempfile.TemporaryDirectory(prefix="hako-") as around:
-        spec = specify(engine_name, kind, Path(around), memory_bytes=200 << 20)
-        with pytest.raises(HakoError), running(spec):
+        spec = specify(engine_name, kind, Path(around), memory_bytes=memory_mb << 20, context=context)
+        with pytest.raises(ModelNoMemoryError) as refused, running(spec):
+            pass
+        assert refused.value.params == {"name": spec.model}
+
+
+@REAL
+def test_a_process_that_gets_too_little_for_its_own_threads_is_an_error_and_not_a_hang() -> None:
+    with tempfile.TemporaryDirectory(prefix="hako-") as around:
+        spec = specify("llama", "chat", Path(around), memory_bytes=200 << 20)
+        with pytest.raises((ModelNoMemoryError, ModelFailedError)), running(spec):
             pass
 
 
