@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from appliance.config import Settings
+from appliance.errors import CancelledError, ModelFailedError
 from appliance.inference import flavour, genai, manifest
 from appliance.inference.engine import EngineSpec
 from appliance.inference.load_settings import LoadSettings
@@ -124,3 +125,13 @@ def test_an_adapter_changes_what_a_model_answers_as_far_as_it_is_set_to(around: 
     plain, styled, without, again = said
     assert plain
     assert plain == without != styled == again
+
+
+def test_more_requests_than_an_engine_takes_on_one_connection_are_answered(around: Path) -> None:
+    spec = tiny(around)
+    with child_of(spec), ChildConnection(Path(spec.socket), spec.api_key, spec.model) as connection:
+        counts = {len(connection.json("/tokenize", {"content": "hello"})["tokens"]) for _ in range(250)}
+        assert len(counts) == 1
+        connection.cut()
+        with pytest.raises((CancelledError, ModelFailedError)):
+            connection.json("/tokenize", {"content": "hello"})
