@@ -57,6 +57,12 @@ class ModelOverLimitError(ModelTooLargeError):
     code, status = "HK-MOD-043", 507
 
 
+class ModelNoMemoryError(ModelTooLargeError):
+    """The engine asked for memory while it loaded the model, and got none. Params: `name`."""
+
+    code, status = "HK-MOD-068", 507
+
+
 class WrongModelKindError(HakoError):
     """A chat was asked of an embedding model or the other way round. Params: `name`."""
 

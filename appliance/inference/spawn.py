@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from appliance.errors import (
     HakoError,
     ModelDamagedError,
     ModelFailedError,
+    ModelNoMemoryError,
     NoGpuError,
 )
 from appliance.inference import extras, flavour
@@ -32,6 +34,8 @@ _LOAD_SECONDS = 600.0
 _TERMINATE_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 10.0
 """On a busy machine a process that has refused takes a while to end."""
+_NO_MEMORY = re.compile(rb"bad_alloc|MemoryError|Cannot allocate memory|insufficient memory")
+"""How the runtimes and their libraries say it."""
 _HEALTH_SECONDS = 5.0
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: child\r\nConnection: close\r\n\r\n"
 
@@ -93,6 +97,7 @@ class Child:
             ChatTemplateError: the files are right, the operator's template is not.
             CacheTypeError: the files are right, but the model can't round its cache so.
             AdapterError: the adapter was made for another model.
+            ModelNoMemoryError: the files may be right, but it got less memory than it asked for.
             ModelFailedError: it died or never became ready.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -124,8 +129,11 @@ class Child:
     def _failure(self, report: dict[str, object]) -> HakoError:
         if missing := extras.missing(self.spec.engine, self.spec.model):
             return missing
+        self._drainer.join(_LAST_WORDS_SECONDS)  # it ends by itself now; why may come after that it did
+        told = b" | ".join((str(report.get("refused", "")).encode(), *self._last_words))
+        if not report.get("provider") and _NO_MEMORY.search(told):
+            return ModelNoMemoryError(told.decode("utf-8", "replace")[-500:], name=self.spec.model)
         if "refused" in report:
-            self._drainer.join(_LAST_WORDS_SECONDS)  # it ends by itself now; why it refused may come after that it did
             return self._refusal(report)
         return ModelFailedError(f"died while loading: {self.last_words()}", name=self.spec.model)
 

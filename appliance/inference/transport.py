@@ -41,11 +41,15 @@ class ChildConnection(Closing):
             ("Authorization", f"Bearer {api_key}"),
             ("Content-Type", "application/json"),
         ]
-        self._http = h11.Connection(h11.CLIENT)
+        self._path = path
         self._cut = False
+        self._connect()
+
+    def _connect(self) -> None:
+        self._http = h11.Connection(h11.CLIENT)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket.connect(str(path))
+            self._socket.connect(str(self._path))
         except OSError as error:
             self._socket.close()
             raise self._failed(error) from error
@@ -57,6 +61,11 @@ class ChildConnection(Closing):
         payload = json.dumps(body, ensure_ascii=False).encode()
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
+        elif self._http.our_state is h11.MUST_CLOSE:  # llama.cpp takes a hundred requests on one connection
+            self._socket.close()
+            self._connect()
+            if self._cut:
+                raise CancelledError("cut")
         request = h11.Request(
             method="POST", target=path, headers=[*self._headers, ("Content-Length", str(len(payload)))]
         )

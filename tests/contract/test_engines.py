@@ -26,6 +26,7 @@ from appliance.errors import (
     HakoError,
     ModelDamagedError,
     ModelFailedError,
+    ModelNoMemoryError,
     NoGpuError,
 )
 from appliance.inference import genai, legacy, manifest
@@ -355,6 +356,47 @@ def test_a_conversation_of_the_wrong_shape_is_refused(chat_engine: Running, chan
     assert text_of(chat_engine.chat("Hello"))
 
 
+@pytest.mark.parametrize("bare", [False, True], ids=["chat", "bare"])
+def test_how_likely_each_token_was_is_told_or_refused_and_never_left_out(chat_engine: Running, bare: bool) -> None:
+    if chat_engine.is_scripted:
+        pytest.skip("its words have no likelihoods")
+    wishes = (
+        {"prompt": "The capital of Japan is", "logprobs": 3, "n_probs": 3}  # as the gateway words it for bare texts
+        if bare
+        else {"messages": [{"role": "user", "content": "Hello"}], "logprobs": True, "top_logprobs": 3}
+    )
+    body = {"stream": True, "temperature": 0, "max_tokens": 6, **wishes}
+
+    def asked(**more: Any) -> list[dict[str, Any]]:
+        with chat_engine.connect() as connection:
+            connection.send("/v1/completions" if bare else "/v1/chat/completions", {**body, **more})
+            connection.begin()
+            return events(b"".join(connection.chunks()))
+
+    if chat_engine.spec.engine in ONE_BY_ONE:
+        with pytest.raises(BadInputError) as refused:
+            asked()
+        assert (refused.value.status, refused.value.params) == (400, {"field": "logprobs"})
+        assert asked(logprobs=None, n_probs=0, top_logprobs=None)
+        return
+    choices = [choice for event in asked() for choice in event["choices"]]
+    entries = [entry for choice in choices for entry in (choice.get("logprobs") or {}).get("content") or ()]
+    assert 1 <= len(entries) <= 6
+    said = b"".join(bytes(entry["bytes"]) for entry in entries).decode()
+    assert said == "".join(choice["text"] if bare else choice["delta"].get("content") or "" for choice in choices)
+    for entry in entries:
+        others = entry["top_logprobs"]
+        assert len(others) == 3
+        for each in (entry, *others):
+            assert isinstance(each["token"], str)
+            assert bytes(each["bytes"]).decode("utf-8", "replace") == each["token"]
+            assert each["logprob"] <= 0
+        assert [other["logprob"] for other in others] == sorted((o["logprob"] for o in others), reverse=True)
+        assert others[0]["logprob"] == pytest.approx(entry["logprob"])  # temperature 0: the likeliest was taken
+    without = [choice for event in asked(logprobs=None, n_probs=0, top_logprobs=None) for choice in event["choices"]]
+    assert not [choice for choice in without if choice.get("logprobs")]
+
+
 # -- llama.cpp alone
 
 
@@ -529,11 +571,30 @@ def test_cut_files_are_refused_in_words(tmp_path: Path, engine_name: str, kind: 
 
 
 @REAL
-@pytest.mark.parametrize(("engine_name", "kind"), [("llama", "chat"), ("onnx", "embedding"), ("onnx", "reranker")])
-def test_too_little_memory_is_an_error_and_not_a_hang(engine_name: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("engine_name", "kind", "memory_mb", "context"),
+    [
+        ("llama", "chat", 3000, 200_000),  # the cache of so much takes 9 GB
+        ("onnx", "embedding", 200, CONTEXT),
+        ("onnx", "embedding", 400, CONTEXT),
+        ("onnx", "reranker", 200, CONTEXT),
+    ],
+)
+def test_too_little_memory_is_told_as_that_and_not_as_damage(
+    engine_name: str, kind: str, memory_mb: int, context: int
+) -> None:
     with tempfile.TemporaryDirectory(prefix="hako-") as around:
-        spec = specify(engine_name, kind, Path(around), memory_bytes=200 << 20)
-        with pytest.raises(HakoError), running(spec):
+        spec = specify(engine_name, kind, Path(around), memory_bytes=memory_mb << 20, context=context)
+        with pytest.raises(ModelNoMemoryError) as refused, running(spec):
+            pass
+        assert refused.value.params == {"name": spec.model}
+
+
+@REAL
+def test_a_process_that_gets_too_little_for_its_own_threads_is_an_error_and_not_a_hang() -> None:
+    with tempfile.TemporaryDirectory(prefix="hako-") as around:
+        spec = specify("llama", "chat", Path(around), memory_bytes=200 << 20)
+        with pytest.raises((ModelNoMemoryError, ModelFailedError)), running(spec):
             pass
 
 

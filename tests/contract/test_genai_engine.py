@@ -21,9 +21,9 @@ from appliance.errors import (
     BadInputError,
     ContextTooLongError,
     GenaiMissingError,
-    HakoError,
     ModelDamagedError,
     ModelFailedError,
+    ModelNoMemoryError,
     NoGpuError,
 )
 from appliance.inference import flavour, genai
@@ -394,9 +394,9 @@ def test_killed_in_the_middle_of_an_answer_it_is_an_error_and_nothing_else_ends(
     assert text_of(talker.chat("Where?")) == folders.SAID
 
 
-def test_too_little_memory_is_an_error_and_not_a_hang(talker: Running) -> None:
+def test_too_little_memory_is_told_as_that_and_not_as_damage(talker: Running) -> None:
     folder = Path(talker.spec.folder)
-    with tempfile.TemporaryDirectory(prefix="hako-") as around, pytest.raises(HakoError):
+    with tempfile.TemporaryDirectory(prefix="hako-") as around, pytest.raises(ModelNoMemoryError):
         Child(specify(folder, Path(around), memory_bytes=150 << 20), lambda _child: None).wait_ready()
 
 

@@ -13,7 +13,13 @@ from typing import Any
 
 import pytest
 
-from appliance.errors import BadInputError, ContextTooLongError, HakoError, ModelDamagedError, ModelFailedError
+from appliance.errors import (
+    BadInputError,
+    ContextTooLongError,
+    ModelDamagedError,
+    ModelFailedError,
+    ModelNoMemoryError,
+)
 from appliance.inference import legacy
 from appliance.inference.engine import EngineSpec
 from appliance.inference.spawn import Child
@@ -260,8 +266,8 @@ def test_killed_in_the_middle_of_an_answer_it_is_an_error_and_nothing_else_ends(
     assert text_of(talker.chat("Where?")) == spm.SAID
 
 
-def test_too_little_memory_is_an_error_and_not_a_hang(talker: Running) -> None:
-    with tempfile.TemporaryDirectory(prefix="hako-") as around, pytest.raises(HakoError):
+def test_too_little_memory_is_told_as_that_and_not_as_damage(talker: Running) -> None:
+    with tempfile.TemporaryDirectory(prefix="hako-") as around, pytest.raises(ModelNoMemoryError):
         Child(specify(talker.spec.file, Path(around), memory_bytes=150 << 20), lambda _child: None).wait_ready()
 
 

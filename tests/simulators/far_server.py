@@ -16,6 +16,8 @@ class FarServer:
     def __init__(self, *, key: str = "", models: tuple[str, ...] = ("talker", "embedder"), pause_s: float = 0) -> None:
         """`pause_s`: between two words."""
         self.key, self.models, self.pause_s = key, models, pause_s
+        self.context = 0
+        """Words that it reads at most; where it is set, `stop` and `max_tokens` are kept, too."""
         self.seen: list[tuple[str, str, dict[str, str], dict[str, Any]]] = []
         self.answers: dict[str, tuple[int, dict[str, str], bytes]] = {}
         """Fixed answers by path, instead of the engine's."""
@@ -91,18 +93,27 @@ class _Handler(BaseHTTPRequestHandler):
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
         if isinstance(text, list):
             text = " ".join(part.get("text", part["type"]) for part in text)
+        words, finish = text.split(" "), "stop"
+        if self.far.context:
+            if len(words) > self.far.context:
+                self._json(400, {"error": {"code": "context_length_exceeded", "message": "too long"}})
+                return
+            ends = [words.index(stop) for stop in body.get("stop") or () if stop in words]
+            words = words[: min(ends, default=len(words))]
+            if len(words) > body.get("max_tokens", len(words)):
+                words, finish = words[: body["max_tokens"]], "length"
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         self.far.writing += 1
         try:
-            for piece in text.split(" "):
+            for piece in words:
                 self.far.words += 1
                 choice = {"index": 0, "delta": {"content": piece + " "}, "text": piece + " ", "finish_reason": None}
                 self._event({"model": "far", "choices": [choice]})
                 time.sleep(self.far.pause_s)
-            self._event({"choices": [{"index": 0, "delta": {}, "text": "", "finish_reason": "stop"}]})
+            self._event({"choices": [{"index": 0, "delta": {}, "text": "", "finish_reason": finish}]})
             usage = {"prompt_tokens": 3, "completion_tokens": self.far.words, "total_tokens": 3 + self.far.words}
             self._event({"choices": [], "usage": usage})
             self._chunk(b"data: [DONE]\n\n")

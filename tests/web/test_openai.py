@@ -197,6 +197,7 @@ class Broken(RawStream):
         self._pieces = pieces
         self.waited = Waited()
         self.left_out = 0
+        self.lowered = {}
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._pieces

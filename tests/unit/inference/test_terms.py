@@ -10,12 +10,13 @@ from appliance.inference import flavour
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from appliance.inference.terms import Terms, terms_of
+from appliance.machine import resources
 
 FOLDER = Path("/models/talker")
 BOX = {"threads": 3, "parallel": 2, "context_tokens": 2048, "child_memory_mb": 512, "idle_minutes": 5}
 
 
-def terms(kind: str = "chat", engine: str = "llama", **wish: Any) -> Terms:
+def terms(kind: str = "chat", engine: str = "llama", box: Any = BOX, **wish: Any) -> Terms:
     manifest = Manifest.model_validate(
         {
             "id": "talker", "name": "Talker", "kind": kind, "engine": engine, "entry": "a", "licence": "MIT",
@@ -23,7 +24,7 @@ def terms(kind: str = "chat", engine: str = "llama", **wish: Any) -> Terms:
             "dimensions": 8,
         }
     )  # fmt: skip
-    settings = Settings.model_validate({"data_dir": Path("/none"), "inference": BOX})
+    settings = Settings.model_validate({"data_dir": Path("/none"), "inference": box})
     return terms_of(manifest, FOLDER, settings, LoadSettings(**wish))
 
 
@@ -77,3 +78,22 @@ def test_who_may_come_to_use_cuda_has_no_limit_of_address_space_and_is_watched_a
     found = terms(kind, engine)
     assert found.spec.memory_bytes == (2 * found.memory_limit if is_limited else 0)
     assert found.memory_limit == 1000 + (512 << 20)
+
+
+@pytest.mark.parametrize(
+    ("cores", "box", "wish", "threads"),
+    [
+        (8, {}, {}, 7),  # one core is left to all that isn't a model
+        (2, {}, {}, 1),
+        (1, {}, {}, 1),
+        (8, {"threads": 3}, {}, 3),
+        (8, {"threads": 16}, {}, 16),
+        (8, {"threads": 3}, {"threads": 5}, 5),
+        (8, {}, {"threads": 2}, 2),
+    ],
+)
+def test_a_core_stays_free_unless_the_box_or_the_model_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, cores: int, box: Any, wish: dict[str, Any], threads: int
+) -> None:
+    monkeypatch.setattr(resources, "cores", lambda: cores)
+    assert terms(box=box, **wish).spec.threads == threads
