@@ -23,25 +23,36 @@ from appliance.inference.quantisations import TARGETS
 def requantise(terminal: Terminal, model: str, to: str, *, no_measure: bool) -> None:
     """Make a smaller, usually quicker model out of MODEL; the original stays."""
     path = f"/models/{quote(model, safe='')}/requantise"
-    shown = sys.stdout.isatty()
     with terminal.client() as client:
         click.echo(say("cli.requantise.making", name=model, to=to))
-        measuring = ""
+        shown = Shown()
         for kind, data in client.events(path, {"to": to, "measure": not no_measure}):
-            if kind == "progress" and shown and data["stage"] == "quantising":
-                click.echo(f"\r{data['done'] * 100 // max(data['total'], 1):3} %", nl=False)
-            elif kind == "made":
-                click.echo("\r" if shown else "", nl=False)
-                _print_made(data)
-            elif kind == "stage" and data["model"] != measuring:
-                measuring = data["model"]
-                click.echo(say("cli.requantise.measuring", id=measuring))
-            elif kind == "error":
+            if kind == "error":
                 raise by_code(data["code"], **data.get("params", {}))
-            elif kind == "done":
-                _print_change(data)
+            if kind == "done":
+                print_change(data)
                 return
+            shown.take(kind, data)
     raise by_code("HK-BOX-001")
+
+
+class Shown:
+    """Prints what is told while a smaller model is made; a terminal sees the percentage, a file only the facts."""
+
+    def __init__(self) -> None:
+        self._has_terminal = sys.stdout.isatty()
+        self._measuring = ""
+
+    def take(self, kind: str, data: dict[str, Any]) -> None:
+        """One event of the making."""
+        if kind == "progress" and self._has_terminal and data["stage"] == "quantising":
+            click.echo(f"\r{data['done'] * 100 // max(data['total'], 1):3} %", nl=False)
+        elif kind == "made":
+            click.echo("\r" if self._has_terminal else "", nl=False)
+            _print_made(data)
+        elif kind == "stage" and data["model"] != self._measuring:
+            self._measuring = data["model"]
+            click.echo(say("cli.requantise.measuring", id=self._measuring))
 
 
 def _print_made(made: dict[str, Any]) -> None:
@@ -49,7 +60,8 @@ def _print_made(made: dict[str, Any]) -> None:
     click.echo(say("cli.requantise.made", id=made["model"], before=before, after=after))
 
 
-def _print_change(done: dict[str, Any]) -> None:
+def print_change(done: dict[str, Any]) -> None:
+    """What both models do per second, and how much quicker the new one is."""
     for key in ("before", "after"):
         if figures := done[key]:
             speeds = {name: figures[name] for name in ("read_per_s", "write_per_s")}

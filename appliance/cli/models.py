@@ -14,9 +14,10 @@ from appliance.cli.model_adapters import adapter
 from appliance.cli.model_bench import bench
 from appliance.cli.model_load import load
 from appliance.cli.model_projector import projector as projector_command
-from appliance.cli.model_requantise import requantise
+from appliance.cli.model_requantise import Shown, print_change, requantise
 from appliance.cli.model_settings import ps, set_settings
 from appliance.errors import by_code
+from appliance.inference.quantisations import TARGETS
 
 _MB, _GB = 10**6, 10**9
 
@@ -88,6 +89,12 @@ def show(terminal: Terminal, model: str) -> None:
 @click.option("--query-prefix", help="Put before a question by an embedding model.")
 @click.option("--passage-prefix", help="Put before a passage by an embedding model.")
 @click.option("--projector", type=click.Path(path_type=Path), help="The file with which it sees pictures (mmproj).")
+@click.option(
+    "--requantise",
+    "copy",
+    type=click.Choice(TARGETS, case_sensitive=False),
+    help="Also make a smaller copy, stored so.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what it is and whether it fits.")
 @click.pass_obj
 @reports_errors
@@ -104,6 +111,7 @@ def bring(
     query_prefix: str | None,
     passage_prefix: str | None,
     projector: Path | None,
+    copy: str | None,
     *,
     link: bool,
     dry_run: bool,
@@ -117,6 +125,7 @@ def bring(
         "pooling": pooling,
         "query_prefix": query_prefix,
         "passage_prefix": passage_prefix,
+        "requantise": copy,
     }
     body |= {key: value for key, value in left_out.items() if value is not None}
     if projector is not None:
@@ -127,7 +136,13 @@ def bring(
             click.echo(say("cli.models.dry"))
             return
         done = _brought(client, body)
-    click.echo(say("cli.models.twin" if done["already_there"] else "cli.models.imported", id=done["model"]))
+    if copy is None:
+        _print_imported(done)
+    elif failed := done["not_smaller"]:
+        click.echo(say("cli.requantise.not_made", id=done["model"]))
+        raise by_code(failed["code"], **failed["params"])
+    else:
+        print_change(done["smaller"])
 
 
 @models.command()
@@ -207,7 +222,7 @@ def _path(model: str) -> str:
 
 def _brought(client: BoxClient, body: dict[str, Any]) -> dict[str, Any]:
     """The import with its progress; a terminal sees the percentage, a file only the facts."""
-    shown = sys.stdout.isatty()
+    shown, copying = sys.stdout.isatty(), Shown()
     for kind, data in client.events("/models/import", body):
         if kind == "plan":
             _print_plan(data)
@@ -215,10 +230,20 @@ def _brought(client: BoxClient, body: dict[str, Any]) -> dict[str, Any]:
             click.echo(f"\r{data['done'] * 100 // data['total']:3} %", nl=False)
         elif kind == "error":
             raise by_code(data["code"], **data.get("params", {}))
+        elif kind == "imported":
+            click.echo("\r" if shown else "", nl=False)
+            _print_imported(data)
+            click.echo(say("cli.requantise.making", name=data["model"], to=body["requantise"]))
+        elif kind == "smaller":
+            copying.take(data["kind"], data["data"])
         elif kind == "done":
             click.echo("\r" if shown else "", nl=False)
             return data
     raise by_code("HK-BOX-001")
+
+
+def _print_imported(done: dict[str, Any]) -> None:
+    click.echo(say("cli.models.twin" if done["already_there"] else "cli.models.imported", id=done["model"]))
 
 
 def _print_plan(plan: dict[str, Any]) -> None:
@@ -230,6 +255,7 @@ def _print_plan(plan: dict[str, Any]) -> None:
     _fact("stated_licence", plan["stated_licence"])
     _fact("projector", plan["projector"] or "")
     _facts(plan)
+    _fact("smaller", ", ".join(plan["smaller"]))
     if plan["kind"] == "chat" and not plan["chat_template"]:
         click.echo(say("cli.models.no_template"))
     if plan["languages"] == ["und"]:

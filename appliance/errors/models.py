@@ -16,7 +16,7 @@ class ModelDamagedError(HakoError):
 
 
 class ModelFailedError(HakoError):
-    """The engine stopped while answering or could not start. Params: `name`."""
+    """The engine stopped while loading or while answering, or could not start. Params: `name`."""
 
     code, status = "HK-MOD-003", 502
 

@@ -26,6 +26,10 @@ _BASES: Final = {
 }
 TARGETS: Final = tuple(_BASES)
 """By size, the largest first. Smaller ones need a table of what matters most, which no box has."""
+NATIVE: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS")
+"""Types of tensors that ggml itself turns back into numbers."""
+READABLE: Final = frozenset({"F32", "F16", "BF16", *NATIVE})
+"""All that numbers can be read back from."""
 
 _ODD_ROWS: Final = {"Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 """Instead, where a row can't be cut into blocks of 256."""
@@ -50,6 +54,17 @@ class Mixture:
 
     kinds: tuple[int, ...]
     file_type: int
+
+
+def smaller(quantization: str) -> tuple[str, ...]:
+    """What a file that calls itself `quantization` can become, the largest first; its tensors have the last word."""
+    base = _BASES.get(quantization, quantization)
+    if base not in _NUMBERS:
+        base = base.rpartition("_")[0]  # as in Q3_K_L
+    if base not in READABLE:
+        return ()
+    bits = _bits(_NUMBERS[base])
+    return tuple(name for name, form in _BASES.items() if _bits(_NUMBERS[form]) < bits)
 
 
 def mixture(found: Layout, to: str, readable: frozenset[str]) -> Mixture:

@@ -2,8 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from appliance import clock, logs
 from appliance.errors import (
@@ -17,6 +16,7 @@ from appliance.errors import (
 from appliance.inference.crashes import Crashes
 from appliance.inference.engine import EngineSpec
 from appliance.inference.fair_queue import FairQueue, Ticket
+from appliance.inference.grants import Grant, Stage, State, Waiting
 from appliance.inference.loading import Loading
 from appliance.inference.manifest import Manifest
 from appliance.inference.pace import Pace
@@ -27,26 +27,8 @@ from appliance.machine import resources
 
 log = logs.get(__name__)
 
-State = Literal["idle", "loading", "loaded", "failed", "quarantined"]
-Stage = Literal["queued", "loading"]
-Waiting = Callable[[Stage, int, float | None], bool]
-"""Told the stage, the place in the queue and the seconds it will take, if that is known, while somebody waits; False
-when nobody waits any more."""
-
 _LOOK_SECONDS = 0.25
 _DRAIN_SECONDS = 20.0
-
-
-@dataclass(frozen=True, eq=False)
-class Grant:
-    """One place at a running child."""
-
-    child: Child
-    since: float
-    """On the monotonic clock."""
-    aside: bool = False
-    """Beside the places: for what the child does at once, whatever it is writing."""
-
 
 Launch = Callable[[Manifest, EngineSpec, Callable[[Child], None], Loading], Child]
 """Verifies, makes room and starts; blocks until the child is ready or raises. The child's end is told to the third."""
@@ -176,7 +158,7 @@ class Runner:
     def tend(self) -> None:
         """Unload what nobody has asked for in too long, load anew what has other terms now; called once a second."""
         with self._change:
-            limit = self._idle_limit()
+            limit = self.terms.idle_limit(self._stay, kept=self._keep)
             overdue = limit is not None and self._is_idle() and limit <= self._idle_seconds()
             outdated = self._is_outdated()
         if (overdue or outdated) and self.unload_if_idle():
@@ -230,7 +212,7 @@ class Runner:
             child = self._child
             loaded = child.loaded if child else None
             state = self._state()
-            error = ModelQuarantinedError(name=self.manifest.name) if state == "quarantined" else self._error
+            error = self._told_error(state)
             return {
                 "id": self.manifest.id,
                 "state": state,
@@ -247,7 +229,7 @@ class Runner:
                 "outdated": self._is_outdated(),
                 "since": round(clock.monotonic() - self._loaded_at, 1) if child else None,
                 "idle_s": round(self._idle_seconds(), 1) if child else None,
-                "idle_limit_s": self._idle_limit(),
+                "idle_limit_s": self.terms.idle_limit(self._stay, kept=self._keep),
                 "answered": self._answered if child else 0,
                 "wait_s": self._wait_for_the_next(),
                 "write_per_s": self._rate.now() if child and self.manifest.kind == "chat" else None,
@@ -266,19 +248,17 @@ class Runner:
             return "loading"
         return "failed" if self._error and not isinstance(self._error, LoadCancelledError) else "idle"
 
+    def _told_error(self, state: State) -> HakoError | None:
+        """Why it can't be used; a load that somebody stopped, or a fault since mended, is none."""
+        if state == "quarantined":
+            return ModelQuarantinedError(name=self.manifest.name)
+        return self._error if state == "failed" else None
+
     def _is_idle(self) -> bool:
         return self._child is not None and not self._grants and not self._queue and not self._leaving
 
     def _idle_seconds(self) -> float:
         return clock.monotonic() - self._used_at if self._is_idle() else 0.0
-
-    def _idle_limit(self) -> float | None:
-        """Seconds without a question after which it is unloaded; None for never."""
-        if self._stay is not None and not self.terms.pinned:
-            return None if self._stay < 0 else self._stay
-        if self.terms.own_idle_seconds is not None:
-            return self.terms.own_idle_seconds or None
-        return None if self._keep or self.terms.pinned else self.terms.idle_seconds or None
 
     def _is_outdated(self) -> bool:
         return self._child is not None and self._in_force.spec != self.terms.spec

@@ -22,6 +22,7 @@ from appliance.inference import golden
 from appliance.inference.catalog import Catalog
 from appliance.inference.engine import EngineSpec
 from appliance.inference.estimate import estimate
+from appliance.inference.grants import Grant
 from appliance.inference.headers import Headers
 from appliance.inference.kv_slots import KvSlots
 from appliance.inference.load_settings import LoadSettingsStore
@@ -29,7 +30,7 @@ from appliance.inference.loading import Loading
 from appliance.inference.manifest import Manifest
 from appliance.inference.protocol import Lines, Message, send
 from appliance.inference.room import Room
-from appliance.inference.runner import Grant, Runner
+from appliance.inference.runner import Runner
 from appliance.inference.spawn import Child
 from appliance.inference.terms import Terms, terms_of
 from appliance.inference.verify import Verifier

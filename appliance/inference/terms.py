@@ -32,6 +32,17 @@ class Terms:
     own_idle_seconds: float | None = None
     """The same where the operator said it of this very model: then it holds, kept or not."""
 
+    def idle_limit(self, stay: float | None, *, kept: bool) -> float | None:
+        """Seconds without a question after which it is unloaded; None for never.
+
+        `stay`: what was said of this load, below 0 for ever. `kept`: whether somebody wanted it kept.
+        """
+        if stay is not None and not self.pinned:
+            return None if stay < 0 else stay
+        if self.own_idle_seconds is not None:
+            return self.own_idle_seconds or None
+        return None if kept or self.pinned else self.idle_seconds or None
+
 
 def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSettings) -> Terms:
     """What the box's settings and the model's own, `wish`, come to for the model in `folder`."""

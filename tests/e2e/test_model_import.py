@@ -146,6 +146,30 @@ def test_a_file_on_a_stick_is_chosen_and_one_that_was_pulled_out_is_told(
     erin.look()
 
 
+def test_a_smaller_copy_is_made_beside_the_original_and_told_at_the_end(
+    erin: Visitor, box: ServedBox, sticks: Path, language: Language
+) -> None:
+    page = erin.page
+    name = f"copied-{language}"
+    path = gguf.tiny_llama(sticks / f"{name}.gguf", seed=51 + ord(language[0]), llama__context_length=4096)
+    erin.go("/operate/models/import")
+    page.get_by_role("radio", name=erin.say("operate.bring_medium")).check()
+    erin.button("operate.bring_take_of", name=path.name).click()
+    erin.field("operate.licence").fill("CC0-1.0")
+    page.get_by_label(erin.say("operate.bring_smaller")).select_option("Q8_0")
+    erin.look()
+    examine(erin)
+    erin.button("operate.bring_act").click()
+    expect(page.locator("table.figures")).to_be_visible(timeout=90_000)
+    erin.see(page.get_by_text(erin.say("model.smaller_made", name="Tiny Llama (Q8_0)")))
+    erin.look()
+    examine(erin)
+    with box.client() as client:
+        assert {name, f"{name}-q8_0"} <= {model["id"] for model in client.get("/models")["items"]}
+    erin.link("operate.bring_smaller_other").click()
+    erin.see(page.get_by_role("heading", level=2, name=erin.say("model.smaller")))
+
+
 def test_a_folder_on_a_stick_becomes_a_model_for_searching_with_what_a_person_says(
     erin: Visitor, box: ServedBox, sticks: Path, tmp_path: Path, language: Language
 ) -> None:

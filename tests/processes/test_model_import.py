@@ -141,6 +141,21 @@ def test_a_smaller_model_is_made_measured_and_answers_beside_the_original(served
 
 
 @pytest.mark.slow
+def test_a_smaller_copy_is_made_with_the_import(served: ServedBox, tmp_path: Path) -> None:
+    path = gguf.tiny_llama(tmp_path / "Both.gguf", llama__context_length=4096)
+    words = ("import", str(path), "--licence", "CC0-1.0")
+    assert "Smaller forms it can have: F16, Q8_0" in done(served, *words, "--dry-run")
+    printed = done(served, *words, "--requantise", "q8_0")
+    assert printed.index("Model “both” was imported") < printed.index("Model “both-q8_0” was made")
+    assert "Compared with the original it reads " in printed
+    again = served.hako("models", *words, "--requantise", "q8_0")
+    assert (again.returncode, again.stderr.strip().endswith("HK-BOX-009")) == (1, True)
+    assert "The smaller copy was not made. The imported model “both”" in again.stdout
+    for model in ("both", "both-q8_0"):
+        done(served, "remove", model, "--yes")
+
+
+@pytest.mark.slow
 def test_an_adapter_changes_the_answers_as_far_as_it_is_set_to(served: ServedBox, tmp_path: Path) -> None:
     done(
         served,

@@ -1,7 +1,7 @@
 """`/models/import`: a file or folder becomes a model: an upload, one on a stick, or at the terminal any path."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response, request
@@ -9,15 +9,15 @@ from pydantic import Field, StringConstraints, model_validator
 
 from appliance.accounts.permissions import Permission
 from appliance.clock import monotonic
-from appliance.errors import BadInputError, ForbiddenError, HakoError
-from appliance.inference import legacy
+from appliance.errors import BadInputError, ForbiddenError, HakoError, ModelTooCoarseError
+from appliance.inference import legacy, quantisations
 from appliance.inference.genai_importing import GenaiPlan
 from appliance.inference.importing import Imported, Plan, Wish
 from appliance.inference.incoming_folder import is_folder
 from appliance.inference.onnx_importing import FolderPlan, FolderWish
 from appliance.inference.source import Source, SourceFolder
 from webui import connection, routing, shapes, sse
-from webui.api import model_import_folder
+from webui.api import model_import_folder, model_requantise
 from webui.api.model_import_folder import AnyIncoming, FolderPart
 from webui.api.model_uploads import owner_of
 from webui.api.models import describe_estimate
@@ -30,6 +30,7 @@ _TELL_S = 0.2
 
 Path = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Handle = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Form = Annotated[str, StringConstraints(min_length=1, max_length=20)]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
@@ -50,6 +51,8 @@ class Import(FolderPart):
     engine: Literal["llama", "ctransformers"] = "llama"
     projector: Path | None = None
     """The file with which the model sees pictures; of this machine, too."""
+    requantise: Form | None = None
+    """What a smaller copy is stored as that is made afterwards, one of the plan's `smaller`."""
     dry_run: bool = False
 
     @model_validator(mode="after")
@@ -74,7 +77,11 @@ class Import(FolderPart):
 
     def of_folder(self) -> FolderWish:
         """The same for a folder."""
-        for field, is_said in (("engine", self.engine != "llama"), ("projector", self.projector is not None)):
+        for field, is_said in (
+            ("engine", self.engine != "llama"),
+            ("projector", self.projector is not None),
+            ("requantise", self.requantise is not None),
+        ):
             if is_said:
                 raise BadInputError("not for folders", field=field)
         return self.folder_wish(
@@ -102,23 +109,25 @@ def list_media(call: Call) -> dict[str, Any]:
 
 @routing.route(api, "POST", "/models/import", permission=Permission.MODELS_MANAGE, body=Import)
 def bring(call: Call, body: Import) -> Response:
-    """Whole, or with `Accept: text/event-stream` with its progress. Who leaves in the middle cancels the import."""
+    """Whole, or with `Accept: text/event-stream` with its progress. Who leaves in the middle cancels the import.
+
+    Once the model is there it stays, whatever becomes of the smaller copy.
+    """
     if body.dry_run:
-        return routing.answer({"plan": _describe(_planned(call, body))})
+        return routing.answer({"plan": _describe(_planned(call, body), body.engine)})
     place = routing.place(call)
     try:
         incoming = _begun(call, body)
     except BaseException:
         place.close()
         raise
+    left = connection.watcher(request.environ)
+    events = _events(call, body, incoming, left)
     if "text/event-stream" in request.headers.get("Accept", ""):
-        frames = sse.frames(_told(call, body, incoming), connection.watcher(request.environ))
-        return sse.response(frames, incoming.close, place.close)
+        return sse.response(sse.frames(_told(call, events), left), events.close, incoming.close, place.close)
     with place, incoming:
-        for _done in incoming.copy():
-            pass
-        result = _finish(call, body, incoming)
-        return routing.answer(result, 200 if result["already_there"] else 201)
+        *_, last = (event for event in events if event is not None)
+        return routing.answer(dict(last.data), 200 if last.data["already_there"] else 201)
 
 
 def _planned(call: Call, body: Import) -> Plan | FolderPlan | GenaiPlan:
@@ -126,7 +135,9 @@ def _planned(call: Call, body: Import) -> Plan | FolderPlan | GenaiPlan:
     wish = _wished(call, body, place)
     if isinstance(wish, FolderWish):
         return models.plan_folder(wish, place if isinstance(place, SourceFolder) else None)
-    return models.plan(wish, place if isinstance(place, Source) else None)
+    plan = models.plan(wish, place if isinstance(place, Source) else None)
+    _demand_smaller(body, plan)
+    return plan
 
 
 def _begun(call: Call, body: Import) -> AnyIncoming:
@@ -134,7 +145,31 @@ def _begun(call: Call, body: Import) -> AnyIncoming:
     wish = _wished(call, body, place)
     if isinstance(wish, FolderWish):
         return models.begin_folder(wish, place if isinstance(place, SourceFolder) else None)
-    return models.begin(wish, place if isinstance(place, Source) else None)
+    incoming = models.begin(wish, place if isinstance(place, Source) else None)
+    try:
+        _demand_smaller(body, incoming.plan)
+    except BaseException:
+        incoming.close()
+        raise
+    return incoming
+
+
+def _smaller(engine: str, plan: Plan) -> tuple[str, ...]:
+    """The forms of a smaller copy; none for what the standard engine doesn't run."""
+    return quantisations.smaller(plan.header.quantization) if engine == "llama" else ()
+
+
+def _demand_smaller(body: Import, plan: Plan) -> None:
+    """Refuse a copy that can't come to anything before any byte is brought."""
+    if body.requantise is None:
+        return
+    if body.engine != "llama":
+        raise BadInputError("not for this engine", field="requantise")
+    wanted = body.requantise.upper()
+    if wanted not in quantisations.TARGETS:
+        raise BadInputError(f"not one of {', '.join(quantisations.TARGETS)}", field="requantise")
+    if wanted not in _smaller(body.engine, plan):
+        raise ModelTooCoarseError(name=plan.name, quantization=plan.header.quantization, to=wanted)
 
 
 def _opened(call: Call, body: Import) -> Source | SourceFolder | None:
@@ -165,17 +200,27 @@ def _wished(call: Call, body: Import, place: Source | SourceFolder | None) -> Wi
         raise
 
 
-def _told(call: Call, body: Import, incoming: AnyIncoming) -> Iterator[sse.Event | None]:
-    yield sse.Event("plan", _describe(incoming.plan))
-    due = 0.0
+def _told(call: Call, events: Iterator[sse.Event | None]) -> Iterator[sse.Event | None]:
     try:
-        for done in incoming.copy():
-            now = monotonic()
-            yield sse.Event("progress", {"done": done, "total": incoming.plan.size}) if now >= due else None
-            due = now + _TELL_S if now >= due else due
-        yield sse.Event("done", _finish(call, body, incoming))
+        yield from events
     except HakoError as error:
         yield sse.Event("error", described(error, call.language))
+
+
+def _events(call: Call, body: Import, incoming: AnyIncoming, left: Callable[[], bool]) -> Generator[sse.Event | None]:
+    """All that happens, `done` last."""
+    yield sse.Event("plan", _describe(incoming.plan, body.engine))
+    due = 0.0
+    for done in incoming.copy():
+        now = monotonic()
+        yield sse.Event("progress", {"done": done, "total": incoming.plan.size}) if now >= due else None
+        due = now + _TELL_S if now >= due else due
+    result = _finish(call, body, incoming)
+    if body.requantise is not None:
+        yield sse.Event("imported", result)
+        copied = yield from model_requantise.of_import(call, result["model"], body.requantise, left)
+        result = {**result, **copied}
+    yield sse.Event("done", result)
 
 
 def _finish(call: Call, body: Import, incoming: AnyIncoming) -> dict[str, Any]:
@@ -192,7 +237,7 @@ def _finish(call: Call, body: Import, incoming: AnyIncoming) -> dict[str, Any]:
     return {"model": manifest.id, "name": manifest.name, "already_there": not imported.is_new}
 
 
-def _describe(plan: Plan | FolderPlan | GenaiPlan) -> dict[str, Any]:
+def _describe(plan: Plan | FolderPlan | GenaiPlan, engine: str) -> dict[str, Any]:
     if isinstance(plan, FolderPlan):
         return model_import_folder.describe(plan)
     if isinstance(plan, GenaiPlan):
@@ -215,4 +260,5 @@ def _describe(plan: Plan | FolderPlan | GenaiPlan) -> dict[str, Any]:
         "projector": plan.projector.name if plan.projector else None,
         "estimate": describe_estimate(plan.estimate),
         "engines": ["llama", *([legacy.ENGINE] if legacy.version() and not legacy.obstacle(header) else [])],
+        "smaller": list(_smaller(engine, plan)),
     }

@@ -68,6 +68,7 @@ def describe_chat(plan: GenaiPlan) -> dict[str, Any]:
         "size_class": plan.size_class,
         "estimate": describe_estimate(plan.estimate),
         "engines": [genai.ENGINE],
+        "smaller": [],
         "operators": dict(plan.header.operators),
     }
 
@@ -92,6 +93,7 @@ def describe(plan: FolderPlan) -> dict[str, Any]:
         "size_class": "small",
         "estimate": describe_estimate(plan.estimate),
         "engines": [onnx_importing.ENGINE],
+        "smaller": [],
         "dimensions": role.dimensions or None,
         "pooling": plan.pooling if role.kind == "embedding" and not role.pooled else None,
         "query_prefix": plan.query_prefix,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from flask import Blueprint, Response, request
 from pydantic import StringConstraints
@@ -22,6 +22,7 @@ from webui.routing import Call
 api = Blueprint("model_requantise", __name__)
 
 _TELL_S = 0.2
+_UNMEASURED: Final = {"before": None, "after": None, "change": None, "not_measured": None}
 
 
 class Requantise(shapes.Shape):
@@ -56,12 +57,31 @@ def requantise(call: Call, body: Requantise, trial: Trial, model_id: str) -> Res
     except BaseException:
         place.close()
         raise
-    events = _steps(call, making, measure=body.measure, left=left)
+    events = _steps(call, making, left, measure=body.measure)
     if "text/event-stream" in request.headers.get("Accept", ""):
         return sse.response(sse.frames(_told(call, events), left), making.close, place.close)
     with place, making:
         *_, last = (event for event in events if event is not None)
         return routing.answer(dict(last.data), 201)
+
+
+def of_import(
+    call: Call, model: str, to: str, left: Callable[[], bool]
+) -> Generator[sse.Event | None, None, dict[str, Any]]:
+    """A smaller model out of one that was just brought, its events inside of `smaller` ones.
+
+    Returns what was made, or why nothing was: the import stands either way.
+    """
+    made, failed = None, None
+    try:
+        with call.services.models.requantise(model, to) as making:
+            for event in _steps(call, making, left):
+                if event is not None and event.kind in ("made", "done"):
+                    made = {**_UNMEASURED, **event.data}
+                yield event and sse.Event("smaller", {"kind": event.kind, "data": event.data})
+    except HakoError as error:
+        failed = described(error, call.language)
+    return {"smaller": made, "not_smaller": failed}
 
 
 def _planned(call: Call, to: str, model_id: str) -> dict[str, Any]:
@@ -85,7 +105,9 @@ def _told(call: Call, events: Iterator[sse.Event | None]) -> Iterator[sse.Event 
         yield sse.Event("error", described(error, call.language))
 
 
-def _steps(call: Call, making: Requantising, *, measure: bool, left: Callable[[], bool]) -> Iterator[sse.Event | None]:
+def _steps(
+    call: Call, making: Requantising, left: Callable[[], bool], *, measure: bool = True
+) -> Iterator[sse.Event | None]:
     """All that happens, `done` last."""
     yield sse.Event("plan", _plan(making))
     due, told = 0.0, ""
@@ -98,7 +120,7 @@ def _steps(call: Call, making: Requantising, *, measure: bool, left: Callable[[]
             yield None
     made = _recorded(call, making)
     yield sse.Event("made", made)
-    result: dict[str, Any] = {**made, "before": None, "after": None, "change": None, "not_measured": None}
+    result: dict[str, Any] = {**made, **_UNMEASURED}
     if measure:
         try:
             result |= yield from _compared(call, (making.original.id, made["model"]), left)

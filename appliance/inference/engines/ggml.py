@@ -23,7 +23,7 @@ from appliance.inference import requantise
 from appliance.inference.gguf import HEADER_BYTES, GgufError, parse
 from appliance.inference.gguf_layout import Layout, Placed, layout, padded, row_bytes
 from appliance.inference.gguf_types import TENSORS
-from appliance.inference.quantisations import Mixture, NothingGainedError, mixture
+from appliance.inference.quantisations import NATIVE, READABLE, Mixture, NothingGainedError, mixture
 from appliance.machine import jail
 
 Floats = NDArray[np.float32]
@@ -31,9 +31,6 @@ Floats = NDArray[np.float32]
 _MEMORY_BYTES: Final = 3 << 30
 _CHUNK_NUMBERS: Final = 1 << 21
 """Numbers worked on at once: 8 MB of floats."""
-_NATIVE: Final = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS")
-READABLE: Final = frozenset({"F32", "F16", "BF16", *_NATIVE})
-"""Types of tensors that numbers can be read back from."""
 
 
 class Ggml:
@@ -50,7 +47,7 @@ class Ggml:
             *[ctypes.c_int64] * 3,
             ctypes.c_void_p,
         ]
-        self._readers = {name: _reader(library, name) for name in _NATIVE}
+        self._readers = {name: _reader(library, name) for name in NATIVE}
 
     def floats(self, raw: bytes, kind: int, count: int) -> Floats:
         """`count` numbers of a type in `READABLE`."""

@@ -26,7 +26,7 @@ from appliance.inference.gguf_layout import Layout, layout
 from appliance.inference.gguf_types import TENSORS
 from appliance.inference.importing import Imported, Importer, Wish
 from appliance.inference.manifest import Manifest
-from appliance.inference.quantisations import TARGETS
+from appliance.inference.quantisations import READABLE, TARGETS, NothingGainedError, mixture, smaller
 from appliance.inference.requantise import Requantiser
 from appliance.inference.verify import verify_files
 from tests.simulators import gguf
@@ -317,3 +317,26 @@ def test_what_a_crash_left_is_swept(settings: Settings, importer: Importer, tiny
     importer.sweep()
     assert leftovers(settings) == [tiny.id]
     assert list(Catalog(settings.models).all()) == [tiny.id]
+
+
+@pytest.mark.parametrize("to", ["F16", "Q8_0", "Q5_K_M", "Q4_K_M", "Q4_0"])
+def test_the_forms_that_are_offered_are_those_that_can_be_made(
+    requantiser: Requantiser, settings: Settings, wide: Manifest, to: str
+) -> None:
+    found = layout(content(settings, made(requantiser, wide.id, to).manifest))
+
+    def can_be(form: str) -> bool:
+        try:
+            mixture(found, form, READABLE)
+        except NothingGainedError:
+            return False
+        return True
+
+    assert smaller(to) == tuple(form for form in TARGETS if can_be(form))
+
+
+def test_forms_go_by_what_a_file_calls_itself() -> None:
+    assert smaller("F32") == TARGETS
+    assert smaller("BF16") == TARGETS[1:]
+    assert smaller("Q3_K_L") == smaller("Q2_K") == smaller("IQ2_XXS") == smaller("MXFP4") == smaller("") == ()
+    assert smaller("IQ4_XS") == ("Q3_K_M",)

@@ -21,9 +21,10 @@ from appliance.errors import (
 )
 from appliance.inference.crashes import CRASHES
 from appliance.inference.engine import EngineSpec, Loaded
+from appliance.inference.grants import Grant, Stage
 from appliance.inference.loading import Loading
 from appliance.inference.manifest import Manifest
-from appliance.inference.runner import Grant, Runner, Stage
+from appliance.inference.runner import Runner
 from appliance.inference.spawn import Child
 from appliance.inference.terms import Terms
 from tests.simulators.waiting import eventually
@@ -217,7 +218,8 @@ def test_unloading_ends_a_load_with_its_own_error_and_the_next_to_ask_loads_anew
     error = waiter.failed()
     assert isinstance(error, LoadCancelledError)
     assert error.params == {"name": "Talker"}
-    assert (runner.status()["state"], runner.status()["loading"]) == ("idle", None)
+    told = runner.status()
+    assert (told["state"], told["loading"], told["error"]) == ("idle", None, None)
     launcher.gate.set()
     assert ask(runner)
     assert launcher.starts == 2

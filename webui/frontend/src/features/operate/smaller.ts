@@ -1,4 +1,5 @@
 // Smaller forms of a model, and how far the making of one is.
+import type { SmallerModel } from '../../lib/api/types'
 
 /** By size, the largest first; the server's side is appliance/inference/quantisations.py. */
 const FORMS = ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q5_K_S', 'Q5_0', 'Q4_K_M', 'Q4_K_S', 'Q4_1', 'Q4_0', 'Q3_K_M']
@@ -8,6 +9,16 @@ export const USUAL_FORM = 'Q4_K_M'
 /** Those that are smaller than what a model is stored as; the box has the last word. */
 export function smallerForms(quantization: string): string[] {
   return FORMS.slice(FORMS.indexOf(quantization) + 1)
+}
+
+/** Of a model that was made just now: nothing is measured yet. */
+export function unmeasured(made: SmallerModel): SmallerModel {
+  return { ...made, before: null, after: null, change: null, not_measured: null }
+}
+
+/** How many bits a form keeps of most weights, as its name says. */
+export function bitsOf(form: string): number {
+  return Number(/\d+/.exec(form)?.[0] ?? 0)
 }
 
 export type Told =

@@ -156,6 +156,8 @@ export type ModelPlan = {
   name: string
   kind: 'chat' | 'embedding' | 'reranker'
   engines: string[]
+  /** the forms of a smaller copy, the largest first */
+  smaller: string[]
   pooling?: Pooling | null
   query_prefix?: string
   passage_prefix?: string
@@ -169,7 +171,8 @@ export type ModelPlan = {
   size_bytes: number
   estimate: MemoryEstimate
 }
-export type ImportedModel = { model: string; name: string; already_there: boolean }
+/** `smaller` and `not_smaller` only where a smaller copy was asked for */
+export type ImportedModel = { model: string; name: string; already_there: boolean; smaller?: SmallerModel | null; not_smaller?: Problem | null }
 export type ModelDetail = Model & { projector: string | null; files: { name: string; size: number; sha256: string }[] }
 /** speeds per second, as measured on this box; 0 where its kind has none */
 export type Figures = {
