@@ -257,8 +257,8 @@ class Settings(_Section):
 
     @property
     def model_figures(self) -> Path:
-        """What each model does on this box, as it was measured."""
-        return self.data_dir / "model-figures.json"
+        """What each model does on this box, as it was measured; who runs them reads whether guessing pays."""
+        return self.shared / "model-figures.json"
 
     @property
     def trust(self) -> Path:

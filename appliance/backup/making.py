@@ -286,4 +286,5 @@ def _files(settings: Settings, stray: bytes) -> Iterator[tuple[str, bytes]]:
             content = path.read_bytes()
         except FileNotFoundError:
             continue
-        yield str(path.relative_to(settings.data_dir)), content
+        # Some lie deeper where processes have accounts of their own; what is put back has all of them in one folder.
+        yield path.name if path.parent == settings.shared else str(path.relative_to(settings.data_dir)), content

@@ -40,6 +40,9 @@ def _print(found: dict[str, Any]) -> None:
         click.echo(say("cli.bench.passages", passages_per_s=figures["passages_per_s"]))
     else:
         click.echo(say("cli.bench.speeds", read_per_s=figures["read_per_s"], write_per_s=figures["write_per_s"]))
+        if figures["quoting_gain"]:
+            word = "cli.bench.guessing" if found["guesses"] else "cli.bench.not_guessing"
+            click.echo(say(word, quoting=figures["quoting_gain"], other=figures["other_gain"]))
         click.echo(say("cli.bench.at_once", count=means["at_once"], each_per_s=means["each_per_s"]))
         click.echo(say("cli.bench.people", people=means["people"]))
         if means["long_wait_s"] is None:

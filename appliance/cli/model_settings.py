@@ -18,7 +18,7 @@ from appliance.cli.context import Terminal, reports_errors, say
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads to compute with.")
 @click.option("--pin/--no-pin", "pinned", default=None, help="Load it with the box and never unload it for others.")
 @click.option("--idle-minutes", type=click.IntRange(0), help="Unload it after so long without a question; 0 for never.")
-@click.option("--speculation", type=click.Choice(["off", "ngram"]), help="Guess words that the context says already.")
+@click.option("--speculation", type=click.Choice(["auto", "ngram", "off"]), help="Guess words of documents.")
 @click.option("--cache-type", type=click.Choice(["f16", "q8_0", "q4_0"]), help="How exactly it keeps what it has read.")
 @click.option("--overflow", type=click.Choice(["auto", "stop", "middle", "rolling"]), help="If a chat gets too long.")
 @click.option("--max-tokens", type=click.IntRange(0), help="Tokens of one answer at most, whoever asks; 0 for no cap.")
@@ -91,6 +91,8 @@ def _print(known: dict[str, Any]) -> None:
         told = value
         if name == "template":
             told = say("cli.models.own_template" if value else "cli.models.models_template")
+        elif value == "auto" and name in known["box"]:
+            told = f"{value} ({known['box'][name]})"
         elif value is None:
             box = known["box"][name]
             told = "-" if box is None else f"{box} ({say('cli.models.as_the_box')})"

@@ -1,10 +1,11 @@
 """What a model does on this very box: measured by asking it, kept, and put into words of people and seconds."""
 
+import contextlib
 import json
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
@@ -13,16 +14,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from appliance import clock, durable, logs
 from appliance.config import Settings
-from appliance.errors import BusyError, ModelFailedError, WrongModelKindError
+from appliance.errors import BusyError, CancelledError, ModelFailedError, WrongModelKindError
+from appliance.gateway import quoting
 from appliance.gateway.gateway import ChatRequest, Gateway, ModelInfo
+from appliance.inference import speculation
 from appliance.inference.catalog import Catalog
 from appliance.inference.circumstances import circumstances
-from appliance.inference.client import InferenceClient
+from appliance.inference.client import InferenceClient, Trial
+from appliance.inference.load_settings import LoadSettings
+from appliance.inference.speculation import Gains
 
 log = logs.get(__name__)
 
 Stopped = Callable[[], bool]
-Stage = Literal["loading", "alone", "long", "together", "embedding"]
+Stage = Literal["loading", "quoting", "alone", "long", "together", "embedding"]
 
 _PROMPT_WORDS: Final = 160
 _ANSWER_TOKENS: Final = 48
@@ -76,6 +81,11 @@ class Figures:
     """Tokens that the model held of one answer then."""
     circumstances: str = ""
     """See `inference.circumstances`; empty in what an earlier release measured."""
+    quoting_gain: float = 0.0
+    """How many times as fast an answer that quotes is written with guesses as without; 0 where it wasn't measured.
+    Read by `inference.speculation` too."""
+    other_gain: float = 0.0
+    """The same of an answer that quotes nothing."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,11 @@ class Known:
     def capacity(self) -> Capacity | None:
         """What the figures mean, as long as they hold."""
         return capacity(self.figures) if self.figures and not self.is_stale else None
+
+    @property
+    def guesses(self) -> bool:
+        """Whether it is run with guesses where the operator leaves that to the box; also when the rest is stale."""
+        return bool(self.figures and Gains(self.figures.quoting_gain, self.figures.other_gain).pays)
 
 
 @dataclass(frozen=True)
@@ -176,49 +191,98 @@ class Benchmark:
 
         Raises:
             WrongModelKindError: neither a chat nor an embedding model.
-            BusyError: it was set otherwise, and others keep it from being loaded so.
+            BusyError: it was set otherwise, and others keep it from being loaded so, or somebody else measures it.
             CancelledError: `stopped` said so.
         """
         info = self._gateway.model(model)
         if info.kind not in MEASURED_KINDS:
             raise WrongModelKindError(name=info.name)
         yield "loading"
-        figures = Figures(info.sha256, clock.now(), 0, 0, 0, 0, 0, circumstances=self._circumstances(info.id))
-        if info.kind == "embedding":
-            self._embed(info.id, stopped)
-            self._settled(info.id)
-            yield "embedding"
-            figures = _with(figures, passages_per_s=statistics.median(self._embed(info.id, stopped) for _ in "123"))
-        else:
-            self._ask(info.id, 0, stopped)
-            now = self._settled(info.id)
-            yield "alone"
-            alone = [self._ask(info.id, number, stopped) for number in range(1, _ROUNDS + 1)]
-            figures = _with(
-                figures,
-                read_per_s=statistics.median(read for read, _ in alone),
-                write_per_s=statistics.median(write for _, write in alone),
-            )
-            yield "long"
-            context = int(now.get("context") or info.context)
-            long_tokens, long_s = self._read_long(info.id, context, figures.read_per_s, stopped)
-            figures = replace(figures, context=context, long_tokens=long_tokens, long_s=round(long_s, 3))
-            yield "together"
-            together = int(now.get("parallel") or 1)
-            figures = _with(figures, together=together, together_per_s=self._all(info.id, together, stopped))
-        self._keep(info.id, figures)
+        wish = self._gateway.load_settings.get(info.id)
+        figures = Figures(info.sha256, clock.now(), 0, 0, 0, 0, 0)
+        with contextlib.ExitStack() as held:
+            if info.kind == "embedding":
+                self._embed(info.id, stopped)
+                self._settled(info.id, stopped)
+                yield "embedding"
+                figures = _with(figures, passages_per_s=statistics.median(self._embed(info.id, stopped) for _ in "123"))
+            else:
+                self._ask(info.id, 0, stopped)
+                if info.engine == speculation.ENGINE:
+                    trial = held.enter_context(self._client.trial(info.id))
+                    yield "quoting"
+                    gains = self._gains(info, trial, stopped)
+                    # The other speeds are those that it is run with from now on.
+                    wish = wish.model_copy(update={"speculation": speculation.resolved(wish.speculation, gains)})
+                    trial.use(speculation.resolved(wish.speculation, gains))
+                    figures = replace(figures, quoting_gain=gains.quoting, other_gain=gains.other)
+                figures = yield from self._measure_chat(info, figures, stopped)
+            figures = replace(figures, circumstances=self._circumstances(info.id, wish))
+            self._keep(info.id, figures)
         yield figures
 
-    def _settled(self, model: str) -> dict[str, Any]:
-        """How it is loaded, once that is as it is set now: a change is followed as soon as nobody uses the model."""
+    def _measure_chat(self, info: ModelInfo, figures: Figures, stopped: Stopped) -> Generator[Stage, None, Figures]:
+        now = self._settled(info.id, stopped)
+        yield "alone"
+        alone = [self._ask(info.id, number, stopped) for number in range(1, _ROUNDS + 1)]
+        figures = _with(
+            figures,
+            read_per_s=statistics.median(read for read, _ in alone),
+            write_per_s=statistics.median(write for _, write in alone),
+        )
+        yield "long"
+        context = int(now.get("context") or info.context)
+        long_tokens, long_s = self._read_long(info.id, context, figures.read_per_s, stopped)
+        figures = replace(figures, context=context, long_tokens=long_tokens, long_s=round(long_s, 3))
+        yield "together"
+        together = int(now.get("parallel") or 1)
+        return _with(figures, together=together, together_per_s=self._all(info.id, together, stopped))
+
+    def _gains(self, info: ModelInfo, trial: Trial, stopped: Stopped) -> Gains:
+        """What guessing gains; what was measured last where others keep the model from being loaded otherwise."""
+        paces: list[quoting.Pace] = []
+        for way in speculation.WAYS:
+            trial.use(way)
+            try:
+                now = self._settled(info.id, stopped)
+            except BusyError:
+                before = self._of(info, self._stored()).figures
+                return Gains(before.quoting_gain, before.other_gain) if before else Gains()
+            if int(now.get("context") or 0) < quoting.CONTEXT:
+                return Gains()
+            self._ask(info.id, 0, stopped)  # the first answer after a load is slower
+            paces.append(quoting.written(lambda talk: self._pace(info.id, talk, stopped), *paces))
+        plain, guessing = paces
+        return guessing.gains(plain)
+
+    def _settled(self, model: str, stopped: Stopped) -> dict[str, Any]:
+        """How it is loaded, once that is as it is set now: a change is followed as soon as nobody uses the model.
+
+        Raises:
+            HakoError: why it can't be loaded.
+        """
         deadline = clock.monotonic() + _SETTLE_S
         while True:
             now = self._client.status().get(model, {})
             if now.get("state") == "loaded" and not now.get("outdated"):
                 return now
+            if now.get("state") == "loading":
+                deadline = clock.monotonic() + _SETTLE_S
+            elif now.get("state") != "loaded":
+                self._client.lease(model, stopped=stopped, aside=True).close()  # loads it, or says why not
+            if stopped():
+                raise CancelledError("stopped while a model is loaded")
             if clock.monotonic() > deadline:
                 raise BusyError("loaded otherwise", retry_after_s=30)
             time.sleep(_LOOK_S)
+
+    def _pace(self, model: str, talk: quoting.Talk, stopped: Stopped) -> float | None:
+        request = ChatRequest(model=model, messages=talk, max_tokens=quoting.TOKENS, temperature=0)
+        with self._gateway.chat(request, stopped=stopped) as stream:
+            times = [clock.monotonic() for _piece in stream]
+        if stream.tokens < quoting.FEWEST_TOKENS or times[-1] <= times[0]:
+            return None
+        return (stream.tokens - 1) / (times[-1] - times[0])
 
     def _ask(self, model: str, number: int, stopped: Stopped) -> tuple[float, float]:
         """Tokens per second read and written. Prompts differ from their first word on: nothing is in a cache."""
@@ -290,10 +354,10 @@ class Benchmark:
         figures = stored.get(info.id)
         if not figures or figures.sha256 != info.sha256:
             return Known()
-        return Known(figures, figures.circumstances != self._circumstances(info.id))
+        wish = self._gateway.load_settings.get(info.id)
+        return Known(figures, figures.circumstances != self._circumstances(info.id, wish))
 
-    def _circumstances(self, model: str) -> str:
-        wish = self._gateway.load_settings.get(model)
+    def _circumstances(self, model: str, wish: LoadSettings) -> str:
         return circumstances(self._catalog.get(model), self._catalog.folder(model), self._settings, wish)
 
 

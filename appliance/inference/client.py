@@ -13,6 +13,7 @@ from typing import Any, Final
 from appliance import clock
 from appliance.closing import Closing
 from appliance.errors import BusyError, CancelledError, InferenceUnreachableError, by_code
+from appliance.inference.engine import Speculation
 from appliance.inference.protocol import Lines, Message, send
 from appliance.machine import leaving
 from appliance.machine.leaving import Try
@@ -22,6 +23,7 @@ _LOAD_SECONDS = 660.0
 _TELL_S: Final = 0.5
 """Between two messages of how much was written."""
 _KEEP_SECONDS = 120.0
+_TRIAL_SECONDS = 60.0
 
 _Connection = socket.socket
 
@@ -35,6 +37,28 @@ class Place(Closing):
 
     def wrote(self, tokens: int) -> None:
         """So many more have been written; here nobody counts them."""
+
+
+class Trial(Closing):
+    """Has a model guess or not, whatever is set, until it is closed; the kernel closes it when this process dies."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    def use(self, speculation: Speculation) -> None:
+        """From its next load on, which comes as soon as nobody uses the model.
+
+        Raises:
+            InferenceUnreachableError: the supervisor has ended.
+        """
+        try:
+            send(self._connection, {"speculation": speculation})
+        except OSError as error:
+            raise InferenceUnreachableError(str(error)) from error
+        _await(self._connection, "done", _TRIAL_SECONDS)
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 @dataclass
@@ -153,6 +177,21 @@ class InferenceClient:
         """
         with self._ask({"op": "stay", "model": model, "seconds": seconds}) as connection:
             _await(connection, "done", 60.0)
+
+    def trial(self, model: str) -> Trial:
+        """For who measures whether a model is faster when it guesses; everybody's answers are written so meanwhile.
+
+        Raises:
+            BusyError: somebody else tries this model.
+            ModelNotFoundError: no such model.
+        """
+        connection = self._ask({"op": "trial", "model": model})
+        try:
+            _await(connection, "done", _TRIAL_SECONDS)
+        except BaseException:
+            connection.close()
+            raise
+        return Trial(connection)
 
     def _ask(self, message: Message) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -13,8 +13,9 @@ from appliance.config import Inference
 from appliance.errors import BadInputError
 from appliance.inference import genai, legacy
 from appliance.inference.catalog import Catalog
-from appliance.inference.engine import CacheType, Speculation
+from appliance.inference.engine import CacheType
 from appliance.inference.manifest import Manifest
+from appliance.inference.speculation import Wish
 from appliance.inference.thinking import thinks
 
 log = logs.get(__name__)
@@ -47,8 +48,8 @@ class LoadSettings(BaseModel):
     """Loaded with the box, and never unloaded to make room."""
     idle_minutes: Annotated[int, Field(ge=0, le=100_000)] | None = None
     """Unloaded after so long without a question; 0 for never."""
-    speculation: Speculation = "off"
-    """Guess the next words from what is there already: pays for answers that quote."""
+    speculation: Wish = "auto"
+    """Guess the next words from what is there already: pays for answers that quote. `auto`: see `speculation`."""
     cache_type: CacheType = "f16"
     """How exactly it keeps what it has read. `q8_0` and `q4_0` take about a half and a quarter of the memory."""
     template: Annotated[str, Field(max_length=65_536)] = ""
@@ -89,6 +90,8 @@ class LoadSettings(BaseModel):
             BadInputError: `field` says which.
         """
         wanted = self.model_dump(exclude_defaults=True)
+        if self.speculation == "off":  # what doesn't guess anyway follows that
+            wanted.pop("speculation")
         vain: tuple[str, ...] = () if manifest.kind == "chat" else _OF_CHATS
         vain += _VAIN.get(manifest.engine, ())
         for name in vain:

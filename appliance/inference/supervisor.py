@@ -14,13 +14,14 @@ from appliance import clock, logs, modes
 from appliance.config import Settings
 from appliance.errors import (
     BadInputError,
+    BusyError,
     HakoError,
     ModelNotFoundError,
     ModelOverLimitError,
 )
 from appliance.inference import golden
 from appliance.inference.catalog import Catalog
-from appliance.inference.engine import EngineSpec
+from appliance.inference.engine import EngineSpec, Speculation
 from appliance.inference.estimate import estimate
 from appliance.inference.grants import Grant
 from appliance.inference.headers import Headers
@@ -32,6 +33,7 @@ from appliance.inference.protocol import Lines, Message, send
 from appliance.inference.room import Room
 from appliance.inference.runner import Runner
 from appliance.inference.spawn import Child
+from appliance.inference.speculation import WAYS
 from appliance.inference.terms import Terms, terms_of
 from appliance.inference.verify import Verifier
 from appliance.machine import leaving, peers
@@ -56,6 +58,8 @@ class Supervisor:
         self._headers = Headers(self._catalog)
         self._wishes = LoadSettingsStore(settings.model_settings, self._catalog)
         self._runners: dict[str, Runner] = {}
+        self._trials: dict[str, Speculation | None] = {}
+        """How somebody tries a model now, or None until he has said how."""
         self._room = Room(self._all, settings.inference.own_models)
         self._kv_slots = KvSlots(settings)
         self._lock = threading.Lock()
@@ -114,7 +118,10 @@ class Supervisor:
 
     def _terms(self, manifest: Manifest) -> Terms:
         folder = self._catalog.folder(manifest.id)
-        return terms_of(manifest, folder, self._settings, self._wishes.get(manifest.id))
+        wish = self._wishes.get(manifest.id)
+        if tried := self._trials.get(manifest.id):
+            wish = wish.model_copy(update={"speculation": tried})
+        return terms_of(manifest, folder, self._settings, wish)
 
     def _unload(self, model: str) -> None:
         """Also a model that is no longer in the catalogue: one that is being removed."""
@@ -226,6 +233,8 @@ class Supervisor:
                 send(connection, {"event": "done"})
             case "status":
                 send(connection, {"event": "done", "models": [runner.status() for runner in self._all()]})
+            case "trial":
+                self._try_out(connection, model)
             case "keep":
                 send(connection, {"event": "done", "name": self._keep(model, message)})
             case "kept":
@@ -250,6 +259,28 @@ class Supervisor:
         header = self._headers.find(runner.manifest)
         return self._kv_slots.keep(spec, prompt, header.cache_bytes_per_token * len(prompt) if header else 0)
 
+    def _try_out(self, connection: socket.socket, model: str) -> None:
+        """Have a model guess or not, as each message says, until its sender has gone."""
+        self._catalog.get(model)
+        with self._lock:
+            if model in self._trials:
+                raise BusyError("tried by somebody else", retry_after_s=30)
+            self._trials[model] = None
+        try:
+            send(connection, {"event": "done"})
+            lines = Lines(connection)
+            connection.settimeout(_WATCH_SECONDS)
+            while not self._ending.is_set():
+                with contextlib.suppress(TimeoutError):
+                    if (message := lines.receive()) is None:
+                        return
+                    self._trials[model] = _way(message.get("speculation"))
+                    self._runner(model).tend()
+                    send(connection, {"event": "done"})
+        finally:
+            with self._lock:
+                del self._trials[model]
+
     def _lease(self, connection: socket.socket, runner: Runner, message: Message) -> None:
         who, client = (str(message.get(name, ""))[:_LONGEST_WHO] for name in ("who", "client"))
         grant = runner.lease(who, _telling(connection), client=client, aside=message.get("aside") is True)
@@ -271,6 +302,13 @@ class Supervisor:
                 if (message := lines.receive()) is None:
                     return
                 runner.wrote(grant, message.get("wrote"))
+
+
+def _way(given: object) -> Speculation:
+    for way in WAYS:
+        if way == given:
+            return way
+    raise BadInputError("no way to write", field="speculation")
 
 
 def _seconds(given: object) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.config import Settings
-from appliance.inference import extras, flavour
+from appliance.inference import extras, flavour, speculation
 from appliance.inference.engine import EngineSpec
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
@@ -48,6 +48,9 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
     """What the box's settings and the model's own, `wish`, come to for the model in `folder`."""
     inference = settings.inference
     chat = manifest.kind == "chat"
+    guesses = wish.speculation
+    if guesses == "auto":
+        guesses = speculation.resolved(guesses, speculation.measured(settings.model_figures, manifest))
     memory_limit = manifest.size + (inference.child_memory_mb << 20)
     spec = EngineSpec(
         model=manifest.id,
@@ -66,7 +69,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         # all memory of machine and GPU together, so there only what is resident is watched.
         memory_bytes=0 if flavour.may_use_gpu(manifest.engine, inference.provider) else 2 * memory_limit,
         template=wish.template,
-        speculation=wish.speculation,
+        speculation=guesses,
         cache_type=wish.cache_type,
         adapter=wish.adapter if wish.adapter in manifest.adapters else "",
         adapter_scale=wish.adapter_scale,

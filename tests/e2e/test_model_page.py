@@ -43,7 +43,7 @@ def test_an_operator_measures_a_model_and_compares_it_with_the_others(alice: Vis
     speed = page.get_by_role("region", name=alice.say("model.speed"))
     speed.get_by_role("button").first.click()
     alice.see(alice.button("model.stop", speed))
-    expect(alice.button("model.measure_again", speed)).to_be_visible(timeout=120_000)
+    expect(alice.button("model.measure_again", speed)).to_be_visible(timeout=300_000)
     with alice.box.client() as client:
         measured = client.get(f"/models/{CHAT}/bench")
     figures = measured["figures"]
@@ -233,7 +233,7 @@ def test_an_operator_makes_a_smaller_model_and_sees_what_that_changed(alice: Vis
     alice.see(smaller.get_by_role("group", name=alice.say("operate.estimate")))
     alice.look()
     alice.button("model.smaller_act", smaller).click()
-    alice.see(smaller.locator(".note-ok"))
+    expect(smaller.locator(".note-ok")).to_be_visible(timeout=120_000)
     expect(smaller.locator("tbody tr")).to_have_count(3)
     with alice.box.client() as client:
         assert client.get(f"/models/{tiny}")["quantization"] != "Q8_0"  # the original is still there

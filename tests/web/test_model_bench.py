@@ -27,7 +27,7 @@ def figures(**more: Any) -> Figures:
 
 def test_a_chat_model_is_measured_and_remembered(alice_only: Person) -> None:
     assert alice_only.get("/models/talker/bench").get_json() == {
-        "figures": None, "capacity": None, "stale": False,
+        "figures": None, "capacity": None, "stale": False, "guesses": False,
     }  # fmt: skip
     measured = alice_only.post("/models/talker/bench").get_json()
     assert measured["figures"]["read_per_s"] > 0
@@ -52,8 +52,24 @@ def test_the_overview_has_every_model_measured_or_not(alice_only: Person) -> Non
     assert items["talker"]["capacity"]["long_tokens"] == 4000
     assert items["embedder"] == {
         "id": "embedder", "name": items["embedder"]["name"], "kind": "embedding", "figures": None, "capacity": None,
-        "stale": False,
+        "stale": False, "guesses": False,
     }  # fmt: skip
+
+
+def test_what_guessing_gains_is_told_and_followed_where_that_is_left_to_the_box(
+    alice_only: Person, box: TestBox
+) -> None:
+    alice_only.post("/models/talker/bench")
+    assert alice_only.get("/models/talker/settings").get_json()["settings"]["speculation"] == "auto"
+    stored = json.loads(box.settings.model_figures.read_text())
+    assert (stored["talker"]["quoting_gain"], stored["talker"]["other_gain"]) == (0, 0)  # this engine doesn't guess
+    for quoting, guesses, comes_to in ((1.6, True, "ngram"), (1.05, False, "off")):
+        stored["talker"] |= {"quoting_gain": quoting, "other_gain": 0.98}
+        box.settings.model_figures.write_text(json.dumps(stored))
+        known = alice_only.get("/models/talker/bench").get_json()
+        assert (known["figures"]["quoting_gain"], known["figures"]["other_gain"]) == (quoting, 0.98)
+        assert (known["guesses"], known["stale"]) == (guesses, guesses)  # these speeds were measured without
+        assert alice_only.get("/models/talker/settings").get_json()["box"]["speculation"] == comes_to
 
 
 def test_the_stages_are_told(alice_only: Person) -> None:

@@ -42,7 +42,7 @@ def test_a_smaller_model_is_made_followed_and_both_are_measured(alice: Person, b
     assert [data["stage"] for kind, data in events if kind == "progress"][::-1][0] == "storing"
     measured = [(data["model"], data["stage"]) for kind, data in events if kind == "stage"]
     assert measured == [
-        (model, stage) for model in ("rq", "rq-q8_0") for stage in ("loading", "alone", "long", "together")
+        (model, stage) for model in ("rq", "rq-q8_0") for stage in ("loading", "quoting", "alone", "long", "together")
     ]
     done = events[-1][1]
     assert (done["model"], done["original"], done["quantization"]) == ("rq-q8_0", "rq", "Q8_0")

@@ -88,4 +88,5 @@ def _described(known: Known) -> dict[str, Any]:
         "figures": asdict(known.figures) if known.figures else None,
         "capacity": asdict(means) if means else None,
         "stale": known.is_stale,
+        "guesses": known.guesses,
     }

@@ -5,7 +5,7 @@ from typing import Any, Final
 from flask import Blueprint
 
 from appliance.accounts.permissions import Permission
-from appliance.inference import templates
+from appliance.inference import speculation, templates
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from webui import routing, shapes
@@ -73,6 +73,7 @@ def _described(call: Call, manifest: Manifest, wish: LoadSettings) -> dict[str, 
     states = call.services.models.running()
     held = states.get(manifest.id, {}).get("memory_bytes") or 0
     estimate = call.services.models.estimate(manifest, held, wish)
+    gains = speculation.measured(call.services.settings.model_figures, manifest)
     return {
         "settings": wish.model_dump(),
         "box": {
@@ -81,6 +82,7 @@ def _described(call: Call, manifest: Manifest, wish: LoadSettings) -> dict[str, 
             "threads": box.threads,
             "idle_minutes": box.idle_minutes,
             "max_tokens": box.max_tokens,
+            "speculation": speculation.resolved("auto", gains),
         },
         "most_context": manifest.context,
         "estimate": None if estimate is None else describe_estimate(estimate),

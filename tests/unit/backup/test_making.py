@@ -1,5 +1,6 @@
 """Making snapshots: whole, incremental, while the box works, and nothing readable on the medium."""
 
+import base64
 import io
 import os
 import secrets
@@ -11,6 +12,7 @@ import pytest
 from appliance.backup import making
 from appliance.backup.making import Wish
 from appliance.backup.manifest import CHUNK
+from appliance.config import Accounts
 from appliance.errors import BackupFolderError, BackupRoomError, BusyError, CancelledError
 from tests.simulators.backed_box import BackedBox, quiet
 from tests.simulators.sticks import plain
@@ -33,6 +35,20 @@ def test_a_snapshot_holds_database_files_and_wrapped_key(box: BackedBox, stick: 
     assert held["vault.json"] == box.settings.vault_file.read_bytes()
     assert {Path(name).name for name in held if name.startswith("objects/")} == set(made.objects())
     assert box.repository(stick).newest() == made
+
+
+def test_where_processes_have_accounts_of_their_own_what_they_share_is_in_it_too(box: BackedBox, stick: Path) -> None:
+    names = ("keys", "web", "worker", "inference", "egress", "health")
+    accounts = Accounts(**{name: f"hako-{name}" for name in names})
+    settings = box.settings.model_copy(update={"accounts": accounts})
+    settings.shared.mkdir()
+    settings.model_figures.write_text("{}")
+    box.settings.model_figures.write_text('{"left": "by an earlier release"}')
+    settings.destinations.write_text("{}")
+    made = making.make(box.repository(stick), settings, box.database, Wish(), quiet)
+    assert {name: base64.b64decode(text) for name, text in made.files.items()} == {
+        "model-figures.json": b"{}", "destinations.json": b"{}",
+    }  # fmt: skip
 
 
 def test_a_second_snapshot_writes_only_what_changed(box: BackedBox, stick: Path) -> None:

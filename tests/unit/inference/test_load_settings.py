@@ -59,6 +59,17 @@ def test_one_models_damaged_settings_leave_the_others(store: LoadSettingsStore, 
     assert store.get("embedder").pinned
 
 
+def test_a_wish_for_guesses_of_an_earlier_release_is_kept_and_none_is_left_to_the_box(
+    store: LoadSettingsStore, path: Path
+) -> None:
+    path.write_text('{"talker": {"speculation": "ngram"}, "embedder": {"pinned": true}}', "utf-8")
+    assert store.get("talker").speculation == "ngram"
+    assert store.get("embedder").speculation == "auto"
+    store.put("talker", LoadSettings(speculation="off"))
+    assert store.get("talker").speculation == "off"
+    store.put("embedder", LoadSettings(speculation="off"))  # it doesn't guess anyway
+
+
 @pytest.mark.parametrize("model", ["nobody", "../talker", ""])
 def test_there_are_no_settings_of_a_model_that_is_not_there(store: LoadSettingsStore, model: str) -> None:
     with pytest.raises(ModelNotFoundError):

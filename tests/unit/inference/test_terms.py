@@ -1,5 +1,6 @@
 """What the settings of the box and a model's own come to."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ FOLDER = Path("/models/talker")
 BOX = {"threads": 3, "parallel": 2, "context_tokens": 2048, "child_memory_mb": 512, "idle_minutes": 5}
 
 
-def terms(kind: str = "chat", engine: str = "llama", box: Any = BOX, **wish: Any) -> Terms:
+def terms(
+    kind: str = "chat", engine: str = "llama", box: Any = BOX, data_dir: Path = Path("/none"), **wish: Any
+) -> Terms:
     manifest = Manifest.model_validate(
         {
             "id": "talker", "name": "Talker", "kind": kind, "engine": engine, "entry": "a", "licence": "MIT",
@@ -24,7 +27,7 @@ def terms(kind: str = "chat", engine: str = "llama", box: Any = BOX, **wish: Any
             "dimensions": 8,
         }
     )  # fmt: skip
-    settings = Settings.model_validate({"data_dir": Path("/none"), "inference": box})
+    settings = Settings.model_validate({"data_dir": data_dir, "inference": box})
     return terms_of(manifest, FOLDER, settings, LoadSettings(**wish))
 
 
@@ -44,6 +47,41 @@ def test_its_own_wishes_come_first() -> None:
     assert (found.spec.context, found.spec.parallel, found.spec.threads, found.places) == (3000, 7, 1, 7)
     assert (found.spec.speculation, found.spec.template, found.spec.cache_type) == ("ngram", "{{x}}", "q8_0")
     assert (found.pinned, found.own_idle_seconds) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    ("wish", "gains", "expected"),
+    [
+        ("auto", (0.0, 0.0), "off"),
+        ("auto", (1.5, 0.97), "ngram"),
+        ("auto", (1.1, 0.9), "ngram"),
+        ("auto", (1.09, 1.0), "off"),
+        ("auto", (3.0, 0.89), "off"),
+        ("auto", (3.0, 0.0), "off"),
+        ("off", (3.0, 1.0), "off"),
+        ("ngram", (0.5, 0.5), "ngram"),
+    ],
+)
+def test_a_model_guesses_as_is_said_or_where_it_was_measured_to_pay(
+    tmp_path: Path, wish: str, gains: tuple[float, float], expected: str
+) -> None:
+    stored = {"sha256": "0" * 64, "quoting_gain": gains[0], "other_gain": gains[1], "read_per_s": 1}
+    (tmp_path / "model-figures.json").write_text(json.dumps({"talker": stored}), "utf-8")
+    assert terms(data_dir=tmp_path, speculation=wish).spec.speculation == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", '{"talker": 5}', '{"talker": {"sha256": "0", "quoting_gain": "much"}}',
+        json.dumps({"talker": {"sha256": "1" * 64, "quoting_gain": 9.0, "other_gain": 1.0}}),
+        json.dumps({"other": {"sha256": "0" * 64, "quoting_gain": 9.0, "other_gain": 1.0}}),
+        json.dumps({"talker": {"sha256": "0" * 64}}),
+    ],
+)  # fmt: skip
+def test_nothing_is_guessed_where_this_file_was_not_measured(tmp_path: Path, content: str) -> None:
+    (tmp_path / "model-figures.json").write_text(content, "utf-8")
+    assert terms(data_dir=tmp_path).spec.speculation == "off"
 
 
 def test_no_wish_goes_beyond_what_the_model_was_trained_for() -> None:

@@ -4,11 +4,12 @@ import { events } from '../../lib/api/sse'
 import type { Capacity, Measured, Model } from '../../lib/api/types'
 import { t } from '../../lib/i18n.svelte'
 
-export type MeasuringStage = 'loading' | 'alone' | 'long' | 'together' | 'embedding'
+export type MeasuringStage = 'loading' | 'quoting' | 'alone' | 'long' | 'together' | 'embedding'
 
-export const STAGES: Record<'chat' | 'embedding', MeasuringStage[]> = {
-  chat: ['loading', 'alone', 'long', 'together'],
-  embedding: ['loading', 'embedding'],
+/** Of a model; only one engine can guess words. */
+export function stagesOf({ kind, engine }: Pick<Model, 'kind' | 'engine'>): MeasuringStage[] {
+  if (kind === 'embedding') return ['loading', 'embedding']
+  return engine === 'llama' ? ['loading', 'quoting', 'alone', 'long', 'together'] : ['loading', 'alone', 'long', 'together']
 }
 
 /** What a model's figures mean for people, in one sentence or two. */

@@ -86,7 +86,8 @@ export type LoadSettings = {
   threads: number | null
   pinned: boolean
   idle_minutes: number | null
-  speculation: 'off' | 'ngram'
+  /** guesses words of documents; auto: where it was measured to pay */
+  speculation: 'auto' | 'ngram' | 'off'
   /** how exactly it keeps what it has read */
   cache_type: 'f16' | 'q8_0' | 'q4_0'
   template: string
@@ -120,7 +121,7 @@ export type SmallerModel = {
 }
 export type ModelSettings = {
   settings: LoadSettings
-  box: { context: number; parallel: number; threads: number | null; idle_minutes: number; max_tokens: number }
+  box: { speculation: 'ngram' | 'off'; context: number; parallel: number; threads: number | null; idle_minutes: number; max_tokens: number }
   most_context: number
   estimate: MemoryEstimate | null
 }
@@ -183,6 +184,9 @@ export type Figures = {
   together_per_s: number
   passages_per_s: number
   long_tokens: number
+  /** how many times as fast with words of documents guessed, an answer that quotes and one that doesn't; 0 where it wasn't measured */
+  quoting_gain: number
+  other_gain: number
 }
 /** what the figures mean for people, and what was taken for that */
 export type Capacity = {
@@ -197,8 +201,8 @@ export type Capacity = {
   long_tokens: number
   busy_share: number
 }
-/** stale: how it is loaded, the engine or the machine has changed since, so that nothing is said of people */
-export type Measured = { figures: Figures | null; capacity: Capacity | null; stale: boolean }
+/** stale: how it is loaded, the engine or the machine has changed since, so that nothing is said of people; guesses: what the setting `auto` comes to */
+export type Measured = { figures: Figures | null; capacity: Capacity | null; stale: boolean; guesses: boolean }
 export type MeasuredModel = Measured & { id: string; name: string; kind: 'chat' | 'embedding' }
 
 export type Verdict = 'answer' | 'perhaps' | 'none'
