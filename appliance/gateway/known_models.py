@@ -12,6 +12,7 @@ from appliance.gateway.prefixes import Prefixes
 from appliance.gateway.remote import Remote, RemoteModel
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient
+from appliance.inference.default_models import DefaultModels
 from appliance.inference.load_settings import LoadSettingsStore
 from appliance.inference.manifest import Manifest, ModelKind
 
@@ -30,6 +31,7 @@ class KnownModels:
         self._prefixes = Prefixes(self._client)
         self.remote = remote
         self.load_settings = LoadSettingsStore(settings.model_settings, self._catalog)
+        self.defaults = DefaultModels(settings)
         self.aliases = Aliases(settings.model_aliases, self._catalog, self._is_remote)
 
     def acting_for(self, who: str, allows: Allows, client: str = "") -> Self:
@@ -75,7 +77,7 @@ class KnownModels:
 
     def _chat_default(self) -> str:
         """The box's chat model; for who may not use it, the first chat model that they may."""
-        default = self._settings.chat_model
+        default = self.defaults.chat
         if self._allows(self.aliases.resolve(default)):
             return default
         own = (model for model, manifest in self._catalog.all().items() if manifest.kind == "chat")

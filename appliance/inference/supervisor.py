@@ -20,6 +20,7 @@ from appliance.errors import (
 )
 from appliance.inference import golden
 from appliance.inference.catalog import Catalog
+from appliance.inference.default_models import DefaultModels
 from appliance.inference.engine import EngineSpec
 from appliance.inference.estimate import estimate
 from appliance.inference.headers import Headers
@@ -55,7 +56,7 @@ class Supervisor:
         self._headers = Headers(self._catalog)
         self._wishes = LoadSettingsStore(settings.model_settings, self._catalog)
         self._runners: dict[str, Runner] = {}
-        self._room = Room(self._all, settings.inference.own_models)
+        self._room = Room(self._all, DefaultModels(settings).own)
         self._kv_slots = KvSlots(settings)
         self._lock = threading.Lock()
         self._ending = threading.Event()

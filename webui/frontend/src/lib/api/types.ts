@@ -100,7 +100,7 @@ export type LoadSettings = {
 }
 /** a LoRA file that was brought to a model */
 export type Adapter = { name: string; size_bytes: number }
-/** which reranker the settings name, and the model that this is, if it is one of the box */
+/** which reranker was chosen or set, and the model that this is, if it is one of the box */
 export type Reranking = { setting: string; model: string | null }
 /** what a smaller model would come to */
 export type SmallerPlan = { model: string; size_bytes: number; original_size_bytes: number; estimate: MemoryEstimate | null }
