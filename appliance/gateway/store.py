@@ -23,7 +23,6 @@ from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
 from appliance.inference.estimate import Cached, Estimate, estimate
 from appliance.inference.genai_importing import GenaiImporter, GenaiPlan, IncomingGenai, is_genai
-from appliance.inference.headers import Headers
 from appliance.inference.importing import Importer, Incoming, Plan, Wish
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
@@ -60,7 +59,7 @@ class ModelStore:
         self._projectors = ModelProjectors(settings.models, self._adapters.lock)
         self.uploads = ModelUploads(settings.models / UPLOADS)
         self.media = Media(settings.storage.media)
-        self._headers = Headers(self._catalog)
+        self._headers = gateway.headers
         self._removing = threading.Lock()
 
     def plan(self, wish: Wish, source: Source | None = None) -> Plan:

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
 
 
 def test_an_operator_chooses_the_default_and_the_reranker(browser: Browser, box: ServedBox, language: Language) -> None:
-    scripted.install(box.folder / "scripted", "writer", "chat")
+    scripted.install(box.folder / "scripted", "writer", "chat", b"tools <think>")
     scripted.install(box.folder / "scripted", "ranker", "reranker")
     add_person(box, f"erin-{language}", "Erin", language)
     with Visitor(browser, box, language) as erin:
@@ -22,6 +22,11 @@ def test_an_operator_chooses_the_default_and_the_reranker(browser: Browser, box:
         erin.button("model.make_default").click()
         erin.see(erin.page.locator(".badge-accent", has_text=erin.say("operate.default")))
         expect(erin.button("model.make_default")).to_have_count(0)
+        for word in ("operate.can_tools", "operate.can_thinking"):
+            erin.see(erin.page.locator(".badge", has_text=erin.say(word)))
+        erin.look()
+        erin.go("/operate/models", "table")
+        erin.see(erin.page.locator(".t-models .badge", has_text=erin.say("operate.can_tools")))
         erin.look()
         erin.go("/operate/models/ranker", "h1")
         ranking = erin.page.get_by_role("region", name=erin.say("operate.rerank"))

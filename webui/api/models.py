@@ -187,6 +187,8 @@ def describe(call: Call, model: ModelInfo, *, is_default: bool) -> dict[str, Any
         "parameters": model.parameters,
         "vision": model.vision,
         "thinking": model.thinking,
+        "tools": model.tools,
+        "architecture": model.architecture,
         "loading": None if model.loading is None else dict(model.loading),
         "error": described(model.error, call.language) if model.error else None,
     }

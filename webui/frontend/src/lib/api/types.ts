@@ -52,6 +52,11 @@ export type Model = {
   /** how many weights it has; 0 where nobody said */
   parameters: number
   vision: boolean
+  /** whether it takes tools, and whether it may think before it answers */
+  tools: boolean
+  thinking: boolean
+  /** as its files call it; the engine's name where that isn't known */
+  architecture: string
   /** how far its loading has come; null while it isn't loaded now */
   loading: LoadProgress | null
   /** why it failed or is set aside */
