@@ -100,11 +100,6 @@ class Inference(_Section):
     kv_slots_mb: int = Field(256, ge=0)
     """Memory for what models have computed of long system prompts, so that a restart doesn't lose it; 0 for none."""
 
-    @property
-    def own_models(self) -> tuple[str, ...]:
-        """What the box itself relies on, by name or alias; the first to be loaded first."""
-        return tuple(model for model in (self.embedding_model, self.reranker_model, self.chat_model) if model)
-
 
 class Storage(_Section):
     """Where files come from that somebody brings to the machine."""
@@ -254,6 +249,11 @@ class Settings(_Section):
     def model_settings(self) -> Path:
         """How each model is to be loaded, where that differs from the settings of the box."""
         return self.shared / "model-settings.json"
+
+    @property
+    def model_defaults(self) -> Path:
+        """Which models an operator chose for the box to rely on, in place of those of the settings."""
+        return self.shared / "model-defaults.json"
 
     @property
     def model_figures(self) -> Path:

@@ -179,8 +179,7 @@ def build(settings: Settings, keys: KeysClient, say: Say) -> Services:
     database = stores.database
     tokens = keys.derive("tokens")
     bases = Bases(database, stores.blobs)
-    ranker = settings.inference.reranker_model
-    retriever = Retriever(database, stores.gateway, Reranker(stores.gateway, ranker) if ranker else None)
+    retriever = Retriever(database, stores.gateway, Reranker(stores.gateway, lambda: stores.gateway.defaults.reranker))
     answering = Answering(stores.gateway, retriever, say)
     chats, runs = Chats(database), Runs(database)
     documents = Documents(database, stores.blobs, stores.queue, bases)

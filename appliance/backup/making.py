@@ -44,7 +44,8 @@ _RETRY_S: Final = 5
 _LOOK_BACK: Final = 3
 """Snapshots that are looked into for what needn't be read again; what only older ones have is read, and then known."""
 _SMALL_FILES: Final = (
-    "hako.toml", "model-aliases.json", "model-settings.json", "model-figures.json", "destinations.json",
+    "hako.toml", "model-aliases.json", "model-settings.json", "model-defaults.json", "model-figures.json",
+    "destinations.json",
 )  # fmt: skip
 
 

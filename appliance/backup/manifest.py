@@ -28,7 +28,7 @@ SnapshotId = Annotated[str, StringConstraints(pattern=r"^\d{6,9}-\d{8}T\d{6}Z-[0
 Place = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(hako\.toml|(model-aliases|model-settings|model-figures|destinations)\.json"
+        pattern=r"^(hako\.toml|(model-aliases|model-settings|model-defaults|model-figures|destinations)\.json"
         r"|audit/checkpoints|trust/[0-9a-f]{32}/trust-[ab]\.json)$"
     ),
 ]

@@ -12,6 +12,7 @@ from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.cli.model_adapters import adapter
 from appliance.cli.model_bench import bench
+from appliance.cli.model_default import default
 from appliance.cli.model_load import load
 from appliance.cli.model_projector import projector as projector_command
 from appliance.cli.model_requantise import Shown, print_change, requantise
@@ -30,6 +31,7 @@ def models() -> None:
 models.add_command(adapter)
 models.add_command(projector_command, "projector")
 models.add_command(bench)
+models.add_command(default)
 models.add_command(load)
 models.add_command(requantise)
 models.add_command(set_settings)

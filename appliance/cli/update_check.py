@@ -15,6 +15,7 @@ from appliance.bundle.update.updates import PROBE
 from appliance.cli.client import BoxClient
 from appliance.config import Settings
 from appliance.errors import AuditBrokenError, BoxNotRunningError, HakoError
+from appliance.inference.default_models import DefaultModels
 
 _ANSWER_S: Final = 120.0
 _DOCUMENT_S: Final = 120.0
@@ -138,7 +139,7 @@ class _Probe:
     def answer(self) -> str:
         """A few words from the model that the box itself uses."""
         body = {
-            "model": self._settings.inference.chat_model,
+            "model": DefaultModels(self._settings).chat,
             "messages": [{"role": "user", "content": "Say hello."}],
             "max_tokens": 8,
         }

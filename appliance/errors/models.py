@@ -135,6 +135,18 @@ class ModelInUseError(HakoError):
     code, status = "HK-MOD-011", 409
 
 
+class DefaultFixedError(HakoError):
+    """An embedding model can't be made the default: what is stored was made by the one of now. Params: `name`."""
+
+    code, status = "HK-MOD-044", 409
+
+
+class DefaultNeededError(HakoError):
+    """The box can't do without a default of this model's kind. Params: `name`."""
+
+    code, status = "HK-MOD-045", 409
+
+
 class ModelPathError(HakoError):
     """What should be imported is no ordinary file that the box may read; a link, a folder, a device. Params: `name`."""
 

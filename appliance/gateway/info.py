@@ -39,6 +39,10 @@ class ModelInfo:
     """Whether it sees pictures; not known of another machine's."""
     thinking: bool = False
     """Whether it may think before it answers; not known of another machine's."""
+    tools: bool = False
+    """Whether it takes tools; another machine's is believed to."""
+    architecture: str = ""
+    """As its files call it, e.g. `qwen2`; the engine's name where that isn't known."""
     loading: Mapping[str, Any] | None = None
     """How far its loading has come, as `inference.loading` tells it; None while it isn't loaded now."""
     error: HakoError | None = None
@@ -46,7 +50,14 @@ class ModelInfo:
 
 
 def of_own(
-    manifest: Manifest, now: Mapping[str, Any], context: int, aliases: tuple[str, ...], *, thinking: bool
+    manifest: Manifest,
+    now: Mapping[str, Any],
+    context: int,
+    aliases: tuple[str, ...],
+    *,
+    thinking: bool,
+    tools: bool,
+    architecture: str,
 ) -> ModelInfo:
     """A model of the catalogue; `now` is what the inference process tells of it, empty where it isn't asked."""
     failed = now.get("error")
@@ -71,6 +82,8 @@ def of_own(
         dimensions=manifest.dimensions,
         vision=manifest.vision,
         thinking=thinking,
+        tools=tools,
+        architecture=architecture or manifest.engine,
         loading=now.get("loading"),
         error=by_code(failed["code"], **failed["params"]) if failed else None,
     )
@@ -95,4 +108,6 @@ def of_remote(model: RemoteModel, state: str, aliases: tuple[str, ...]) -> Model
         size_class="medium",
         provider=None,
         aliases=aliases,
+        tools=model.kind == "chat",
+        architecture="remote",
     )

@@ -12,6 +12,8 @@ from appliance.gateway.prefixes import Prefixes
 from appliance.gateway.remote import Remote, RemoteModel
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient
+from appliance.inference.default_models import DefaultModels
+from appliance.inference.headers import Headers
 from appliance.inference.load_settings import LoadSettingsStore
 from appliance.inference.manifest import Manifest, ModelKind
 
@@ -29,7 +31,9 @@ class KnownModels:
         self._bind("", lambda _model: True)
         self._prefixes = Prefixes(self._client)
         self.remote = remote
+        self.headers = Headers(self._catalog)
         self.load_settings = LoadSettingsStore(settings.model_settings, self._catalog)
+        self.defaults = DefaultModels(settings)
         self.aliases = Aliases(settings.model_aliases, self._catalog, self._is_remote)
 
     def acting_for(self, who: str, allows: Allows, client: str = "") -> Self:
@@ -73,9 +77,24 @@ class KnownModels:
         far = self._elsewhere(wanted)
         return self._info_elsewhere(far) if far else self._info(self._find(wanted), {})
 
+    def template(self, name: str) -> str:
+        """The chat template that a model is loaded with: the operator's, else its own; empty where neither is known.
+
+        Who asks first for a model's own waits for a moment; its header is read as well where nobody has kept it.
+
+        Raises:
+            ModelNotFoundError: no such model.
+        """
+        if self._elsewhere(name):
+            return ""
+        manifest = self._find(name)
+        if not manifest.architecture:
+            self.headers.find(manifest)
+        return self.load_settings.get(manifest.id).template or self.headers.template(manifest)
+
     def _chat_default(self) -> str:
         """The box's chat model; for who may not use it, the first chat model that they may."""
-        default = self._settings.chat_model
+        default = self.defaults.chat
         if self._allows(self.aliases.resolve(default)):
             return default
         own = (model for model, manifest in self._catalog.all().items() if manifest.kind == "chat")
@@ -131,7 +150,15 @@ class KnownModels:
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
         wish = self.load_settings.get(manifest.id)
         context = wish.context_of(manifest.context, self._settings) if manifest.kind == "chat" else manifest.context
-        return of_own(manifest, now, context, self.aliases.of(manifest.id), thinking=wish.thinking_of(manifest))
+        return of_own(
+            manifest,
+            now,
+            context,
+            self.aliases.of(manifest.id),
+            thinking=wish.thinking_of(manifest),
+            tools=wish.tools_of(manifest),
+            architecture=self.headers.architecture(manifest),
+        )
 
     def _demand(self, model: str, kind: ModelKind) -> Manifest:
         manifest = self._find(model)

@@ -8,6 +8,8 @@ from typing import Any, Final
 from appliance import logs
 from appliance.config import Settings
 from appliance.errors import (
+    DefaultFixedError,
+    DefaultNeededError,
     HakoError,
     InferenceUnreachableError,
     ModelDamagedError,
@@ -21,7 +23,6 @@ from appliance.inference.catalog import REMOVING, Catalog
 from appliance.inference.client import InferenceClient
 from appliance.inference.estimate import Cached, Estimate, estimate
 from appliance.inference.genai_importing import GenaiImporter, GenaiPlan, IncomingGenai, is_genai
-from appliance.inference.headers import Headers
 from appliance.inference.importing import Importer, Incoming, Plan, Wish
 from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
@@ -58,7 +59,7 @@ class ModelStore:
         self._projectors = ModelProjectors(settings.models, self._adapters.lock)
         self.uploads = ModelUploads(settings.models / UPLOADS)
         self.media = Media(settings.storage.media)
-        self._headers = Headers(self._catalog)
+        self._headers = gateway.headers
         self._removing = threading.Lock()
 
     def plan(self, wish: Wish, source: Source | None = None) -> Plan:
@@ -195,6 +196,36 @@ class ModelStore:
         self.verify(model)
         return golden.renew(self._settings.golden / model)
 
+    def defaults(self) -> set[str]:
+        """The ids of the models that the box itself relies on."""
+        return {self._gateway.aliases.resolve(name) for name in self._gateway.defaults.own()}
+
+    def make_default(self, model: str) -> None:
+        """Use it from now on where no model is named, as its kind can be: for chats, or to put searches in order.
+
+        Raises:
+            ModelNotFoundError, ModelDamagedError: no such model of this box.
+            DefaultFixedError: an embedding model.
+        """
+        with self._removing:
+            manifest = self._catalog.get(model)
+            if manifest.kind == "embedding":
+                raise DefaultFixedError(name=manifest.name)
+            self._gateway.defaults.choose(manifest.kind, manifest.id)
+
+    def drop_default(self, model: str) -> None:
+        """Searches use this reranker no more, and no other one; nothing happens where they don't.
+
+        Raises:
+            ModelNotFoundError, ModelDamagedError: no such model of this box.
+            DefaultNeededError: no reranker; the box can't do without the other ones.
+        """
+        manifest = self._catalog.get(model)
+        if manifest.kind != "reranker":
+            raise DefaultNeededError(name=manifest.name)
+        if self._gateway.aliases.resolve(self._gateway.defaults.reranker) == manifest.id:
+            self._gateway.defaults.choose("reranker", "")
+
     def remove(self, model: str) -> None:
         """Unload it and erase its files, aliases and settings; also one whose manifest is damaged.
 
@@ -219,9 +250,8 @@ class ModelStore:
             shutil.rmtree(leaving, ignore_errors=True)
 
     def _demand_idle(self, model: str) -> None:
-        defaults = {self._gateway.aliases.resolve(name) for name in self._settings.inference.own_models}
         now = self._client.status().get(model, {})
-        if model in defaults or now.get("busy") or now.get("waiting") or now.get("state") == "loading":
+        if model in self.defaults() or now.get("busy") or now.get("waiting") or now.get("state") == "loading":
             raise ModelInUseError(name=model)
 
     def _unload(self, model: str) -> None:

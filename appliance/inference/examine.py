@@ -41,7 +41,9 @@ from appliance.machine import jail
 
 T = TypeVar("T")
 
-_What = Literal["model", "onnx", "tokenizer", "casing", "pieces", "config", "pooling", "genai", "tokens", "words"]
+_What = Literal[
+    "model", "template", "onnx", "tokenizer", "casing", "pieces", "config", "pooling", "genai", "tokens", "words",
+]  # fmt: skip
 
 _SECONDS: Final = 60.0
 _MEMORY_BYTES: Final = 1 << 30
@@ -67,6 +69,15 @@ def examine(descriptor: int, name: str) -> Header:
         HakoError: the child could not be started or shut in; the file is not at fault.
     """
     return _found("model", TypeAdapter(Header), descriptor, name)
+
+
+def examine_template(descriptor: int, name: str) -> str:
+    """The chat template of the GGUF file that `descriptor` has open; empty if it has none.
+
+    Raises:
+        ModelFileError, HakoError: as `examine`; also for a template that is longer than any answer here.
+    """
+    return _found("template", TypeAdapter(str), descriptor, name)
 
 
 def examine_onnx(descriptor: int, name: str) -> OnnxHeader:
@@ -212,7 +223,8 @@ def _answer(what: _What) -> tuple[dict[str, object], bytes]:
     size = os.fstat(0).st_size
     if not size:
         return {"refused": "is empty"}, b""
-    longest = {"model": gguf.HEADER_BYTES, "onnx": onnx_header.FILE_BYTES}.get(what, unigram.FILE_BYTES)
+    header = gguf.HEADER_BYTES
+    longest = {"model": header, "template": header, "onnx": onnx_header.FILE_BYTES}.get(what, unigram.FILE_BYTES)
     try:
         data = mmap.mmap(0, min(size, longest), prot=mmap.PROT_READ)
     except (OSError, ValueError):
@@ -233,6 +245,10 @@ def _model(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
     if form not in ("GGUF", ""):
         return {"format": form}, b""
     return {"found": asdict(gguf_projector.parse(data, size))}, b""
+
+
+def _template(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
+    return {"found": gguf.chat_template(data, size)}, b""
 
 
 def _onnx(data: mmap.mmap, size: int) -> tuple[dict[str, object], bytes]:
@@ -310,6 +326,7 @@ _READERS: Final[dict[_What, Callable[[mmap.mmap, int], tuple[dict[str, object], 
     "genai": _genai,
     "tokens": _tokens,
     "words": _words,
+    "template": _template,
 }
 
 

@@ -196,6 +196,7 @@ class IncomingGenai(IncomingFolder[GenaiFolder, GenaiPlan]):
             source=wish.source or self._source.name,
             languages=plan.languages,
             context=plan.config.context,
+            architecture=plan.config.architecture,
             quantization=plan.header.quantization,
             parameters=plan.header.parameters,
             dimensions=None,

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from appliance.inference.gguf_types import FILE_TYPES, SCALARS, TENSORS, TensorType
 from appliance.inference.projectors import Projector
-from appliance.inference.thinking import thinks
+from appliance.inference.thinking import takes_tools, thinks
 
 Data: TypeAlias = bytes | mmap
 
@@ -69,6 +69,8 @@ class Header:
     """Characters of the chat template; 0 if there is none."""
     thinks: bool
     """Whether that template lets it think before it answers."""
+    tools: bool
+    """Whether tools have a place in it."""
     splits: int
     """Files that the model was split into; 1 for a whole one."""
     pooling: bool
@@ -307,6 +309,7 @@ class _Reading:
             quantization=self._quantization(tensors),
             template=len(self.template()),
             thinks=thinks(self.template()),
+            tools=takes_tools(self.template()),
             splits=max(1, self._integer("split.count", 0, 1 << 16)),
             pooling=self._own("pooling_type", 0, 16) > 0,
             scored="tokenizer.ggml.scores" in self.entries,

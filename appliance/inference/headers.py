@@ -3,16 +3,19 @@
 import os
 import threading
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from appliance import logs
 from appliance.errors import HakoError
 from appliance.inference import genai, legacy
 from appliance.inference.catalog import Catalog
 from appliance.inference.estimate import Cached
-from appliance.inference.examine import examine, examine_genai
+from appliance.inference.examine import examine, examine_genai, examine_template
 from appliance.inference.manifest import Manifest
 
 log = logs.get(__name__)
+
+T = TypeVar("T")
 
 
 class Headers:
@@ -22,6 +25,8 @@ class Headers:
         self._catalog = catalog
         self._known: dict[str, Cached] = {}
         self._unreadable: set[str] = set()
+        self._templates: dict[str, str] = {}
+        self._template = threading.Lock()
         self._wanted: dict[str, Manifest] = {}
         """What is to be read in the background, by digest."""
         self._change = threading.Condition()
@@ -39,16 +44,40 @@ class Headers:
         digest = _digest(manifest)
         known = self._known.get(digest)
         if known is None:
-            path = self._catalog.folder(manifest.id) / manifest.entry
-            try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError as error:
-                raise HakoError(f"{path}: {error.strerror}") from error
-            try:
-                known = self._known[digest] = reader(descriptor, manifest.name)
-            finally:
-                os.close(descriptor)
+            known = self._known[digest] = self._read_with(reader, manifest)
         return known
+
+    def template(self, manifest: Manifest) -> str:
+        """A model's own chat template; empty for one whose main file has none, or none that can be read.
+
+        Who asks first waits for a child to read it; whatever came of that is remembered.
+        """
+        if manifest.engine not in ("llama", legacy.ENGINE):
+            return ""
+        digest = _digest(manifest)
+        with self._template:
+            if digest not in self._templates:
+                try:
+                    self._templates[digest] = self._read_with(examine_template, manifest)
+                except HakoError as error:
+                    log.warning("template_not_read", model=manifest.id, code=error.code, detail=error.detail)
+                    self._templates[digest] = ""
+            return self._templates[digest]
+
+    def architecture(self, manifest: Manifest) -> str:
+        """As the manifest tells it, else the header if that was read before; empty if neither does."""
+        return manifest.architecture or str(getattr(self.seen(manifest), "architecture", ""))
+
+    def _read_with(self, reader: Callable[[int, str], T], manifest: Manifest) -> T:
+        path = self._catalog.folder(manifest.id) / manifest.entry
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise HakoError(f"{path}: {error.strerror}") from error
+        try:
+            return reader(descriptor, manifest.name)
+        finally:
+            os.close(descriptor)
 
     def find(self, manifest: Manifest) -> Cached | None:
         """The header where the model has one that can be read. A model without is loaded all the same."""

@@ -279,6 +279,8 @@ class Incoming(Closing):
             dimensions=None,
             size_class=plan.size_class,
             projector=next((name for name in self._files if name != self._entry), None),
+            architecture=plan.header.architecture,
+            tools=plan.header.tools and wish.engine == "llama",
             thinking=plan.header.thinks and wish.engine == "llama",  # the others tell thoughts as words of the answer
         )
 

@@ -16,7 +16,7 @@ from appliance.inference.catalog import Catalog
 from appliance.inference.engine import CacheType
 from appliance.inference.manifest import Manifest
 from appliance.inference.speculation import Wish
-from appliance.inference.thinking import thinks
+from appliance.inference.thinking import takes_tools, thinks
 
 log = logs.get(__name__)
 
@@ -27,6 +27,8 @@ _OF_CHATS: Final = (
     "context", "speculation", "cache_type", "template", "overflow", "max_tokens", "adapter", "adapter_scale",
 )  # fmt: skip
 """Settings that mean nothing for a model that doesn't chat."""
+_HANDS_TOOLS: Final = ("llama", "scripted")
+"""Engines that hand a request's tools to the template."""
 _VAIN: Final[dict[str, tuple[str, ...]]] = {
     legacy.ENGINE: ("parallel", "speculation", "cache_type", "template", "adapter", "adapter_scale"),
     genai.ENGINE: ("parallel", "speculation", "cache_type", "adapter", "adapter_scale"),
@@ -78,6 +80,14 @@ class LoadSettings(BaseModel):
     def thinking_of(self, manifest: Manifest) -> bool:
         """Whether a model may think before it answers, by the template that it is loaded with."""
         return thinks(self.template) if self.template else manifest.thinking
+
+    def tools_of(self, manifest: Manifest) -> bool:
+        """Whether a model takes tools, by the template that it is loaded with and by what its engine hands over."""
+        if manifest.kind != "chat" or manifest.engine not in _HANDS_TOOLS:
+            return False
+        if self.template:
+            return takes_tools(self.template)
+        return manifest.size_class != "tiny" if manifest.tools is None else manifest.tools
 
     def overflow_of(self, usual: Policy) -> Policy:
         """What becomes of too long a chat; `usual` is who asks's own way, for `auto`."""

@@ -70,6 +70,10 @@ class Manifest(BaseModel):
     """One of `files` beside the main one, with which the model sees pictures."""
     thinking: bool = False
     """Whether its own template lets it think before it answers."""
+    tools: bool | None = None
+    """Whether its own template has a place for tools and its engine hands them over; None where nobody has looked."""
+    architecture: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+    """As its files call it, e.g. `qwen2`; empty where nobody has looked."""
 
     @model_validator(mode="after")
     def _check(self) -> "Manifest":

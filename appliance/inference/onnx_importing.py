@@ -219,6 +219,7 @@ class IncomingOnnx(IncomingFolder[ModelFolder, FolderPlan]):
             source=wish.source or self._source.name,
             languages=plan.languages,
             context=plan.config.context,
+            architecture=plan.config.architecture,
             quantization=plan.header.quantization,
             parameters=plan.header.parameters,
             dimensions=plan.role.dimensions or None,

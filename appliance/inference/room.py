@@ -31,8 +31,8 @@ class Promise:
 class Room:
     """Thread-safe. Lets one model in after the other, so that two don't count on the same memory."""
 
-    def __init__(self, models: Callable[[], Sequence[Runner]], last: Collection[str]) -> None:
-        """`last` are the models that go only when no other is left."""
+    def __init__(self, models: Callable[[], Sequence[Runner]], last: Callable[[], Collection[str]]) -> None:
+        """`last` says which models go only when no other is left."""
         self._models = models
         self._last = last
         self._lock = threading.Lock()
@@ -71,8 +71,9 @@ class Room:
 
     def _idle(self, wanted: str) -> list[Runner]:
         """Who can go, in that order: the box's own models last, else the longest unused first."""
+        last = self._last()
         found = [
-            (model.manifest.id in self._last, since, model)
+            (model.manifest.id in last, since, model)
             for model in self._models()
             if model.manifest.id != wanted and not model.terms.pinned and (since := model.idle_since) is not None
         ]

@@ -21,6 +21,7 @@ from appliance.errors import (
 )
 from appliance.inference import golden
 from appliance.inference.catalog import Catalog
+from appliance.inference.default_models import DefaultModels
 from appliance.inference.engine import EngineSpec, Speculation
 from appliance.inference.estimate import estimate
 from appliance.inference.grants import Grant
@@ -60,7 +61,7 @@ class Supervisor:
         self._runners: dict[str, Runner] = {}
         self._trials: dict[str, Speculation | None] = {}
         """How somebody tries a model now, or None until he has said how."""
-        self._room = Room(self._all, settings.inference.own_models)
+        self._room = Room(self._all, DefaultModels(settings).own)
         self._kv_slots = KvSlots(settings)
         self._lock = threading.Lock()
         self._ending = threading.Event()

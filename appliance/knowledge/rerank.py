@@ -47,9 +47,10 @@ class Outcome:
 
 
 class Reranker:
-    """One model, asked anew for each search. A search never fails because of it."""
+    """The model of the moment, asked anew for each search. A search never fails because of it."""
 
-    def __init__(self, scores: Scores, model: str, within_s: float = WITHIN_S) -> None:
+    def __init__(self, scores: Scores, model: Callable[[], str], within_s: float = WITHIN_S) -> None:
+        """`model`: its name, or nothing where searches are to stay in their own order."""
         self._scores, self._model, self._within_s = scores, model, within_s
 
     def asking(self, scores: Scores) -> "Reranker":
@@ -58,14 +59,17 @@ class Reranker:
 
     def order(
         self, query: str, ranked: Sequence[Candidate], stopped: Callable[[], bool] | None = None
-    ) -> tuple[list[Candidate], Outcome]:
+    ) -> tuple[list[Candidate], Outcome | None]:
         """The candidates, the first of them by how well they fit the query, and the others after them as they were.
 
-        All as they were where there are no scores in time, which the log and the outcome tell.
+        All as they were where there are no scores in time, which the log and the outcome tell; also where there is
+        no model, with no outcome.
 
         Raises:
             CancelledError: `stopped` said so.
         """
+        if not (model := self._model()):
+            return list(ranked), None
         until = clock.monotonic() + self._within_s
 
         def is_over() -> bool:
@@ -74,17 +78,18 @@ class Reranker:
         best, rest = ranked[:MOST], ranked[MOST:]
         texts = [passage_text(each.row.title, each.row.heading, each.row.text) for each in best]
         try:
-            scores, _tokens = self._scores.rerank(self._model, query, texts, stopped=is_over)
+            scores, _tokens = self._scores.rerank(model, query, texts, stopped=is_over)
         except CancelledError:
             if stopped and stopped():
                 raise
-            return self._failed(ranked, LATE)
+            return _failed(model, ranked, LATE)
         except HakoError as error:
-            return self._failed(ranked, error.code)
+            return _failed(model, ranked, error.code)
         scored = [replace(each, reranked=score) for each, score in zip(best, scores, strict=True)]
         ordered = sorted(scored, key=lambda each: -(each.reranked or 0.0))  # stable: of equals the search decides
-        return [*ordered, *rest], Outcome(self._model)
+        return [*ordered, *rest], Outcome(model)
 
-    def _failed(self, ranked: Sequence[Candidate], why: str) -> tuple[list[Candidate], Outcome]:
-        log.warning("not_reranked", model=self._model, why=why, candidates=min(len(ranked), MOST))
-        return list(ranked), Outcome(self._model, why)
+
+def _failed(model: str, ranked: Sequence[Candidate], why: str) -> tuple[list[Candidate], Outcome]:
+    log.warning("not_reranked", model=model, why=why, candidates=min(len(ranked), MOST))
+    return list(ranked), Outcome(model, why)

@@ -106,7 +106,7 @@ class Retriever:
         outcome = None
         if self._reranker and len(ranked) > 1:
             ranked, outcome = self._reranker.order(query[:_QUERY_CHARS], ranked, stopped)
-            ranked = self._still_open(bases, ranked)
+            ranked = self._still_open(bases, ranked) if outcome else ranked
         return Retrieval(
             hits=hits.build(ranked, options.k, found),
             verdict=verdict.decide(value),

@@ -5,6 +5,7 @@ import threading
 from typing import Final
 
 from appliance.config import Settings
+from appliance.inference.default_models import DefaultModels
 from appliance.inference.supervisor import Supervisor
 from appliance.processes.notify import Notifier
 
@@ -26,7 +27,7 @@ def run(settings: Settings, notifier: Notifier) -> None:
     try:
         notifier.ready()
         notifier.watch(lambda: supervisor.is_turning(_TURN_S))
-        supervisor.preload(list(settings.inference.own_models))
+        supervisor.preload(list(DefaultModels(settings).own()))
         stop.wait()
     finally:
         supervisor.stop()

@@ -58,6 +58,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "model-golden-renewed": Action("models", "model"),
     "model-measured": Action("models", "model"),
     "model-settings-changed": Action("models", "model"),
+    "model-default-set": Action("models", "model"),
+    "model-default-dropped": Action("models", "model"),
     "model-adapter-added": Action("models", "model"),
     "model-adapter-removed": Action("models", "model"),
     "model-projector-added": Action("models", "model"),

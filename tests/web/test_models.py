@@ -327,7 +327,7 @@ def test_a_model_whose_header_is_damaged_is_shown_without_an_estimate(alice: Per
 def named(box: TestBox, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The settings file names a reranker."""
     inference = box.settings.inference.model_copy(update={"reranker_model": name})
-    monkeypatch.setattr(box.box, "settings", box.settings.model_copy(update={"inference": inference}))
+    monkeypatch.setattr(box.services.gateway.defaults, "_inference", inference)
 
 
 def test_an_operator_sees_which_reranker_searches_use(

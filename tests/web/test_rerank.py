@@ -260,7 +260,7 @@ def test_a_search_is_put_in_order_by_the_models_process_and_goes_on_without_it(
     query = "payroll office allowance"
 
     def found() -> Retrieval:
-        reranker = Reranker(services.gateway, "ranker", within_s=30)
+        reranker = Reranker(services.gateway, lambda: "ranker", within_s=30)
         return Retriever(services.database, services.gateway, reranker).search(bases, query)
 
     ordered = found()

@@ -33,7 +33,7 @@ def list_models(call: Call) -> dict[str, Any]:
     """What each one would take at its own settings, and what the machine has, is for those who manage models."""
     manages = Permission.MODELS_MANAGE in call.who.permissions
     estimates = call.services.models.estimates() if manages else {}
-    models, defaults = call.gateway.models(), _defaults(call)
+    models, defaults = call.gateway.models(), call.services.models.defaults()
     answer: dict[str, Any] = {
         "items": [
             describe(call, model, is_default=model.id in defaults)
@@ -49,8 +49,8 @@ def list_models(call: Call) -> dict[str, Any]:
 
 @routing.route(api, "GET", "/models/reranking", permission=Permission.MODELS_MANAGE)
 def reranking(call: Call) -> dict[str, Any]:
-    """Which reranker the searches of the box use: what the settings name, and the model that this is."""
-    setting = routing.box().settings.inference.reranker_model
+    """Which reranker the searches of the box use: the name that was chosen or set, and the model that this is."""
+    setting = call.services.gateway.defaults.reranker
     wanted = call.services.gateway.aliases.resolve(setting)
     model = next((model.id for model in call.gateway.models() if (model.id, model.kind) == (wanted, "reranker")), None)
     return {"setting": setting, "model": model}
@@ -94,6 +94,20 @@ def renew(call: Call, wish: Renewal, model_id: str) -> dict[str, Any]:
     return {"had_record": had_record}
 
 
+@routing.route(api, "PUT", "/models/<model_id>/default", permission=Permission.MODELS_MANAGE)
+def make_default(call: Call, model_id: str) -> None:
+    """The chat model where none is named, or the reranker of searches, at once and before what the settings say."""
+    call.services.models.make_default(model_id)
+    call.services.audit.record(call.who.name, "model-default-set", model_id)
+
+
+@routing.route(api, "DELETE", "/models/<model_id>/default", permission=Permission.MODELS_MANAGE)
+def drop_default(call: Call, model_id: str) -> None:
+    """Searches use no reranker from now on."""
+    call.services.models.drop_default(model_id)
+    call.services.audit.record(call.who.name, "model-default-dropped", model_id)
+
+
 @routing.route(api, "DELETE", "/models/<model_id>", permission=Permission.MODELS_MANAGE)
 def remove(call: Call, model_id: str) -> None:
     call.services.models.remove(model_id)
@@ -112,16 +126,11 @@ def delete_alias(call: Call, name: str) -> None:
     call.services.audit.record(call.who.name, "model-alias-deleted", name)
 
 
-def _defaults(call: Call) -> set[str]:
-    settings, aliases = routing.box().settings.inference, call.services.gateway.aliases
-    return {aliases.resolve(name) for name in settings.own_models}
-
-
 def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
     """What the list says, and the files and the memory estimate."""
     if model.engine == "remote":  # its files are another machine's
         return {
-            **describe(call, model, is_default=model.id in _defaults(call)),
+            **describe(call, model, is_default=model.id in call.services.models.defaults()),
             "files": [],
             "projector": None,
             "estimate": None,
@@ -130,7 +139,7 @@ def detail(call: Call, model: ModelInfo) -> dict[str, Any]:
     estimate = call.services.models.estimate(manifest, held=model.memory_bytes or 0)
     files = [{"name": name, "size": file.size, "sha256": file.sha256} for name, file in manifest.files.items()]
     return {
-        **describe(call, model, is_default=model.id in _defaults(call)),
+        **describe(call, model, is_default=model.id in call.services.models.defaults()),
         "files": files,
         "projector": manifest.projector,
         "estimate": None if estimate is None else describe_estimate(estimate),
@@ -178,6 +187,8 @@ def describe(call: Call, model: ModelInfo, *, is_default: bool) -> dict[str, Any
         "parameters": model.parameters,
         "vision": model.vision,
         "thinking": model.thinking,
+        "tools": model.tools,
+        "architecture": model.architecture,
         "loading": None if model.loading is None else dict(model.loading),
         "error": described(model.error, call.language) if model.error else None,
     }

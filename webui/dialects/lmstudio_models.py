@@ -63,7 +63,7 @@ def _old_entry(model: ModelInfo, name: str) -> dict[str, Any]:
         "object": "model",
         "type": "embeddings" if model.kind == "embedding" else "vlm" if model.vision else "llm",
         "publisher": _PUBLISHER,
-        "arch": model.engine,
+        "arch": model.architecture,
         "compatibility_type": FORMATS.get(model.engine, model.engine),
         "quantization": model.quantization,
         "state": "loaded" if is_loaded else "not-loaded",
@@ -71,7 +71,7 @@ def _old_entry(model: ModelInfo, name: str) -> dict[str, Any]:
     }
     if is_loaded:
         entry["loaded_context_length"] = model.context
-    if _takes_tools(model):
+    if model.tools:
         entry["capabilities"] = ["tool_use"]
     return entry
 
@@ -82,7 +82,7 @@ def _of_model(model: ModelInfo, name: str) -> dict[str, Any]:
         "publisher": _PUBLISHER,
         "key": name,
         "display_name": model.name,
-        "architecture": model.engine,
+        "architecture": model.architecture,
         "quantization": _quantization(model),
         "size_bytes": model.size_bytes,
         "params_string": _size(model.parameters),
@@ -92,7 +92,7 @@ def _of_model(model: ModelInfo, name: str) -> dict[str, Any]:
         "description": None,
     }
     if model.kind == "chat":
-        entry["capabilities"] = {"vision": model.vision, "trained_for_tool_use": _takes_tools(model)}
+        entry["capabilities"] = {"vision": model.vision, "trained_for_tool_use": model.tools}
         if model.thinking:
             entry["capabilities"]["reasoning"] = {"allowed_options": ["off", "on"], "default": "on"}
     return entry
@@ -120,11 +120,6 @@ def _of_base(call: Call, base: Base) -> dict[str, Any]:
         "description": None,
         "capabilities": {"vision": False, "trained_for_tool_use": False},
     }
-
-
-def _takes_tools(model: ModelInfo) -> bool:
-    """A tiny model's template has no place for tools, and clients trust what is said here."""
-    return model.kind == "chat" and model.size_class != "tiny"
 
 
 def _quantization(model: ModelInfo) -> dict[str, Any] | None:

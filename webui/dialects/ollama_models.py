@@ -89,10 +89,11 @@ def show(call: Call, body: ModelBody) -> dict[str, Any]:
     wanted = ollama_names.found(call, body.wanted)
     if base_run.is_base(wanted):
         entry = _of_base(base_run.find(call, wanted))
-        told = _told(entry, "", "", {"general.architecture": "documents", "general.basename": entry["name"]})
+        told = _told(entry, "", "", "", {"general.architecture": "documents", "general.basename": entry["name"]})
         return {**told, "capabilities": ["completion"]}
+    template = call.gateway.template(wanted)
     model = call.gateway.model(wanted)
-    family = model.engine
+    family = model.architecture
     about: dict[str, Any] = {
         "general.architecture": family,
         "general.basename": model.name,
@@ -102,7 +103,7 @@ def show(call: Call, body: ModelBody) -> dict[str, Any]:
     }
     if model.dimensions is not None:
         about[f"{family}.embedding_length"] = model.dimensions
-    told = _told(_of_model(model), model.licence, f"num_ctx {model.context}", about)
+    told = _told(_of_model(model), model.licence, f"num_ctx {model.context}", template, about)
     return {**told, "capabilities": _capabilities(model)}
 
 
@@ -145,8 +146,8 @@ def _of_model(model: ModelInfo, called: str = "") -> dict[str, Any]:
         "details": {
             "parent_model": "",
             "format": _FORMATS.get(model.engine, model.engine),
-            "family": model.engine,
-            "families": [model.engine, "clip"] if model.vision else [model.engine],  # older clients look here
+            "family": model.architecture,
+            "families": [model.architecture, *(["clip"] if model.vision else [])],  # older clients look here
             "parameter_size": _size(model.parameters),
             "quantization_level": model.quantization,
         },
@@ -174,12 +175,12 @@ def _of_base(base: Base) -> dict[str, Any]:
     }
 
 
-def _told(entry: dict[str, Any], licence: str, parameters: str, about: dict[str, Any]) -> dict[str, Any]:
+def _told(entry: dict[str, Any], licence: str, parameters: str, template: str, about: dict[str, Any]) -> dict[str, Any]:
     return {
         "license": licence,
         "modelfile": f"FROM {entry['name']}\n",
         "parameters": parameters,
-        "template": "",
+        "template": template,
         "details": entry["details"],
         "model_info": about,
         "modified_at": entry["modified_at"],
@@ -187,13 +188,12 @@ def _told(entry: dict[str, Any], licence: str, parameters: str, about: dict[str,
 
 
 def _capabilities(model: ModelInfo) -> list[str]:
-    """A tiny model's template has no place for tools, and clients trust what is said here."""
+    """What it can do, in Ollama's words; clients trust what is said here."""
     if model.kind == "embedding":
         return ["embedding"]
     if model.kind == "reranker":
         return []  # Ollama has no word for it
-    found = ["completion"] if model.size_class == "tiny" else ["completion", "tools"]
-    return found + ["vision"] * model.vision + ["thinking"] * model.thinking
+    return ["completion"] + ["tools"] * model.tools + ["vision"] * model.vision + ["thinking"] * model.thinking
 
 
 def _size(parameters: int) -> str:

@@ -42,7 +42,7 @@ class Later:
             "network": self._show_network,
             "time": self._show_time,
             "certificate": lambda _services, _language: {"authority": self._box.machine.authority() is not None},
-            "capacity": lambda services, _language: {"model": services.settings.inference.chat_model},
+            "capacity": lambda services, _language: {"model": services.gateway.defaults.chat},
         }
 
     def steps(self) -> list[str]:
@@ -156,7 +156,7 @@ class Later:
         """Measured as the page of capacity does it: by asking the model as people do."""
         if request.form.get("act") != "measure":
             return None
-        model = services.settings.inference.chat_model
+        model = services.gateway.defaults.chat
         with self._box.places.take(operator.id):
             steps = services.benchmark.measure(model, connection.watcher(request.environ))
             figures = next(step for step in steps if isinstance(step, Figures))

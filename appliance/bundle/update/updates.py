@@ -235,7 +235,7 @@ class Updates:
         except HakoError as error:
             yield error.code, error
             return
-        for name in self._settings.inference.own_models:
+        for name in self._gateway.defaults.own():
             if name not in models or models[name].state in _BAD:
                 yield name, OwnModelError(name=name)
 

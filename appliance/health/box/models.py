@@ -18,6 +18,7 @@ from appliance.health.finding import Finding, Fix, Look
 from appliance.inference import extras
 from appliance.inference.catalog import Catalog
 from appliance.inference.client import InferenceClient
+from appliance.inference.default_models import DefaultModels
 from appliance.inference.manifest import Manifest
 
 LOAD: Final = Fix("do", "load-model")
@@ -82,7 +83,7 @@ def _of_state(model: str, now: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _absent(parts: Parts, known: Mapping[str, Manifest]) -> Iterator[Finding]:
     """What the box itself relies on."""
-    for name in parts.plain.settings.inference.own_models:
+    for name in DefaultModels(parts.plain.settings).own():
         try:
             is_here = parts.gateway.model(name) is not None
         except HakoError:

@@ -38,7 +38,7 @@ from appliance.inference.child_http import (
 )
 from appliance.inference.engine import EngineLoadError, EngineSpec, Loaded
 from appliance.inference.engines.scripted_json import example
-from appliance.inference.thinking import thinks
+from appliance.inference.thinking import takes_tools, thinks
 
 _ORDER = re.compile(r"\[\[(words|delay|think|reason|die|say|eat) ([^\]]*)\]\]")
 _TOKEN = re.compile(r"[a-z0-9]+|[぀-ヿ]|[一-鿿]|[^\s\w]", re.IGNORECASE)
@@ -203,6 +203,7 @@ def install(
         "size_class": "tiny",
         "projector": names[1] if projector else None,
         "thinking": thinks(script.decode("utf-8", "replace")),
+        "tools": takes_tools(script.decode("utf-8", "replace")),
     }
     (folder / "model.json").write_text(json.dumps(manifest), "utf-8")
     return folder

@@ -90,6 +90,7 @@ def test_a_folder_becomes_a_chat_model_of_just_the_files_that_are_needed(
         "genai",
     )
     assert (manifest.entry, manifest.context, manifest.size_class) == ("genai_config.json", 512, "small")
+    assert (manifest.architecture, manifest.tools) == ("llama", None)
     assert set(manifest.files) == TAKEN
     for name in TAKEN:
         assert manifest.files[name].sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()

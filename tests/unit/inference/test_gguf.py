@@ -50,6 +50,7 @@ def test_a_good_header_says_what_the_model_is() -> None:
         quantization="F32",
         template=len(gguf.entries()["tokenizer.chat_template"]),
         thinks=False,
+        tools=False,
         splits=1,
         pooling=False,
         scored=True,

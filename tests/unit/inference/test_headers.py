@@ -9,7 +9,7 @@ import pytest
 from appliance.errors import HakoError
 from appliance.inference import headers
 from appliance.inference.catalog import Catalog
-from appliance.inference.examine import examine
+from appliance.inference.examine import examine, examine_template
 from appliance.inference.gguf import Header, parse
 from appliance.inference.headers import Headers
 from appliance.inference.manifest import Manifest
@@ -83,3 +83,31 @@ def test_headers_are_read_in_the_background_once_and_what_can_not_be_read_is_not
     assert known.seen(tiny) == known.of(tiny)
     known.prepare(models, within_s=30)
     assert children == ["tiny", "damaged"]
+
+
+def test_a_template_is_read_in_the_jail_once_and_what_has_none_goes_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children: list[str] = []
+
+    def counted(descriptor: int, name: str) -> str:
+        children.append(name)
+        return examine_template(descriptor, name)
+
+    monkeypatch.setattr(headers, "examine_template", counted)
+    known = Headers(Catalog(tmp_path))
+    words = "{% if tools %}é{% endif %}"
+    tiny = install(tmp_path, "tiny", gguf.tiny_llama(tmp_path / "t.gguf", tokenizer__chat_template=words).read_bytes())
+    damaged, script = install(tmp_path, "damaged", b"GGUF"), install(tmp_path, "script", b"answer", "scripted")
+    for _ in range(2):
+        assert [known.template(model) for model in (tiny, damaged, script)] == [words, "", ""]
+    assert children == ["tiny", "damaged"]
+
+
+def test_an_architecture_is_of_the_manifest_or_of_a_header_that_was_read(tmp_path: Path) -> None:
+    known = Headers(Catalog(tmp_path))
+    older = install(tmp_path, "older", gguf.tiny_llama(tmp_path / "t.gguf").read_bytes())
+    assert known.architecture(older) == ""
+    assert known.architecture(older.model_copy(update={"architecture": "qwen2"})) == "qwen2"
+    known.find(older)
+    assert known.architecture(older) == "llama"

@@ -66,6 +66,7 @@ def test_a_file_becomes_a_model_with_everything_it_and_its_bringer_say(
     manifest = imported.manifest
     assert (imported.is_new, manifest.id, manifest.name) == (True, "tiny-llama-f32", "Tiny Llama")
     assert (manifest.kind, manifest.engine, manifest.size_class) == ("chat", "llama", "tiny")
+    assert (manifest.architecture, manifest.tools) == ("llama", False)
     assert (manifest.licence, manifest.source, manifest.languages) == ("CC0-1.0", "a stick", ("en", "ja"))
     assert (manifest.context, manifest.quantization, manifest.parameters > 0) == (512, "F32", True)
     assert manifest.files[manifest.entry].sha256 == hashlib.sha256(file.read_bytes()).hexdigest()

@@ -102,3 +102,24 @@ def test_what_is_not_said_follows_the_box_and_never_more_than_the_model_holds() 
     assert (LoadSettings().context_of(8192, box), LoadSettings().parallel_of(box)) == (2048, 3)
     own = LoadSettings(context=4096, parallel=1)
     assert (own.context_of(8192, box), own.context_of(1000, box), own.parallel_of(box)) == (4096, 1000, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "template", "expected"),
+    [
+        ({"engine": "llama", "tools": True, "size_class": "tiny"}, "", True),
+        ({"engine": "llama", "tools": False, "size_class": "large"}, "", False),
+        ({"engine": "llama", "tools": None, "size_class": "large"}, "", True),
+        ({"engine": "llama", "tools": None, "size_class": "tiny"}, "", False),
+        ({"engine": "llama", "tools": True}, "{{ messages }}", False),
+        ({"engine": "llama", "tools": False}, "{{ tools }}", True),
+        ({"engine": "genai", "size_class": "large"}, "{{ tools }}", False),
+        ({"engine": "ctransformers", "tools": True}, "", False),
+        ({"engine": "llama", "kind": "embedding", "tools": True}, "", False),
+    ],
+)
+def test_tools_are_taken_where_template_and_engine_do(
+    store: LoadSettingsStore, tmp_path: Path, changes: dict[str, object], template: str, expected: bool
+) -> None:
+    manifest = Catalog(tmp_path / "models").get("talker").model_copy(update=changes)
+    assert LoadSettings(template=template).tools_of(manifest) is expected

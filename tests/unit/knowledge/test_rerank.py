@@ -70,7 +70,7 @@ def engine(tmp_path: Path) -> Engine:
 
 @pytest.fixture
 def retriever(library: Library, engine: Engine) -> Retriever:
-    return Retriever(library.database, library.embedder, Reranker(engine, "ranker"))
+    return Retriever(library.database, library.embedder, Reranker(engine, lambda: "ranker"))
 
 
 def test_the_order_is_what_the_weights_mean_and_the_verdict_stays(
@@ -120,7 +120,7 @@ def test_without_scores_in_time_the_search_keeps_its_order_and_says_so(
     engine.act = act
     plain = library.retriever.search([shelf], QUERY)
     with capture_logs() as logged:
-        found = Retriever(library.database, library.embedder, Reranker(engine, "ranker", within_s=0.05)).search(
+        found = Retriever(library.database, library.embedder, Reranker(engine, lambda: "ranker", within_s=0.05)).search(
             [shelf], QUERY
         )
     assert found.hits == plain.hits

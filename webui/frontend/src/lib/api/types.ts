@@ -52,6 +52,11 @@ export type Model = {
   /** how many weights it has; 0 where nobody said */
   parameters: number
   vision: boolean
+  /** whether it takes tools, and whether it may think before it answers */
+  tools: boolean
+  thinking: boolean
+  /** as its files call it; the engine's name where that isn't known */
+  architecture: string
   /** how far its loading has come; null while it isn't loaded now */
   loading: LoadProgress | null
   /** why it failed or is set aside */
@@ -101,7 +106,7 @@ export type LoadSettings = {
 }
 /** a LoRA file that was brought to a model */
 export type Adapter = { name: string; size_bytes: number }
-/** which reranker the settings name, and the model that this is, if it is one of the box */
+/** which reranker was chosen or set, and the model that this is, if it is one of the box */
 export type Reranking = { setting: string; model: string | null }
 /** what a smaller model would come to */
 export type SmallerPlan = { model: string; size_bytes: number; original_size_bytes: number; estimate: MemoryEstimate | null }
