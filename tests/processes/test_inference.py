@@ -168,7 +168,7 @@ def test_whoever_waits_is_told_the_place_and_served_in_order(
         "id": name, "state": "loaded", "pid": 0, "memory_bytes": 0, "mapped_bytes": 0, "provider": "cpu",
         "context": 4096, "busy": 2, "waiting": 2, "error": None, "parallel": 2, "pinned": False, "since": 0,
         "idle_s": 0.0, "answered": 0, "idle_limit_s": None, "wait_s": None, "write_per_s": 0.0, "loading": None,
-        "outdated": False,
+        "outdated": False, "fell_back": False,
     }  # fmt: skip
     held[0].close()
     for thread in threads:
