@@ -36,13 +36,13 @@ def prompts(box: TestBox, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Prom
     """
     monkeypatch.setattr(verdict, "decide", lambda _probability: "answer")
     seen: list[Prompt] = []
-    ask = Gateway.open
+    ask = Gateway._open
 
-    def recorded(self: Gateway, model: str, body: Mapping[str, Any], **more: Any) -> Any:
+    def recorded(self: Gateway, path: str, model: str, body: Mapping[str, Any], *rest: Any, **more: Any) -> Any:
         seen.append([dict(message) for message in body["messages"]])
-        return ask(self, model, body, **more)
+        return ask(self, path, model, body, *rest, **more)
 
-    monkeypatch.setattr(Gateway, "open", recorded)
+    monkeypatch.setattr(Gateway, "_open", recorded)
     yield seen
     _set_size(box, "tiny")
 

@@ -45,6 +45,9 @@ class Engine(Closing):
         assert path == "/apply-template"
         return {"prompt": json.dumps(body["tools"]) if self._pieces else "-"}
 
+    def wrote(self, _tokens: int) -> None:
+        """As the place at a model is told."""
+
     def close(self) -> None:
         self.is_closed = True
 

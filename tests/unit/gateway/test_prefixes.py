@@ -63,8 +63,7 @@ def test_a_long_prompt_is_kept_when_it_comes_a_second_time(seen: Prefixes, lease
     assert seen.wants(lease, body(LONG, "two"))
 
 
-def test_a_prompt_in_another_form_is_another_one(lease: Lease) -> None:
-    seen = Prefixes()
+def test_a_prompt_in_another_form_is_another_one(seen: Prefixes, lease: Lease) -> None:
     told = {"chat_template_kwargs": {"enable_thinking": False}}
     assert not seen.wants(lease, body(LONG))
     assert not seen.wants(lease, body(LONG) | told)
