@@ -30,6 +30,8 @@ Stopped = Callable[[], bool]
 Stage = Literal["loading", "quoting", "alone", "long", "together", "embedding"]
 
 _PROMPT_WORDS: Final = 160
+_NUMBERS: Final = 997
+"""Different ones in prompts."""
 _ANSWER_TOKENS: Final = 48
 _FEWEST_TOKENS: Final = 4
 """Fewer than that have no speed."""
@@ -293,8 +295,9 @@ class Benchmark:
     def _read_long(self, model: str, context: int, read_per_s: float, stopped: Stopped) -> tuple[int, float]:
         """Tokens of a question as long as the context, the longest one that counts and the time allow, and its wait."""
         room = min(_MARGIN * (context - _ANSWER_TOKENS), LONG_TOKENS, _LONG_S * read_per_s)
-        tokens = self._gateway.count_tokens([_prompt(0, _PROMPT_WORDS)], model, stopped=stopped)[0]
-        words = int(room * _PROMPT_WORDS / max(1, tokens))
+        # All of the numbers, since a short prompt's have fewer digits than a long one's.
+        tokens = self._gateway.count_tokens([_prompt(_ROUNDS + 1, _NUMBERS)], model, stopped=stopped)[0]
+        words = int(room * _NUMBERS / max(1, tokens))
         if words <= _PROMPT_WORDS:
             return 0, 0.0
         began = clock.monotonic()
@@ -330,7 +333,7 @@ class Benchmark:
         return times, stream.prompt_tokens or 0
 
     def _embed(self, model: str, stopped: Stopped) -> float:
-        texts = [" ".join(f"{(place * 31 + word) % 997}" for word in range(50)) for place in range(_PASSAGES)]
+        texts = [" ".join(f"{(place * 31 + word) % _NUMBERS}" for word in range(50)) for place in range(_PASSAGES)]
         began = clock.monotonic()
         self._gateway.embed_raw(model, texts, truncate=True, stopped=stopped)
         return _PASSAGES / (clock.monotonic() - began)
@@ -362,7 +365,7 @@ class Benchmark:
 
 
 def _prompt(number: int, words: int) -> str:
-    said = " ".join(f"{(number * 7919 + place) % 997}" for place in range(words))
+    said = " ".join(f"{(number * 7919 + place) % _NUMBERS}" for place in range(words))
     return f"{said}. Tell a long story about these numbers."
 
 

@@ -26,7 +26,8 @@ def test_an_operator_chooses_the_default_and_the_reranker(browser: Browser, box:
             erin.see(erin.page.locator(".badge", has_text=erin.say(word)))
         erin.look()
         erin.go("/operate/models", "table")
-        erin.see(erin.page.locator(".t-models .badge", has_text=erin.say("operate.can_tools")))
+        # Beside an open panel the list has no room for them.
+        expect(erin.page.locator(".t-models .badge", has_text=erin.say("operate.can_tools"))).to_have_count(1)
         erin.look()
         erin.go("/operate/models/ranker", "h1")
         ranking = erin.page.get_by_role("region", name=erin.say("operate.rerank"))
