@@ -14,7 +14,7 @@ from tests.simulators import gguf, vision
 from tests.simulators.served import PASSWORD, ServedBox
 from webui.locales import Language
 
-pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.browser, pytest.mark.models, pytest.mark.timeout(900)]
 
 CHAT = "smollm2-135m-instruct"
 
@@ -43,7 +43,7 @@ def test_an_operator_measures_a_model_and_compares_it_with_the_others(alice: Vis
     speed = page.get_by_role("region", name=alice.say("model.speed"))
     speed.get_by_role("button").first.click()
     alice.see(alice.button("model.stop", speed))
-    expect(alice.button("model.measure_again", speed)).to_be_visible(timeout=300_000)
+    expect(alice.button("model.measure_again", speed)).to_be_visible(timeout=600_000)
     with alice.box.client() as client:
         measured = client.get(f"/models/{CHAT}/bench")
     figures = measured["figures"]
