@@ -1,12 +1,12 @@
 """`hako models adapter`: LoRA adapters of a model, brought, listed and removed."""
 
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 
 from appliance.cli.amounts import size
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_address import address
 
 
 @click.group()
@@ -23,7 +23,7 @@ def add(terminal: Terminal, model: str, path: Path) -> None:
     """Bring the LoRA adapter at PATH (GGUF) to MODEL."""
     where = path.parent.resolve() / path.name  # a link as the last part is refused by the box
     with terminal.client() as client:
-        name = client.post(_path(model), {"path": str(where)})["name"]
+        name = client.post(address(model, "adapters"), {"path": str(where)})["name"]
     click.echo(say("cli.adapter.added", id=model, name=name))
 
 
@@ -34,7 +34,7 @@ def add(terminal: Terminal, model: str, path: Path) -> None:
 def list_adapters(terminal: Terminal, model: str) -> None:
     """List the adapters of MODEL."""
     with terminal.client() as client:
-        items = client.get(_path(model))["items"]
+        items = client.get(address(model, "adapters"))["items"]
     for item in items:
         click.echo(f"{item['name']}  {size(item['size_bytes'])}")
 
@@ -47,9 +47,5 @@ def list_adapters(terminal: Terminal, model: str) -> None:
 def remove(terminal: Terminal, model: str, name: str) -> None:
     """Erase the adapter NAME of MODEL."""
     with terminal.client() as client:
-        client.delete(f"{_path(model)}/{quote(name, safe='')}")
+        client.delete(address(model, "adapters", name))
     click.echo(say("cli.adapter.removed", id=model, name=name))
-
-
-def _path(model: str) -> str:
-    return f"/models/{quote(model, safe='')}/adapters"

@@ -1,11 +1,11 @@
 """`hako models bench`: measure a model on this box, and say what that means for people."""
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_address import address
 from appliance.errors import by_code
 
 
@@ -16,7 +16,7 @@ from appliance.errors import by_code
 @reports_errors
 def bench(terminal: Terminal, model: str, *, last: bool) -> None:
     """Measure how fast MODEL reads and writes here, and how many people that serves."""
-    path = f"/models/{quote(model, safe='')}/bench"
+    path = address(model, "bench")
     with terminal.client() as client:
         if last:
             _print(client.get(path))

@@ -1,10 +1,9 @@
 """`hako models default`: which chat model and which reranker the box uses where none is named."""
 
-from urllib.parse import quote
-
 import click
 
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_address import address
 
 
 @click.command()
@@ -14,7 +13,7 @@ from appliance.cli.context import Terminal, reports_errors, say
 @reports_errors
 def default(terminal: Terminal, model: str, *, off: bool) -> None:
     """Use MODEL where none is named: for chats, or a reranker for searches."""
-    path = f"/models/{quote(model, safe='')}/default"
+    path = address(model, "default")
     with terminal.client() as client:
         if off:
             client.delete(path)

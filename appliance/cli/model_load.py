@@ -3,11 +3,11 @@
 import sys
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final
-from urllib.parse import quote
 
 import click
 
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_address import address
 
 _LOOK_S: Final = 0.5
 _CLEAR: Final = "\r\x1b[K"
@@ -19,11 +19,10 @@ _CLEAR: Final = "\r\x1b[K"
 @reports_errors
 def load(terminal: Terminal, model: str) -> None:
     """Load a model and keep it loaded."""
-    path = f"/models/{quote(model, safe='')}"
     with terminal.client() as client, terminal.client() as looking, ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(client.post, f"{path}/load", {})
+        loading = pool.submit(client.post, address(model, "load"), {})
         while sys.stdout.isatty() and not wait([loading], _LOOK_S).done:
-            if now := looking.get(path)["loading"]:
+            if now := looking.get(address(model))["loading"]:
                 click.echo(_CLEAR + _step(now), nl=False)
         if sys.stdout.isatty():
             click.echo(_CLEAR, nl=False)

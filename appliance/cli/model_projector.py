@@ -1,12 +1,12 @@
 """`hako models projector`: the file with which a model sees pictures, brought to one that is on the box, or removed."""
 
 from pathlib import Path
-from urllib.parse import quote
 
 import click
 
 from appliance.cli.amounts import size
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_address import address
 
 
 @click.group()
@@ -24,7 +24,7 @@ def add(terminal: Terminal, model: str, path: Path, *, dry_run: bool) -> None:
     """Bring the projector at PATH (GGUF) to MODEL."""
     where = path.parent.resolve() / path.name  # a link as the last part is refused by the box
     with terminal.client() as client:
-        found = client.post(_path(model), {"path": str(where), "dry_run": dry_run})
+        found = client.post(address(model, "projector"), {"path": str(where), "dry_run": dry_run})
     words = {"id": model, "name": found["name"], "size": size(found["size_bytes"])}
     click.echo(say("cli.projector.fits" if dry_run else "cli.projector.added", **words))
 
@@ -36,9 +36,5 @@ def add(terminal: Terminal, model: str, path: Path, *, dry_run: bool) -> None:
 def remove(terminal: Terminal, model: str) -> None:
     """Erase the projector of MODEL."""
     with terminal.client() as client:
-        client.delete(_path(model))
+        client.delete(address(model, "projector"))
     click.echo(say("cli.projector.removed", id=model))
-
-
-def _path(model: str) -> str:
-    return f"/models/{quote(model, safe='')}/projector"

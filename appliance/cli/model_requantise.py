@@ -2,12 +2,12 @@
 
 import sys
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from appliance.cli.amounts import size
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_address import address
 from appliance.errors import by_code
 from appliance.inference.quantisations import TARGETS
 
@@ -22,7 +22,7 @@ from appliance.inference.quantisations import TARGETS
 @reports_errors
 def requantise(terminal: Terminal, model: str, to: str, *, no_measure: bool) -> None:
     """Make a smaller, usually quicker model out of MODEL; the original stays."""
-    path = f"/models/{quote(model, safe='')}/requantise"
+    path = address(model, "requantise")
     with terminal.client() as client:
         click.echo(say("cli.requantise.making", name=model, to=to))
         shown = Shown()

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from appliance.cli.amounts import memory, size
 from appliance.cli.context import Terminal, reports_errors, say
+from appliance.cli.model_address import address
 
 
 @click.command("set")
@@ -42,7 +42,7 @@ def set_settings(
             wanted["template"] = template_file.read_text("utf-8").strip()
         except UnicodeDecodeError:
             raise click.UsageError(f"{template_file}: not UTF-8") from None
-    path = f"/models/{quote(model, safe='')}/settings"
+    path = address(model, "settings")
     with terminal.client() as client:
         known = client.get(path)
         if wanted or reset:

@@ -11,6 +11,7 @@ from appliance.cli.amounts import memory, size
 from appliance.cli.client import BoxClient
 from appliance.cli.context import Terminal, reports_errors, say
 from appliance.cli.model_adapters import adapter
+from appliance.cli.model_address import address
 from appliance.cli.model_bench import bench
 from appliance.cli.model_default import default
 from appliance.cli.model_load import load
@@ -60,7 +61,7 @@ def list_models(terminal: Terminal) -> None:
 def show(terminal: Terminal, model: str) -> None:
     """Show one model: what it is, where it came from, the memory it takes."""
     with terminal.client() as client:
-        item = client.get(_path(model))
+        item = client.get(address(model))
     _fact("name", item["name"])
     _fact("id", item["id"])
     _fact("aliases", ", ".join(item["aliases"]))
@@ -154,7 +155,7 @@ def bring(
 def unload(terminal: Terminal, model: str) -> None:
     """Free a model's memory once its answers have ended."""
     with terminal.client() as client:
-        client.post(f"{_path(model)}/unload", {})
+        client.post(address(model, "unload"), {})
     click.echo(say("cli.models.did_unload", id=model))
 
 
@@ -168,7 +169,7 @@ def remove(terminal: Terminal, model: str, *, yes: bool) -> None:
     with terminal.client() as client:
         if not yes:
             click.confirm(say("cli.models.sure", id=model), abort=True)
-        client.delete(_path(model))
+        client.delete(address(model))
     click.echo(say("cli.models.did_remove", id=model))
 
 
@@ -199,10 +200,10 @@ def alias(terminal: Terminal, name: str, model: str | None, *, forget: bool) -> 
 def verify(terminal: Terminal, model: str, *, renew: bool) -> None:
     """Compare every file of a model with its digest."""
     with terminal.client() as client:
-        seen = client.post(f"{_path(model)}/verify", {})
+        seen = client.post(address(model, "verify"), {})
         click.echo(say("cli.models.verified", id=model, size=size(seen["size_bytes"])))
         if renew:
-            client.post(f"{_path(model)}/renew", {})
+            client.post(address(model, "renew"), {})
             click.echo(say("cli.models.renewed", id=model))
 
 
@@ -216,10 +217,6 @@ def _room(estimate: dict[str, Any] | None) -> str:
     if estimate is None:
         return f"{'-':<20}"
     return f"{size(estimate['needed_bytes']):>8} {say('cli.models.' + estimate['verdict']):<11}"
-
-
-def _path(model: str) -> str:
-    return f"/models/{quote(model, safe='')}"
 
 
 def _brought(client: BoxClient, body: dict[str, Any]) -> dict[str, Any]:

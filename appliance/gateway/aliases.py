@@ -1,16 +1,13 @@
 """Other names for models: a program that hard-codes `gpt-4o-mini` gets the model that the operator chose for it."""
 
-import json
 import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance import durable, logs
+from appliance.choices import Choices
 from appliance.errors import BadInputError, ConflictError, NotFoundError
 from appliance.inference.catalog import Catalog
-
-log = logs.get(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]*(/[A-Za-z0-9][A-Za-z0-9._:@+-]*)*")
 _NAME_CHARS = 100
@@ -24,23 +21,14 @@ class Aliases:
 
     def __init__(self, path: Path, catalog: Catalog, is_remote: Callable[[str], bool] = lambda _model: False) -> None:
         """`is_remote`: whether a model of another machine has that id."""
-        self._path = path
+        self._chosen = Choices(path, "aliases_unreadable")
         self._catalog = catalog
         self._is_remote = is_remote
         self._lock = threading.Lock()
 
     def all(self) -> dict[str, str]:
         """Model ids by alias, sorted; nothing while the file can't be read."""
-        try:
-            stored = json.loads(self._path.read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            log.warning("aliases_unreadable", kind=type(error).__name__)
-            return {}
-        if not isinstance(stored, dict):
-            return {}
-        return {str(name): str(model) for name, model in sorted(stored.items())}
+        return {name: str(model) for name, model in sorted(self._chosen.read().items())}
 
     def of(self, model: str) -> tuple[str, ...]:
         """The aliases of one model."""
@@ -91,4 +79,4 @@ class Aliases:
         return self._catalog.has(name) or self._is_remote(name)
 
     def _store(self, names: dict[str, str]) -> None:
-        durable.replace(self._path, json.dumps(names, indent=1, sort_keys=True).encode() + b"\n")
+        self._chosen.write(names)

@@ -33,7 +33,7 @@ _QUOTED: Final = (
     "Parcels are handed over at the back door before noon. A receipt is given for each. Keep it for one year.",
 )
 """Turns before the question that show a small model what quoting is: by itself it puts half in its own words."""
-_OTHER: Final = "{passage}\n\nNow an entirely different story about a lighthouse keeper and the sea."
+OTHER: Final = "{passage}\n\nNow an entirely different story about a lighthouse keeper and the sea."
 
 
 class Pace:
@@ -56,14 +56,21 @@ def written(write: Write, like: Pace | None = None) -> Pace:
             break
         if number and not like and clock.monotonic() - began > _LONGEST_S:
             break
-        passage = " ".join([f"Notice {number + 1}.", *_NOTICES[number:], *_NOTICES[:number]])
-        pace.quoting.append(write(_talk(passage)))
+        passage = notice(number)
+        pace.quoting.append(write(talk(passage)))
         if not number:
-            pace.other.append(write([{"role": "user", "content": _OTHER.format(passage=passage)}]))
+            pace.other.append(write([{"role": "user", "content": OTHER.format(passage=passage)}]))
     return pace
 
 
-def _talk(passage: str) -> Talk:
+def notice(number: int) -> str:
+    """The text of such a number, from 0: as many as are asked for, and none begins like the one before it."""
+    turn = number % len(_NOTICES)
+    return " ".join([f"Notice {number + 1}.", *_NOTICES[turn:], *_NOTICES[:turn]])
+
+
+def talk(passage: str) -> Talk:
+    """Asks for the passage word for word."""
     turns = [(("user", _QUOTE.format(passage=each)), ("assistant", each)) for each in _QUOTED]
     said = [*(each for turn in turns for each in turn), ("user", _QUOTE.format(passage=passage))]
     return [{"role": role, "content": content} for role, content in said]

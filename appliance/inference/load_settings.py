@@ -1,6 +1,5 @@
 """How an operator wants a model to be loaded and kept: context, answers at once, threads, template, idle time."""
 
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from appliance import durable, logs
+from appliance import logs
+from appliance.choices import Choices
 from appliance.config import Inference
 from appliance.errors import BadInputError
 from appliance.inference import genai, legacy
@@ -117,17 +117,17 @@ class LoadSettingsStore:
     """One JSON file beside the models; read anew on each call, so that every process sees a change at once."""
 
     def __init__(self, path: Path, catalog: Catalog) -> None:
-        self._path = path
+        self._chosen = Choices(path, "model_settings_unreadable")
         self._catalog = catalog
         self._lock = threading.Lock()
 
     def get(self, model: str) -> LoadSettings:
         """The settings of one model; the defaults where there are none, or none that can be read."""
-        return self._settings(model, self._read().get(model, {}))
+        return self._settings(model, self._chosen.read().get(model, {}))
 
     def getter(self) -> Callable[[str], LoadSettings]:
         """`get` of many models with one look at the file."""
-        stored = self._read()
+        stored = self._chosen.read()
         return lambda model: self._settings(model, stored.get(model, {}))
 
     def put(self, model: str, settings: LoadSettings) -> None:
@@ -139,18 +139,18 @@ class LoadSettingsStore:
         """
         settings.demand_fit(self._catalog.get(model))
         with self._lock:
-            stored = self._read()
+            stored = self._chosen.read()
             stored.pop(model, None)
             if wanted := settings.model_dump(exclude_defaults=True):
                 stored[model] = wanted
-            self._write(stored)
+            self._chosen.write(stored)
 
     def forget(self, model: str) -> None:
         """For a model that is gone."""
         with self._lock:
-            stored = self._read()
+            stored = self._chosen.read()
             if stored.pop(model, None) is not None:
-                self._write(stored)
+                self._chosen.write(stored)
 
     def _settings(self, model: str, stored: object) -> LoadSettings:
         try:
@@ -158,16 +158,3 @@ class LoadSettingsStore:
         except ValidationError as error:
             log.warning("model_settings_unreadable", model=model, problems=error.error_count())
             return LoadSettings()
-
-    def _read(self) -> dict[str, object]:
-        try:
-            stored = json.loads(self._path.read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            log.warning("model_settings_unreadable", kind=type(error).__name__)
-            return {}
-        return stored if isinstance(stored, dict) else {}
-
-    def _write(self, stored: dict[str, object]) -> None:
-        durable.replace(self._path, json.dumps(stored, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")

@@ -3,10 +3,11 @@
 import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from appliance.gateway import quoting
 from appliance.gateway.stream import events
 from appliance.inference.engine import EngineSpec, Speculation
 from appliance.inference.spawn import Child
@@ -17,23 +18,12 @@ from tests.bench.native import MODEL, last_timings, requantise
 
 ROUNDS = 5
 TOKENS = 120
-NOTICES = """\
-The night entrance of the hospital is the guard room of the east wing. Visiting hours are from 2 pm to 8 pm. \
-Please return the visitor card to the desk before you leave. The car park has room for 300 cars and closes at 10.
-The recovery key is printed once when the box is set up. Keep it in a safe place away from the box. \
-Whoever has it can open the vault without the passphrase. If it is lost, make a new one in the settings.
-Night duty is paid by the hour from ten in the evening until five in the morning. The rate is one and a quarter \
-of the hourly wage. Requests are handed in by the third working day of the next month at the office.
-""".splitlines()
-QUOTE = "Quote this notice word for word:\n\n{passage}"
-QUOTED = (
-    "The canteen opens at 11 and closes at 2. Lunch costs 600 yen. Please bring your own cup. Fish on Fridays.",
-    "Parcels are handed over at the back door before noon. A receipt is given for each. Keep it for one year.",
-)
-"""Turns before the question that show the small model what quoting is: by itself it puts half in its own words."""
 REPEAT = "{passage}\n\nRepeat the text above word for word.\n\n"
-FREE = "{passage}\n\nNow an entirely different story about a lighthouse keeper and the sea.\n\n"
-KINDS = (("quotes", QUOTE, QUOTED), ("quotes half of it", REPEAT, ()), ("quotes nothing", FREE, ()))
+KINDS: tuple[tuple[str, Callable[[str], quoting.Talk]], ...] = (
+    ("quotes", quoting.talk),
+    ("quotes half of it", lambda passage: _asked(REPEAT.format(passage=passage))),
+    ("quotes nothing", lambda passage: _asked(quoting.OTHER.format(passage=passage))),
+)
 
 
 def run() -> None:
@@ -44,8 +34,8 @@ def run() -> None:
         eight = Path(folder) / "eight.gguf"
         requantise(shipped, eight)
         for name, file in (("4 bits, as shipped", shipped), ("8 bits", eight)):
-            for kind, prompt, quoted in KINDS:
-                off, on, guessed, same = _compared(file, Path(folder), prompt, quoted)
+            for kind, talk in KINDS:
+                off, on, guessed, same = _compared(file, Path(folder), talk)
                 reach = "≥ 1.5" if kind == "quotes" else ""
                 rows.append([f"{name}, {kind}", off, on, on / off, guessed, f"{same}/{ROUNDS}", reach])
     table.show(["answer", "off, tokens/s", "on, tokens/s", "on ÷ off", "right guesses", "same text", "to reach"], rows)
@@ -53,7 +43,7 @@ def run() -> None:
     print(f"   load at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, this bench included")
 
 
-def _compared(file: Path, folder: Path, prompt: str, quoted: Sequence[str]) -> tuple[float, float, str, int]:
+def _compared(file: Path, folder: Path, talk: Callable[[str], quoting.Talk]) -> tuple[float, float, str, int]:
     """Median tokens per second without and with, the share of tokens guessed right, how many answers were the same."""
     children = {way: Child(_spec(file, folder, way), lambda _child: None) for way in _WAYS}
     rates: dict[Speculation, list[float]] = {way: [] for way in _WAYS}
@@ -62,11 +52,10 @@ def _compared(file: Path, folder: Path, prompt: str, quoted: Sequence[str]) -> t
         for child in children.values():
             child.wait_ready()
         for number in range(ROUNDS):
-            turn = number % len(NOTICES)
-            text = " ".join([f"Notice {number}.", *NOTICES[turn:], *NOTICES[:turn]])
+            text = quoting.notice(number)
             answers = []
             for way in _WAYS[:: 1 if number % 2 else -1]:
-                timings, answer = _written(_spec(file, folder, way), _talk(prompt, quoted, text))
+                timings, answer = _written(_spec(file, folder, way), talk(text))
                 rates[way].append(float(timings["predicted_per_second"]))
                 answers.append(answer)
                 if way == "ngram":
@@ -101,10 +90,8 @@ def _spec(file: Path, folder: Path, way: Speculation) -> EngineSpec:
     )
 
 
-def _talk(prompt: str, quoted: Sequence[str], text: str) -> list[dict[str, str]]:
-    turns = [(("user", prompt.format(passage=each)), ("assistant", each)) for each in quoted]
-    said = [*(each for turn in turns for each in turn), ("user", prompt.format(passage=text))]
-    return [{"role": role, "content": content} for role, content in said]
+def _asked(text: str) -> quoting.Talk:
+    return [{"role": "user", "content": text}]
 
 
 def _written(spec: EngineSpec, messages: list[dict[str, str]]) -> tuple[dict[str, Any], str]:

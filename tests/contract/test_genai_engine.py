@@ -29,6 +29,7 @@ from appliance.errors import (
 from appliance.inference import flavour, genai
 from appliance.inference.engine import EngineSpec
 from appliance.inference.spawn import Child
+from tests.contract import one_at_a_time
 from tests.contract.test_engines import BUILT, CONTEXT, KEY, REAL, Running, events, running, text_of
 from tests.simulators import genai as folders
 
@@ -223,23 +224,11 @@ def test_what_it_can_not_follow_is_refused_and_not_ignored(nonsense: Running, mo
     assert text_of(nonsense.chat("hello", response_format={"type": "text"}, tools=[]))
 
 
-@pytest.mark.parametrize(
-    ("field", "wish", "nothing"),
-    [
-        ("logprobs", True, False),
-        ("logit_bias", [[5, -100.0]], []),
-        ("min_p", 0.05, 0),
-        ("presence_penalty", -0.5, 0.0),
-        ("frequency_penalty", 1, None),
-    ],
-)
+@one_at_a_time.UNHEEDED
 def test_what_would_make_another_answer_of_it_is_refused_by_its_name(
     nonsense: Running, field: str, wish: Any, nothing: Any
 ) -> None:
-    with pytest.raises(BadInputError) as refused:
-        nonsense.chat("hello", **{field: wish})
-    assert refused.value.params == {"field": field}
-    assert text_of(nonsense.chat("hello", **{field: nothing}))
+    one_at_a_time.refuses_by_name(nonsense, field, wish, nothing)
 
 
 def test_nothing_to_go_on_from_is_refused(nonsense: Running) -> None:
@@ -248,18 +237,7 @@ def test_nothing_to_go_on_from_is_refused(nonsense: Running) -> None:
 
 
 def test_whoever_comes_meanwhile_waits_and_gets_an_answer_of_its_own(nonsense: Running) -> None:
-    questions = ["hello", "Tokyo", "Kyoto is old", "why"]
-    alone = {question: text_of(nonsense.chat(question)) for question in questions}
-    together: dict[str, str] = {}
-    threads = [
-        threading.Thread(target=lambda q=question: together.update({q: text_of(nonsense.chat(q))}))
-        for question in questions
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert together == alone
+    one_at_a_time.answers_each(nonsense)
 
 
 def test_wherever_it_may_run_it_says_where_it_does(talker: Running) -> None:

@@ -173,6 +173,7 @@ def test_an_adapter_changes_the_answers_as_far_as_it_is_set_to(served: ServedBox
         done(served, "unload", "base")
         body = {"model": "base", "messages": [{"role": "user", "content": "hello"}], "temperature": 0, "max_tokens": 12}
         answer = httpx2.post(f"{served.url}/v1/chat/completions", json=body, headers=key, timeout=60)
+        assert answer.status_code == 200, answer.text
         return str(answer.json()["choices"][0]["message"]["content"])
 
     plain = answered()

@@ -39,6 +39,11 @@ def refused(box: TakingBox, stick: Path, kind: type[HakoError]) -> None:
     assert (box.models, box.leftovers) == before
 
 
+def noise(size: int) -> bytes:
+    """Random bytes no part of which passes for a manifest."""
+    return os.urandom(size).replace(b"{", b"}")
+
+
 def weights(stick: Path) -> list[Path]:
     """Parts that are no manifest, which each look reads."""
     return sorted(part for part in stick.glob("parts/*/*") if not part.read_bytes().startswith(b"{"))

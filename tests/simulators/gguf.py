@@ -134,7 +134,7 @@ def tiny_lora(path: Path, *, rank: int = 4, width: int | None = None, **changes:
     random, width = np.random.default_rng(5), width or WIDTH
 
     def matrix(name: str, *sides: int) -> Tensor:
-        return Tensor(name, sides, data=random.normal(0, 1, sides[::-1]).astype("<f4").tobytes())
+        return Tensor(name, sides, data=random.normal(0, 0.1, sides[::-1]).astype("<f4").tobytes())
 
     said: dict[str, Any] = {
         "general.architecture": "llama",

@@ -1,11 +1,10 @@
 """`/models/import`: a file or folder becomes a model: an upload, one on a stick, or at the terminal any path."""
 
-import contextlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any, Literal
 
 from flask import Blueprint, Response, request
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from appliance.accounts.permissions import Permission
 from appliance.clock import monotonic
@@ -19,6 +18,7 @@ from appliance.inference.source import Source, SourceFolder
 from webui import connection, routing, shapes, sse
 from webui.api import model_import_folder, model_requantise
 from webui.api.model_import_folder import AnyIncoming, FolderPart
+from webui.api.model_place import BroughtFile
 from webui.api.model_uploads import owner_of
 from webui.api.models import describe_estimate
 from webui.api.runs import described
@@ -29,20 +29,13 @@ api = Blueprint("model_import", __name__)
 _TELL_S = 0.2
 
 Path = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-Handle = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Form = Annotated[str, StringConstraints(min_length=1, max_length=20)]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 
 
-class Import(FolderPart):
+class Import(BroughtFile, FolderPart):
     """Which file or folder, and what only a person can say of it."""
 
-    path: Path | None = None
-    """Of this machine; on the admin socket only."""
-    upload: Handle | None = None
-    """One of one's own uploads."""
-    media: Handle | None = None
-    """A file or folder of `/models/media`."""
     licence: shapes.Name
     source: shapes.Name | None = None
     languages: Annotated[tuple[Language, ...], Field(max_length=100)] = ()
@@ -53,13 +46,6 @@ class Import(FolderPart):
     """The file with which the model sees pictures; of this machine, too."""
     requantise: Form | None = None
     """What a smaller copy is stored as that is made afterwards, one of the plan's `smaller`."""
-    dry_run: bool = False
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "Import":
-        if [self.path, self.upload, self.media].count(None) != 2:
-            raise ValueError("exactly one of path, upload, media")
-        return self
 
     def wish(self, path: str) -> Wish:
         """As the importer takes it. An upload is shared: its bytes are on the box's own disk already."""
@@ -226,9 +212,7 @@ def _events(call: Call, body: Import, incoming: AnyIncoming, left: Callable[[], 
 def _finish(call: Call, body: Import, incoming: AnyIncoming) -> dict[str, Any]:
     imported: Imported = incoming.finish()
     manifest = imported.manifest
-    if body.upload is not None:
-        with contextlib.suppress(HakoError):  # dropped meanwhile; the model has its bytes
-            call.services.models.uploads.drop(owner_of(call), body.upload)
+    body.forget(call)
     if imported.is_new:
         digest = manifest.files[manifest.entry].sha256
         call.services.audit.record(

@@ -1,4 +1,4 @@
-"""Where a file is that is brought to a model: an upload, one on a stick, or at the box's terminal any path."""
+"""Where a file is that becomes a model or is brought to one: an upload, one on a stick, or at the terminal any path."""
 
 import contextlib
 from typing import Annotated
@@ -22,7 +22,7 @@ class BroughtFile(shapes.Shape):
     upload: Handle | None = None
     """One of one's own uploads."""
     media: Handle | None = None
-    """A file of `/models/media`."""
+    """One of `/models/media`."""
     dry_run: bool = False
 
     @model_validator(mode="after")

@@ -1,6 +1,5 @@
 """A box that trusts a publisher, and his stick with two models."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from appliance import clock
 from appliance.bundle.publish import cutting
-from tests.simulators.bundle_cases import PIECES
+from tests.simulators.bundle_cases import PIECES, noise
 from tests.simulators.sticks import Sticks, plain
 from tests.simulators.taking_box import TakingBox
 
@@ -23,8 +22,8 @@ def box(tmp_path: Path) -> Iterator[TakingBox]:
 @pytest.fixture
 def content(tmp_path: Path) -> Path:
     folder = tmp_path / "content"
-    plain(folder, "first", os.urandom(3 * PIECES))
-    plain(folder, "second", os.urandom(2 * PIECES))
+    plain(folder, "first", noise(3 * PIECES))
+    plain(folder, "second", noise(2 * PIECES))
     return folder
 
 
