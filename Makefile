@@ -15,6 +15,8 @@ PIP    := $(PY) -m pip --disable-pip-version-check --quiet
 export PIP_CACHE_DIR ?= $(CURDIR)/$(BUILD)/cache/pip
 export npm_config_cache ?= $(CURDIR)/$(BUILD)/cache/npm
 export PIP_NO_INPUT := 1
+# Where it is set, each start of a process compiles all of the box's modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 UI_SOURCES := $(shell find webui/frontend webui/locales -type f -not -path '*/node_modules/*' 2>/dev/null)
 

@@ -136,7 +136,7 @@ class Store:
             if not file.path.lower().endswith(_GGUF):
                 continue
             name = PurePosixPath(file.path).name
-            is_main = manifest is None or (manifest.kind == "chat" and name == manifest.entry)
+            is_main = manifest is None or (manifest.engine in _GGUF_ENGINES and name == manifest.entry)
             if is_main:
                 engine = _GGUF_ENGINES.get(manifest.engine, "llama") if manifest else "llama"
                 beside = manifest.projector if manifest else None

@@ -1,36 +1,54 @@
-"""`hako`: the command line's front door."""
+"""`hako`: the command line's front door. A command's module is loaded when it is wanted: most want few of the box's."""
 
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import click
 
 from appliance import __version__
-from appliance.cli import (
-    airgap,
-    ask,
-    audit,
-    backup,
-    bundle,
-    chat,
-    container,
-    destinations,
-    doctor,
-    erase,
-    init,
-    install,
-    kb,
-    models,
-    publisher,
-    serve,
-    update,
-    users,
-    way_out,
-    web,
-)
 from appliance.cli.context import Terminal, say
 
+_WHERE: Final = {
+    "serve": "serve.serve",
+    "init": "init.init",
+    "unlock": "init.unlock",
+    "passphrase": "init.passphrase",
+    "setup-code": "container.setup_code",
+    "install": "install.install",
+    "ask": "ask.ask",
+    "chat": "chat.chat",
+    "kb": "kb.kb",
+    "models": "models.models",
+    "destinations": "destinations.group",
+    "bundle": "bundle.group",
+    "update": "update.group",
+    "publisher": "publisher.publisher",
+    "way-out": "way_out.way_out",
+    "backup": "backup.group",
+    "user": "users.user",
+    "web": "web.group",
+    "audit": "audit.group",
+    "airgap": "airgap.group",
+    "doctor": "doctor.doctor",
+    "erase": "erase.erase",
+}
+"""Module of `appliance.cli` and name in it."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_WHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _WHERE:
+            return super().get_command(ctx, cmd_name)
+        module, name = _WHERE[cmd_name].split(".")
+        command: click.Command = getattr(import_module(f"appliance.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -49,30 +67,3 @@ def main(context: click.Context, data_dir: Path) -> None:
 def version() -> None:
     """Print the version."""
     click.echo(say("cli.version", version=__version__))
-
-
-for command in (
-    serve.serve,
-    init.init,
-    init.unlock,
-    init.passphrase,
-    container.setup_code,
-    install.install,
-    ask.ask,
-    chat.chat,
-    kb.kb,
-    models.models,
-    destinations.group,
-    bundle.group,
-    update.group,
-    publisher.publisher,
-    way_out.way_out,
-    backup.group,
-    users.user,
-    web.group,
-    audit.group,
-    airgap.group,
-    doctor.doctor,
-    erase.erase,
-):
-    main.add_command(command)

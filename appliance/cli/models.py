@@ -88,7 +88,7 @@ def show(terminal: Terminal, model: str) -> None:
     help="What runs it; ctransformers is for older Llama models only.",
 )
 @click.option("--kind", type=click.Choice(["embedding", "reranker"]), help="What an ONNX model is, if it doesn't say.")
-@click.option("--pooling", type=click.Choice(["mean", "cls"]), help="How vectors of tokens become one; ONNX only.")
+@click.option("--pooling", type=click.Choice(["mean", "cls", "last"]), help="How vectors of tokens become one.")
 @click.option("--query-prefix", help="Put before a question by an embedding model.")
 @click.option("--passage-prefix", help="Put before a passage by an embedding model.")
 @click.option("--projector", type=click.Path(path_type=Path), help="The file with which it sees pictures (mmproj).")

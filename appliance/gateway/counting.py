@@ -25,11 +25,12 @@ def is_aside(manifest: Manifest, *, sees: bool = False) -> bool:
 def text_tokens(
     connection: ChildConnection, manifest: Manifest, texts: Sequence[str], stopped: Stopped | None
 ) -> list[int]:
-    """Tokens of each bare text. Raises as `prompt_tokens`."""
+    """Tokens of each bare text; with the marks that an embedding model reads around it. Raises as `prompt_tokens`."""
     if manifest.engine != "llama":
         answer = connection.json("/tokenize", {"texts": list(texts)}, stopped)
         return [int(count) for count in answer["counts"]]
-    return [len(connection.json("/tokenize", {"content": text}, stopped)["tokens"]) for text in texts]
+    marked = {"add_special": manifest.kind == "embedding"}  # such a model reads them with each text
+    return [len(connection.json("/tokenize", {"content": text, **marked}, stopped)["tokens"]) for text in texts]
 
 
 def prompt_tokens(

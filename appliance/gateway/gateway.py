@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from appliance.errors import ChatTooLongError, ContextTooLongError
-from appliance.gateway import answers, calls, caps, counting, native, pictures, schemas, tool_choice
+from appliance.gateway import answers, calls, caps, counting, embedding, native, pictures, schemas, tool_choice
 from appliance.gateway.chat_request import ChatRequest
 from appliance.gateway.info import ModelInfo
 from appliance.gateway.known_models import KnownModels
@@ -92,8 +92,7 @@ class Gateway(KnownModels):
         with self._connected(manifest, stopped, waits) as connection:
             for start in range(0, len(texts), _EMBED_AT_ONCE):
                 batch = list(texts[start : start + _EMBED_AT_ONCE])
-                body = {"input": batch, "encoding_format": "base64", "truncate": truncate}
-                answer = connection.json("/v1/embeddings", body, stopped)
+                answer = embedding.ask(connection, batch, truncate=truncate, stopped=stopped)
                 parts.append(answers.vectors(answer, manifest))
                 tokens += int(answer["usage"]["prompt_tokens"])
         return np.concatenate(parts), tokens

@@ -149,7 +149,7 @@ class KnownModels:
 
     def _info(self, manifest: Manifest, now: Mapping[str, Any]) -> ModelInfo:
         wish = self.load_settings.get(manifest.id)
-        context = wish.context_of(manifest.context, self._settings) if manifest.kind == "chat" else manifest.context
+        context = wish.context_for(manifest, self._settings)
         return of_own(
             manifest,
             now,

@@ -65,7 +65,7 @@ def _fill(fresh: Path, source: Path, manifest: dict[str, Any]) -> None:
     wanted.write_text(offline_pip.requirements(wheels, source / "wheels"), "ascii")
     python = fresh / "bin" / "python"
     _run("pip", offline_pip.words(python, wanted))
-    _run("import", [str(python), "-I", "-c", "import appliance.cli.main, appliance.processes.web"])
+    _run("import", [str(python), "-I", "-c", "import appliance.cli.serve, appliance.processes.web"])
 
 
 def _read(source: Path) -> dict[str, Any]:

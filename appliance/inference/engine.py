@@ -41,8 +41,8 @@ class EngineSpec:
     adapter: str = ""
     """LoRA file in `folder`; none where it is empty."""
     adapter_scale: float = 1.0
-    pooling: Literal["mean", "cls"] = "mean"
-    """How vectors of tokens become one, where the graph leaves that to the engine."""
+    pooling: Literal["mean", "cls", "last"] = "mean"
+    """How vectors of tokens become one, where the graph leaves that to the engine; `last` with llama.cpp only."""
     slots: str = ""
     """Folder in memory for states of long prompts; none are kept where it is empty."""
     projector: str = ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Any, Final, TypeAlias
 
-from appliance.inference.gguf_types import FILE_TYPES, SCALARS, TENSORS, TensorType
+from appliance.inference.gguf_types import ENCODERS, FILE_TYPES, POOLINGS, SCALARS, TENSORS, Pooling, TensorType
 from appliance.inference.projectors import Projector
 from appliance.inference.thinking import takes_tools, thinks
 
@@ -73,8 +73,8 @@ class Header:
     """Whether tools have a place in it."""
     splits: int
     """Files that the model was split into; 1 for a whole one."""
-    pooling: bool
-    """Whether it makes one vector of a text, as embedding models do."""
+    pooling: Pooling
+    """How it makes one vector, or one score, of a text; empty if it doesn't say that it does."""
     scored: bool
     """Whether the words of the vocabulary have scores, by which SPM picks them."""
     output: bool
@@ -304,14 +304,14 @@ class _Reading:
             context=self._own("context_length", 1, _CONTEXT_MAX, needed=whole),
             blocks=blocks,
             width=width,
-            cache_bytes_per_token=self._cache(blocks, width),
+            cache_bytes_per_token=0 if self.architecture in ENCODERS else self._cache(blocks, width),
             parameters=sum(tensor.elements for tensor in tensors),
             quantization=self._quantization(tensors),
             template=len(self.template()),
             thinks=thinks(self.template()),
             tools=takes_tools(self.template()),
             splits=max(1, self._integer("split.count", 0, 1 << 16)),
-            pooling=self._own("pooling_type", 0, 16) > 0,
+            pooling=POOLINGS[self._own("pooling_type", 0, len(POOLINGS) - 1)],
             scored="tokenizer.ggml.scores" in self.entries,
             output=any(tensor.name == "output.weight" for tensor in tensors),
             tensor_types=tuple(sorted({tensor.kind.name for tensor in tensors})),

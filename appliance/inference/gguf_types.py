@@ -1,7 +1,7 @@
 """The numbers of the GGUF format: types of values, types of tensors, and the names of whole files' quantisations."""
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 
 class TensorType(NamedTuple):
@@ -60,3 +60,12 @@ FILE_TYPES: Final = {
     29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0", 38: "MXFP4",
 }  # fmt: skip
 """`general.file_type`: what most of a file's tensors are stored as, in the words people use."""
+
+Pooling = Literal["", "mean", "cls", "last", "rank"]
+POOLINGS: Final[tuple[Pooling, ...]] = ("", "mean", "cls", "last", "rank")
+"""How a model's vectors of tokens become one vector or score of a text, by the number in its file."""
+ENCODERS: Final = frozenset({
+    "bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert", "nomic-bert",
+    "nomic-bert-moe",
+})  # fmt: skip
+"""Architectures that read a text as a whole, write nothing, and keep nothing of what they have read."""

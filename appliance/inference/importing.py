@@ -4,6 +4,7 @@ A model's folder appears under its name complete, or not at all.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import os
 import re
@@ -28,13 +29,14 @@ from appliance.errors import (
     ModelSplitError,
     ModelUnsupportedError,
 )
-from appliance.inference import bringing, legacy
+from appliance.inference import bringing, gguf_roles, legacy
 from appliance.inference import manifest as manifests
 from appliance.inference.bringing import Beside
 from appliance.inference.catalog import INCOMING, UNFINISHED, Catalog
 from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import examine
 from appliance.inference.gguf import Header
+from appliance.inference.gguf_roles import Pooling, Vectors
 from appliance.inference.manifest import Manifest, ModelFile, SizeClass
 from appliance.inference.source import Source, one_line, opened
 
@@ -49,10 +51,6 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _PART: Final = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.gguf$", re.IGNORECASE)
 """How publishers name the parts of a split model."""
 _SIZES: Final[tuple[tuple[int, SizeClass], ...]] = ((10**9, "tiny"), (4 * 10**9, "small"), (15 * 10**9, "medium"))
-_NO_CHAT: Final = frozenset({
-    "bert", "clip", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert",
-    "nomic-bert", "nomic-bert-moe", "t5", "t5encoder", "wavtokenizer-dec",
-})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +71,11 @@ class Wish:
     """The second one is for older models only, see `legacy`."""
     projector: str = ""
     """Absolute; the file with which the model sees pictures, if there is one."""
+    pooling: Pooling | None = None
+    """Of embedding models only, as what follows. By the file if left out, or the mean."""
+    query_prefix: str | None = None
+    """By the model's name if left out, see `prefixes`."""
+    passage_prefix: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class Plan:
     languages: tuple[str, ...]
     estimate: Estimate
     projector: Beside | None = None
+    vectors: Vectors | None = None
+    """How it makes them; None for a chat model."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +117,12 @@ class Importer:
         Raises:
             ModelPathError: not an ordinary file that can be read.
             ModelFileError: not a whole GGUF file.
-            ModelUnsupportedError: no model that can chat on this box.
+            ModelUnsupportedError: neither a chat model nor an embedding model.
             ModelSplitError: one part of several.
             ModelLegacyError: none for the engine that was asked for.
             EngineMissingError: that engine is not installed.
             ProjectorError, ProjectorWidthError: the projector is none, or another model's.
-            BadInputError: a projector for an engine that can't use one.
+            BadInputError: something is said that has no meaning for it; `field` says what.
         """
         with source or opened(wish.path) as file:
             return self._plan(file, wish)
@@ -154,7 +159,9 @@ class Importer:
 
     def _plan(self, source: Source, wish: Wish) -> Plan:
         header = _examined(source)
-        _demand_chat(header, source.name)
+        _demand_whole(header, source.name)
+        name = wish.name or one_line(header.name) or source.name
+        vectors = _vectors(header, wish, source.name, name)
         older = wish.engine == legacy.ENGINE
         if older and wish.projector:
             raise BadInputError("an engine that can't see", field="projector")
@@ -165,7 +172,7 @@ class Importer:
         languages = wish.languages or tuple(code for code in header.languages if _LANGUAGE.fullmatch(code))
         return Plan(
             model=self.free_id(Path(source.name).stem),
-            name=(wish.name or one_line(header.name) or source.name)[:200],
+            name=name[:200],
             header=header,
             size=size,
             size_class=size_class_of(header.parameters, has_grammar=not older),
@@ -178,6 +185,7 @@ class Importer:
                 parallel=legacy.PLACES if older else None,
             ),
             projector=beside,
+            vectors=vectors,
         )
 
     def free_id(self, stem: str) -> str:
@@ -263,10 +271,11 @@ class Incoming(Closing):
 
     def _manifest(self) -> Manifest:
         plan, wish = self.plan, self._wish
+        writes = wish.engine == "llama" and not plan.vectors
         return Manifest(
             id=plan.model,
             name=plan.name,
-            kind="chat",
+            kind="embedding" if plan.vectors else "chat",
             engine=wish.engine,
             files=self._files,
             entry=self._entry,
@@ -276,12 +285,12 @@ class Incoming(Closing):
             context=plan.header.context,
             quantization=plan.header.quantization,
             parameters=plan.header.parameters,
-            dimensions=None,
+            **(dataclasses.asdict(plan.vectors) if plan.vectors else {}),
             size_class=plan.size_class,
             projector=next((name for name in self._files if name != self._entry), None),
             architecture=plan.header.architecture,
-            tools=plan.header.tools and wish.engine == "llama",
-            thinking=plan.header.thinks and wish.engine == "llama",  # the others tell thoughts as words of the answer
+            tools=plan.header.tools and writes,
+            thinking=plan.header.thinks and writes,  # the others tell thoughts as words of the answer
         )
 
 
@@ -311,13 +320,31 @@ def _examined(source: Source) -> Header:
         raise
 
 
-def _demand_chat(header: Header, name: str) -> None:
+def _demand_whole(header: Header, name: str) -> None:
     if header.kind != "model":
         raise ModelUnsupportedError(header.kind, name=name)
     if header.splits > 1:
         raise ModelSplitError(name=name, parts=header.splits)
-    if header.vocabulary in ("", "none") or header.pooling or header.architecture in _NO_CHAT:
-        raise ModelUnsupportedError(f"no chat model: {header.architecture}", name=name)
+
+
+def _vectors(header: Header, wish: Wish, file: str, name: str) -> Vectors | None:
+    """As the file and the operator say; nothing may be said that has no meaning for the model."""
+    try:
+        found = gguf_roles.vectors(header, wish.pooling, file, name)
+    except gguf_roles.RoleError as error:
+        raise ModelUnsupportedError(str(error), name=file) from error
+    said = {"pooling": wish.pooling, "query_prefix": wish.query_prefix, "passage_prefix": wish.passage_prefix}
+    if found is None:
+        if vain := next((field for field, value in said.items() if value is not None), ""):
+            raise BadInputError("not for a chat model", field=vain)
+        return None
+    if wish.engine != "llama" or wish.projector:
+        raise BadInputError("not for an embedding model", field="projector" if wish.projector else "engine")
+    return dataclasses.replace(
+        found,
+        query_prefix=found.query_prefix if wish.query_prefix is None else wish.query_prefix,
+        passage_prefix=found.passage_prefix if wish.passage_prefix is None else wish.passage_prefix,
+    )
 
 
 def _demand_legacy(header: Header, name: str) -> None:

@@ -73,6 +73,11 @@ class LoadSettings(BaseModel):
         """Tokens that one answer of a chat model may have, which holds `trained` at most."""
         return min(trained, self.context or box.context_tokens)
 
+    def context_for(self, manifest: Manifest, box: Inference) -> int:
+        """Tokens that one answer or one text may have; llama.cpp keeps room for as many, the others need none."""
+        bounded = manifest.kind == "chat" or manifest.engine == "llama"
+        return self.context_of(manifest.context, box) if bounded else manifest.context
+
     def parallel_of(self, box: Inference) -> int:
         """Answers at once of a chat model."""
         return self.parallel or box.parallel

@@ -64,7 +64,7 @@ class Manifest(BaseModel):
     query_prefix: str = "query: "
     """Put before a question by embedding models of the E5 family; empty for others."""
     passage_prefix: str = "passage: "
-    pooling: Literal["mean", "cls"] = "mean"
+    pooling: Literal["mean", "cls", "last"] = "mean"
     """How an embedding model's vectors of tokens become one, where the model leaves that to the engine."""
     projector: FileName | None = None
     """One of `files` beside the main one, with which the model sees pictures."""

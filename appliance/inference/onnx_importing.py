@@ -6,7 +6,6 @@ the files that the weights were put into, `1_Pooling/config.json` and `reference
 its name complete, or not at all.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +20,7 @@ from appliance.errors import (
     ModelRoleError,
     ModelVocabularyError,
 )
-from appliance.inference import golden, onnx_roles
+from appliance.inference import golden, onnx_roles, prefixes
 from appliance.inference.catalog import Catalog
 from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import (
@@ -52,9 +51,6 @@ ENTRY: Final = "model.onnx"
 VOCABULARIES: Final = {"unigram": "sentencepiece.model", "wordpiece": "wordpiece.json"}
 """What the engine reads instead of `tokenizer.json`, which is kept beside it."""
 
-_E5: Final = re.compile(r"(?<![a-z0-9])e5(?![a-z0-9])")
-_E5_PREFIXES: Final = ("query: ", "passage: ")
-
 
 @dataclass(frozen=True, kw_only=True)
 class FolderWish:
@@ -74,7 +70,7 @@ class FolderWish:
     pooling: Pooling | None = None
     """By `1_Pooling/config.json` if left out, or the mean."""
     query_prefix: str | None = None
-    """Those of the E5 family if left out and the name says that it is of it, or none."""
+    """By the model's name if left out, see `prefixes`."""
     passage_prefix: str | None = None
 
     def demand_no_vectors(self) -> None:
@@ -156,8 +152,7 @@ class FolderImporter:
         vocabulary, casing = _vocabulary(folder)
         if vocabulary.size > config.vocabulary:
             raise ModelVocabularyError("more pieces than vectors", name=next(iter(folder.vocabulary)))
-        is_e5 = role.kind == "embedding" and any(_E5.search(name.lower()) for name in (folder.name, config.name))
-        query, passage = _E5_PREFIXES if is_e5 else ("", "")
+        query, passage = prefixes.of(folder.name, config.name) if role.kind == "embedding" else prefixes.NONE
         return FolderPlan(
             model=self._importer.free_id(folder.name),
             name=(wish.name or folder.name)[:200],

@@ -11,8 +11,8 @@ from appliance.inference.load_settings import LoadSettings
 from appliance.inference.manifest import Manifest
 from appliance.machine import resources
 
-_EMBEDDING_PLACES: Final = 4
-"""Batches at once; more would only queue inside the child."""
+_BATCHES: Final = 4
+"""Of texts at once, by models that write nothing; more would only queue inside the child."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,6 @@ class Terms:
 def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSettings) -> Terms:
     """What the box's settings and the model's own, `wish`, come to for the model in `folder`."""
     inference = settings.inference
-    chat = manifest.kind == "chat"
     guesses = wish.speculation
     if guesses == "auto":
         guesses = speculation.resolved(guesses, speculation.measured(settings.model_figures, manifest))
@@ -62,7 +61,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
         api_key="",
         threads=wish.threads or inference.threads or max(1, resources.cores() - 1),
         parallel=extras.places(manifest.engine) or wish.parallel_of(inference),
-        context=wish.context_of(manifest.context, inference) if chat else manifest.context,
+        context=wish.context_for(manifest, inference),
         dimensions=manifest.dimensions or 0,
         provider=inference.provider,
         # Address space counts what is reserved and never touched: twice the resident limit. CUDA reserves as much as
@@ -78,7 +77,7 @@ def terms_of(manifest: Manifest, folder: Path, settings: Settings, wish: LoadSet
     )
     return Terms(
         spec=spec,
-        places=spec.parallel if chat else wish.parallel or _EMBEDDING_PLACES,
+        places=spec.parallel if manifest.kind == "chat" else wish.parallel or _BATCHES,
         memory_limit=memory_limit,
         pinned=wish.pinned,
         idle_seconds=inference.idle_minutes * 60,

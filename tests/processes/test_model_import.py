@@ -16,9 +16,9 @@ from appliance.errors import HakoError
 from appliance.inference import genai, legacy
 from appliance.inference.client import InferenceClient
 from appliance.inference.engines.xlmr import Tokenizer
+from tests.simulators import encoder_gguf, gguf, hugging_face, spm, vision
 from tests.simulators import genai as genai_folders
-from tests.simulators import gguf, hugging_face, spm, vision
-from tests.simulators.encoder import Encoder
+from tests.simulators.encoder import BERT_PIECES, Encoder
 from tests.simulators.served import ServedBox
 
 
@@ -153,6 +153,41 @@ def test_a_smaller_copy_is_made_with_the_import(served: ServedBox, tmp_path: Pat
     assert "The smaller copy was not made. The imported model “both”" in again.stdout
     for model in ("both", "both-q8_0"):
         done(served, "remove", model, "--yes")
+
+
+def test_an_embedding_model_in_one_file_makes_vectors_for_programs(served: ServedBox, tmp_path: Path) -> None:
+    path = tmp_path / "bge-small-en.gguf"
+    network = encoder_gguf.small(path)
+    looked = done(served, "import", str(path), "--licence", "MIT", "--dry-run")
+    for fact in ("Kind: embedding", "Dimensions: 32", "Pooling: mean", "“Represent this sentence for"):
+        assert fact in looked
+    done(served, "import", str(path), "--licence", "MIT", "--language", "en", "--query-prefix", "q: ")
+
+    key = {"Authorization": f"Bearer {served.api_key('ada')}"}
+
+    def asked(where: str, **body: Any) -> httpx2.Response:
+        return httpx2.post(f"{served.url}{where}", json={"model": "bge-small-en", **body}, headers=key, timeout=60)
+
+    marks = [BERT_PIECES.index(mark) for mark in ("[CLS]", "[SEP]")]
+    ids = [marks[0], *map(BERT_PIECES.index, ["t", "##o", "##k", "##y", "##o"]), marks[1]]
+    answer = asked("/v1/embeddings", input=["Tokyo", "abc"]).json()
+    np.testing.assert_allclose(answer["data"][0]["embedding"], network.embed(ids), atol=1e-3)
+    assert answer["usage"]["prompt_tokens"] == 7 + 5
+
+    long = "a " * 300
+    refused = asked("/v1/embeddings", input=[long])
+    assert (refused.status_code, refused.json()["error"]["hako_code"]) == (400, "HK-MOD-005")
+    cut = asked("/api/embed", input=[long, "Tokyo"]).json()
+    whole = [marks[0], *[BERT_PIECES.index("a")] * 62, marks[1]]
+    np.testing.assert_allclose(cut["embeddings"][0], network.embed(whole), atol=1e-3)
+    np.testing.assert_allclose(cut["embeddings"][1], network.embed(ids), atol=1e-3)
+    assert cut["prompt_eval_count"] == 64 + 7
+    for where in ("/v1/chat/completions", "/v1/completions"):
+        words = (
+            {"prompt": "a"} if where.endswith("/v1/completions") else {"messages": [{"role": "user", "content": "a"}]}
+        )
+        assert asked(where, **words).status_code == 400
+    done(served, "remove", "bge-small-en", "--yes")
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from appliance.inference.engines import scripted
 from appliance.inference.importing import Importer, Wish
 from appliance.inference.supervisor import Supervisor
 from tests.contract.test_engines import events
-from tests.simulators import gguf
+from tests.simulators import encoder_gguf, gguf
 
 CHATML = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 ESCAPES = {
@@ -79,6 +79,14 @@ class Box:
         errors = [event for event in answer if "error" in event]
         finishes = [choice["finish_reason"] for event in answer for choice in event.get("choices", ())]
         return "error" if errors else str(finishes[-1])
+
+    def vectors(self, model: str) -> str:
+        """`vectors`, or the code of the error that came instead."""
+        try:
+            made, _tokens = self.gateway.embed_raw(model, ["tokyo", "abc"])
+        except HakoError as error:
+            return error.code
+        return "vectors" if made.shape[0] == 2 else "other"
 
     def dropped(self, model: str) -> None:
         self.client.unload(model)
@@ -144,3 +152,24 @@ def test_changed_bytes_are_an_error_or_an_answer_and_never_the_end_of_the_superv
     fine = {"length", "stop", "error", "HK-MOD-002", "HK-MOD-003", "HK-MOD-057", "HK-MOD-068"}
     assert not {seed: how for seed, how in outcomes.items() if how not in fine and not how.startswith("import ")}
     assert {"import HK-MOD-009", "length"} <= set(outcomes.values())  # else it would not have been tried
+
+
+@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 40), marks=pytest.mark.slow)])
+def test_so_are_those_of_an_embedding_model(box: Box, tmp_path: Path, seeds: range) -> None:
+    encoder_gguf.small(tmp_path / "whole.gguf")
+    whole = (tmp_path / "whole.gguf").read_bytes()
+    outcomes: dict[int, str] = {}
+    for seed in seeds:
+        file = tmp_path / f"v{seed}.gguf"
+        file.write_bytes(flipped(whole, seed))
+        try:
+            model = box.imported(file)
+        except (ModelFileError, ModelUnsupportedError) as refused:
+            outcomes[seed] = f"import {refused.code}"
+            continue
+        outcomes[seed] = box.vectors(model)
+        box.dropped(model)
+    assert box.asked("talker") == "stop"
+    fine = {"vectors", "HK-MOD-002", "HK-MOD-003", "HK-MOD-057", "HK-MOD-068"}
+    assert not {seed: how for seed, how in outcomes.items() if how not in fine and not how.startswith("import ")}
+    assert {"import HK-MOD-009", "vectors"} <= set(outcomes.values())  # else it would not have been tried

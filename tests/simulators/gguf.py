@@ -63,13 +63,14 @@ def build(
     many, few = counts or (len(tensors), len(entries))
     header = b"GGUF" + struct.pack("<IQQ", version, many, few)
     header += b"".join(text(key) + _encoded(value) for key, value in entries.items())
-    body = b""
+    body, size = [], 0
     for tensor in tensors:
-        place = len(body) if tensor.offset is None else tensor.offset
+        place = size if tensor.offset is None else tensor.offset
         header += text(tensor.name) + struct.pack("<I", len(tensor.sides))
         header += b"".join(struct.pack("<Q", side) for side in tensor.sides) + struct.pack("<IQ", tensor.kind, place)
-        body += tensor.data + bytes(-len(tensor.data) % alignment)
-    return header + bytes(-len(header) % alignment) + body
+        body += [tensor.data, bytes(-len(tensor.data) % alignment)]
+        size += len(tensor.data) + len(body[-1])
+    return b"".join([header, bytes(-len(header) % alignment), *body])
 
 
 WIDTH, HEADS, INNER, CONTEXT = 32, 2, 64, 512

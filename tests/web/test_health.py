@@ -18,7 +18,7 @@ def looked(box: TestBox) -> Iterator[TestBox]:
     keeper = box.services.health
     keeper.turn()
     found = Finding("backup", "never", "warning", "HK-HLT-045", fix=Fix("go", "/operate/backup"))
-    look = Look("backup", "never", "by_hand", {"hours": 0}, (found,), {"backup.age": 12.5})
+    look = Look("backup", "never", "by_hand", {"hours": 0}, (found,), {"looked.at": 12.5})
     keeper.store.keep([Seen(look, "box", 1_800_000_000.0)], [*keeper.now().looks, "backup"])
     yield box
     keeper.store.keep([], [])
@@ -62,8 +62,8 @@ def test_a_button_is_refused_where_the_finding_has_none(looked: TestBox, alice: 
 
 
 def test_the_history_of_measures(looked: TestBox, alice: Person) -> None:
-    told = alice.get("/health/history?name=backup.age&name=gpu.temperature&span=24h").get_json()
-    assert [item["name"] for item in told["items"]] == ["backup.age", "gpu.temperature"]
+    told = alice.get("/health/history?name=looked.at&name=gpu.temperature&span=24h").get_json()
+    assert [item["name"] for item in told["items"]] == ["looked.at", "gpu.temperature"]
     assert told["items"][0]["points"][-1][1] == 12.5
     assert told["items"][1]["points"] == []
     for query in ("", "?name=", "?name=a'b", "?name=a&span=1y", "?" + "&".join(f"name=m{n}" for n in range(21))):

@@ -1,5 +1,6 @@
 """`/models/import`: a file or folder becomes a model: an upload, one on a stick, or at the terminal any path."""
 
+import dataclasses
 from collections.abc import Callable, Generator, Iterator
 from typing import Annotated, Any, Literal
 
@@ -49,7 +50,8 @@ class Import(BroughtFile, FolderPart):
 
     def wish(self, path: str) -> Wish:
         """As the importer takes it. An upload is shared: its bytes are on the box's own disk already."""
-        self.demand_nothing_said()
+        if self.kind is not None:
+            raise BadInputError("a GGUF file says it itself", field="kind")
         return Wish(
             path=path,
             licence=self.licence,
@@ -59,6 +61,9 @@ class Import(BroughtFile, FolderPart):
             link=self.link or self.upload is not None,
             engine=self.engine,
             projector=self.projector or "",
+            pooling=self.pooling,
+            query_prefix=self.query_prefix,
+            passage_prefix=self.passage_prefix,
         )
 
     def of_folder(self) -> FolderWish:
@@ -141,16 +146,16 @@ def _begun(call: Call, body: Import) -> AnyIncoming:
 
 
 def _smaller(engine: str, plan: Plan) -> tuple[str, ...]:
-    """The forms of a smaller copy; none for what the standard engine doesn't run."""
-    return quantisations.smaller(plan.header.quantization) if engine == "llama" else ()
+    """The forms of a smaller copy; none for what the standard engine doesn't run, or can't be measured by chats."""
+    return quantisations.smaller(plan.header.quantization) if engine == "llama" and not plan.vectors else ()
 
 
 def _demand_smaller(body: Import, plan: Plan) -> None:
     """Refuse a copy that can't come to anything before any byte is brought."""
     if body.requantise is None:
         return
-    if body.engine != "llama":
-        raise BadInputError("not for this engine", field="requantise")
+    if body.engine != "llama" or plan.vectors:
+        raise BadInputError("not for this engine or kind of model", field="requantise")
     wanted = body.requantise.upper()
     if wanted not in quantisations.TARGETS:
         raise BadInputError(f"not one of {', '.join(quantisations.TARGETS)}", field="requantise")
@@ -226,11 +231,12 @@ def _describe(plan: Plan | FolderPlan | GenaiPlan, engine: str) -> dict[str, Any
         return model_import_folder.describe(plan)
     if isinstance(plan, GenaiPlan):
         return model_import_folder.describe_chat(plan)
-    header = plan.header
+    header, vectors = plan.header, plan.vectors
+    engines = ["llama", *([legacy.ENGINE] if legacy.version() and not legacy.obstacle(header) and not vectors else [])]
     return {
         "model": plan.model,
         "name": plan.name,
-        "kind": "chat",
+        "kind": "embedding" if vectors else "chat",
         "architecture": header.architecture,
         "vocabulary": header.vocabulary,
         "parameters": header.parameters,
@@ -243,6 +249,7 @@ def _describe(plan: Plan | FolderPlan | GenaiPlan, engine: str) -> dict[str, Any
         "size_class": plan.size_class,
         "projector": plan.projector.name if plan.projector else None,
         "estimate": describe_estimate(plan.estimate),
-        "engines": ["llama", *([legacy.ENGINE] if legacy.version() and not legacy.obstacle(header) else [])],
+        "engines": engines,
         "smaller": list(_smaller(engine, plan)),
+        **(dataclasses.asdict(vectors) if vectors else {}),
     }

@@ -18,23 +18,22 @@ Prefix = Annotated[str, StringConstraints(max_length=200), AfterValidator(shapes
 
 
 class FolderPart(shapes.Shape):
-    """What only a person can say of an embedding model or a reranker; found out where it is left out."""
+    """What only a person can say of an embedding model or a reranker; found out where it is left out.
+
+    `last` pools GGUF models only.
+    """
 
     kind: Literal["embedding", "reranker"] | None = None
-    pooling: Literal["mean", "cls"] | None = None
+    pooling: Literal["mean", "cls", "last"] | None = None
     query_prefix: Prefix | None = None
     passage_prefix: Prefix | None = None
-
-    def demand_nothing_said(self) -> None:
-        """Raises BadInputError if something is said that has no meaning for a chat model."""
-        for field in FolderPart.model_fields:
-            if getattr(self, field) is not None:
-                raise BadInputError("for folders of ONNX models only", field=field)
 
     def folder_wish(
         self, path: str, licence: str, source: str, languages: tuple[str, ...], name: str, *, link: bool
     ) -> FolderWish:
         """As the importer takes it."""
+        if self.pooling == "last":
+            raise BadInputError("for GGUF models only", field="pooling")
         return FolderWish(
             path=path,
             licence=licence,

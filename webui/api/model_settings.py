@@ -77,7 +77,7 @@ def _described(call: Call, manifest: Manifest, wish: LoadSettings) -> dict[str, 
     return {
         "settings": wish.model_dump(),
         "box": {
-            "context": min(manifest.context, box.context_tokens) if manifest.kind == "chat" else manifest.context,
+            "context": LoadSettings().context_for(manifest, box),
             "parallel": box.parallel,
             "threads": box.threads,
             "idle_minutes": box.idle_minutes,

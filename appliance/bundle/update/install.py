@@ -30,9 +30,10 @@ _ORPHANS_S: Final = 60.0
 """How long what an installer started goes on writing, at most, if somebody has killed the installer."""
 _NO_NETWORK: Final = (("unshare", "--net"), ("unshare", "--map-root-user", "--net"))
 _SELF_CHECK: Final = """
-import importlib, json
-import appliance
-for name in ("cli.main", "processes.keys", "processes.inference", "processes.worker", "processes.web"):
+import importlib, json, pkgutil
+import appliance, appliance.cli
+commands = ["cli." + module.name for module in pkgutil.iter_modules(appliance.cli.__path__)]
+for name in (*commands, "processes.keys", "processes.inference", "processes.worker", "processes.web"):
     importlib.import_module("appliance." + name)
 from appliance.storage import migrations
 print(json.dumps([appliance.__version__, appliance.COUNTER, len(migrations.STEPS)]))

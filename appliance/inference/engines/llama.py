@@ -1,4 +1,4 @@
-"""GGUF chat models on llama.cpp's own server (xllamacpp): batching, prefix cache, grammar."""
+"""GGUF models on llama.cpp's own server (xllamacpp): chats with batching, prefix cache and grammar, and embeddings."""
 
 import contextlib
 import os
@@ -15,6 +15,11 @@ _BATCH_WITH_PICTURES = 512
 """Some models (Gemma 3) read a picture as a whole, and one of theirs has 256 tokens."""
 _NO_PROGRAMS = "/nonexistent"
 
+_POOLINGS = {
+    "mean": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN,
+    "cls": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_CLS,
+    "last": xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST,
+}
 _CACHE_TYPES = {"q8_0": xllamacpp.ggml_type.GGML_TYPE_Q8_0, "q4_0": xllamacpp.ggml_type.GGML_TYPE_Q4_0}
 
 _PING_SECONDS = 15
@@ -30,6 +35,8 @@ class LlamaEngine:
         with contextlib.suppress(FileNotFoundError):
             Path(spec.socket).unlink()  # the native server refuses a stale one with a misleading message
         os.environ["PATH"] = _NO_PROGRAMS  # it hands what it can't decode to ffmpeg, if it finds one
+        if spec.kind == "reranker":
+            raise EngineLoadError("this engine runs chat models and embedding models only")
         try:
             self._server = xllamacpp.Server(_parameters(spec))
         except (RuntimeError, ValueError) as error:
@@ -47,6 +54,10 @@ def _parameters(spec: EngineSpec) -> xllamacpp.CommonParams:
     parameters.n_ctx = spec.context * spec.parallel
     parameters.kv_unified = False  # one long answer can't take another one's room
     parameters.n_batch = parameters.n_ubatch = _BATCH_WITH_PICTURES if spec.projector else _BATCH
+    if spec.kind == "embedding":
+        parameters.embedding = True
+        parameters.pooling_type = _POOLINGS[spec.pooling]
+        parameters.n_batch = parameters.n_ubatch = spec.context  # each word may look at all others, so all go at once
     parameters.cpuparams.n_threads = spec.threads
     parameters.cpuparams_batch.n_threads = spec.threads
     # One for each answer, and as many for what was cancelled and ends only after its batch; some for short requests.

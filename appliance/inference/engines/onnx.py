@@ -22,6 +22,8 @@ class OnnxEngine:
         self._reranker: Reranker | None = None
 
     def serve(self, spec: EngineSpec) -> Loaded:
+        if spec.pooling == "last":
+            raise EngineLoadError("this engine pools by the mean or the first token only")
         if spec.kind == "chat":
             raise EngineLoadError("this engine runs embedding models and rerankers only")
         self._tokenizer = vocabularies.opened(spec.file.parent)

@@ -8,10 +8,10 @@ import pytest
 from appliance.bundle.index import File
 from appliance.bundle.packs import PackedModel, Store
 from appliance.config import Settings
-from appliance.errors import ProjectorError, ProjectorWidthError
+from appliance.errors import ModelUnsupportedError, ProjectorError, ProjectorWidthError
 from appliance.inference.importing import Importer
 from appliance.inference.manifest import Manifest, ModelFile
-from tests.simulators import gguf, vision
+from tests.simulators import encoder_gguf, gguf, vision
 
 
 def packed(folder: Path) -> PackedModel:
@@ -32,6 +32,29 @@ def packed(folder: Path) -> PackedModel:
         for name, file in stored.items()
     )
     return PackedModel("sees", "sees", files, manifest)
+
+
+def test_an_embedding_model_in_a_bundle_is_looked_at_too(tmp_path: Path) -> None:
+    folder = tmp_path / "files" / "vectors"
+    folder.mkdir(parents=True)
+    settings = Settings(data_dir=tmp_path / "data")
+    store = Store(settings.models, Importer(settings, lambda _name: False), lambda _name: False)
+
+    def offered() -> PackedModel:
+        data = (folder / "vectors.gguf").read_bytes()
+        stored = ModelFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+        manifest = Manifest(
+            id="vectors", name="Vectors", kind="embedding", engine="llama", files={"vectors.gguf": stored},
+            entry="vectors.gguf", licence="MIT", source="x", languages=("en",), context=64, dimensions=32,
+        )  # fmt: skip
+        file = File.model_construct(path="vectors/vectors.gguf", sha256=stored.sha256, size=stored.size, mode="file")
+        return PackedModel("vectors", "vectors", (file,), manifest)
+
+    encoder_gguf.small(folder / "vectors.gguf")
+    store.check(offered(), tmp_path / "files", "MIT")
+    encoder_gguf.small(folder / "vectors.gguf", pooling=4)  # a reranker
+    with pytest.raises(ModelUnsupportedError):
+        store.check(offered(), tmp_path / "files", "MIT")
 
 
 def test_a_projector_in_a_bundle_has_to_fit_its_model(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_good_header_says_what_the_model_is() -> None:
         thinks=False,
         tools=False,
         splits=1,
-        pooling=False,
+        pooling="",
         scored=True,
         output=True,
         tensor_types=("F32",),

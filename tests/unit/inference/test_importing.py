@@ -23,11 +23,13 @@ from appliance.errors import (
 )
 from appliance.inference import importing
 from appliance.inference.catalog import Catalog
+from appliance.inference.gguf_roles import Vectors
 from appliance.inference.importing import Imported, Importer, Wish
 from appliance.inference.verify import verify_files
-from tests.simulators import gguf
+from tests.simulators import encoder_gguf, gguf
 
 ALIASES = {"taken"}
+SIZES = ("block_count", "embedding_length", "context_length", "attention__head_count")
 
 
 @pytest.fixture
@@ -210,15 +212,65 @@ def test_a_file_that_is_no_model_is_refused_and_told_by_its_name_only(importer: 
         {"general__type": "mmproj"},
         {"tokenizer__ggml__model": None},
         {"tokenizer__ggml__model": "none"},
-        {"llama__pooling_type": 1},
+        {"llama__pooling_type": 4},
+        {"general__architecture": "t5encoder", **{f"t5encoder__{key}": 1 for key in SIZES}},
     ],
 )
-def test_a_whole_file_that_can_not_chat_is_refused_as_such(
+def test_a_whole_file_that_writes_neither_words_nor_vectors_is_refused_as_such(
     importer: Importer, settings: Settings, tmp_path: Path, changes: dict[str, object]
 ) -> None:
     with pytest.raises(ModelUnsupportedError):
         importer.begin(wish(gguf.tiny_llama(tmp_path / "part.gguf", **changes)))
     assert leftovers(settings) == []
+
+
+@pytest.mark.parametrize(("number", "pooling"), [(None, "mean"), (0, "mean"), (1, "mean"), (2, "cls"), (3, "last")])
+def test_an_embedding_model_is_known_by_its_file(
+    importer: Importer, settings: Settings, tmp_path: Path, number: int | None, pooling: str
+) -> None:
+    file = tmp_path / "nomic-embed-text-v1.5.f32.gguf"
+    network = encoder_gguf.small(file, pooling=number)
+    manifest = bring(importer, wish(file)).manifest
+    assert (manifest.kind, manifest.engine, manifest.pooling) == ("embedding", "llama", pooling)
+    assert (manifest.dimensions, manifest.context, manifest.architecture) == (network.hidden, 64, "bert")
+    assert (manifest.query_prefix, manifest.passage_prefix) == ("search_query: ", "search_document: ")
+    assert (manifest.tools, manifest.thinking, manifest.vision) == (False, False, False)
+    assert Catalog(settings.models).get(manifest.id) == manifest
+
+
+def test_of_an_embedding_model_a_person_may_say_how_it_pools_and_what_it_wants(
+    importer: Importer, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.gguf"
+    encoder_gguf.small(file)
+    plan = importer.plan(wish(file, pooling="cls", query_prefix="問: ", passage_prefix=""))
+    assert plan.vectors == Vectors(32, "cls", "問: ", "")
+    assert plan.estimate.cache == 0  # it keeps nothing of what it has read
+    decoder = gguf.tiny_llama(tmp_path / "decoder.gguf", llama__pooling_type=3)
+    plan = importer.plan(wish(decoder))
+    assert plan.vectors == Vectors(gguf.WIDTH, "last", "", "")
+    assert plan.estimate.cache > 0
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [({"engine": "ctransformers"}, "engine"), ({"projector": "/tmp/mmproj.gguf"}, "projector")],
+)
+def test_what_means_nothing_for_an_embedding_model_is_refused_by_its_name(
+    importer: Importer, tmp_path: Path, said: dict[str, str], field: str
+) -> None:
+    file = tmp_path / "own.gguf"
+    encoder_gguf.small(file)
+    with pytest.raises(BadInputError) as refused:
+        importer.plan(wish(file, **said))
+    assert refused.value.params == {"field": field}
+
+
+@pytest.mark.parametrize("field", ["pooling", "query_prefix", "passage_prefix"])
+def test_what_means_nothing_for_a_chat_model_is_refused_by_its_name(importer: Importer, file: Path, field: str) -> None:
+    with pytest.raises(BadInputError) as refused:
+        importer.plan(wish(file, **{field: "mean"}))
+    assert refused.value.params == {"field": field}
 
 
 def test_one_part_of_a_split_model_is_told_as_that_whichever_it_is(

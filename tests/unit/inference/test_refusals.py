@@ -15,6 +15,13 @@ def test_too_long_a_prompt_keeps_its_figures() -> None:
     assert error.params == {"tokens": 900, "limit": 512}
 
 
+def test_a_text_that_does_not_go_through_as_a_whole_keeps_its_figures_too() -> None:
+    said = "input (302 tokens) is too large to process. increase the physical batch size (current batch size: 64)"
+    error = refusal(500, json.dumps({"error": {"type": "server_error", "message": said}}).encode(), "vectors")
+    assert isinstance(error, ContextTooLongError)
+    assert error.params == {"tokens": 302, "limit": 64}
+
+
 @pytest.mark.parametrize(
     ("message", "field"),
     [

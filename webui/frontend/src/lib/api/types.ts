@@ -155,7 +155,8 @@ export type ModelUpload = { id: string; name: string; size: number; modified: nu
 /** a model file, or a folder with an ONNX model, on a stick or in a folder of the box */
 export type MediumFile = { id: string; name: string; folder: string; size_bytes: number; kind: 'file' | 'folder' }
 export type Media = List<MediumFile> & { folders: string[] }
-export type Pooling = 'mean' | 'cls'
+/** `last` for GGUF models only */
+export type Pooling = 'mean' | 'cls' | 'last'
 /** what an import would make of a file or folder; `engines` are those that can run it here, the usual one first */
 export type ModelPlan = {
   model: string
