@@ -9,12 +9,14 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.image.box import alive
 from tests.simulators.certificates import certificate as signed
 from tests.simulators.certificates import new_key, pem_of
 from tests.simulators.waiting import eventually
@@ -29,7 +31,13 @@ class Server:
 
     def __init__(self, tls: Path | None = None, **patience: float) -> None:
         self._tls = tls
-        settings = {"threads": THREADS, "patience": patience, "tls": str(tls) if tls else None}
+        self._folder = tempfile.TemporaryDirectory(prefix="hako-")
+        self.data = Path(self._folder.name)
+        (self.data / alive.SOCKET).parent.mkdir()
+        settings = {
+            "threads": THREADS, "patience": patience, "tls": str(tls) if tls else None,
+            "socket": str(self.data / alive.SOCKET),
+        }  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.simulators.small_server", json.dumps(settings)],
             stdout=subprocess.PIPE,
@@ -62,6 +70,7 @@ class Server:
         self.process.wait(20)
         assert self.process.stdout
         self.process.stdout.close()
+        self._folder.cleanup()
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +144,16 @@ def ended(connection: socket.socket) -> bool:
 
 
 # -- nobody has to wait for them
+
+
+def test_who_asks_whether_it_is_alive_hears_it_at_once(server: Server) -> None:
+    began = time.monotonic()
+    assert alive.answers(server.data)
+    assert time.monotonic() - began < 10  # fifteen seconds where a greeting was waited for as if it were words
+    server.process.terminate()
+    server.process.wait(20)
+    with pytest.raises(OSError, match=r"No such file|refused"):
+        alive.answers(server.data)
 
 
 def test_silent_clients_take_no_thread(server: Server) -> None:

@@ -1,6 +1,7 @@
 """The web process's server around a small application: `python -m tests.simulators.small_server '{"threads": 4, …}'`.
 
-Settings: `threads`, `patience` (constants of `processes.server` by name), `tls` (folder with cert.pem and key.pem).
+Settings: `threads`, `patience` (constants of `processes.server` by name), `tls` (folder with cert.pem and key.pem),
+`socket` (path of one beside the port).
 Prints the port once it answers, and `stopping` when it is told to end.
 """
 
@@ -53,7 +54,8 @@ class Application(BaseApplication):  # type: ignore[misc]
 
     def load_config(self) -> None:
         options: dict[str, Any] = {
-            "bind": ["127.0.0.1:0"], "worker_class": server.PatientWorker, "threads": self._settings["threads"],
+            "bind": ["127.0.0.1:0", f"unix:{self._settings['socket']}"],
+            "worker_class": server.PatientWorker, "threads": self._settings["threads"],
             "graceful_timeout": 5, "keepalive": 15, "control_socket_disable": True, "loglevel": "critical",
             "sendfile": False, "forwarded_allow_ips": "", "worker_tmp_dir": "/dev/shm", "post_worker_init": told,
         }  # fmt: skip
