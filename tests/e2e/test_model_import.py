@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Route, expect
 from appliance import config
 from tests.e2e.axe import examine
 from tests.e2e.browser import Visitor, add_person
-from tests.simulators import gguf, hugging_face
+from tests.simulators import encoder_gguf, gguf, hugging_face
 from tests.simulators.served import ServedBox
 from webui.locales import Language
 
@@ -200,6 +200,34 @@ def test_a_folder_on_a_stick_becomes_a_model_for_searching_with_what_a_person_sa
         assert model["kind"] == "embedding"
     manifest = config.load(data_dir=box.folder).models / model["id"] / "model.json"
     assert json.loads(manifest.read_text("utf-8"))["query_prefix"] == f"{language}: "
+
+
+def test_an_embedding_model_in_one_file_says_what_it_is_and_is_used_as_that(
+    erin: Visitor, tmp_path: Path, language: Language
+) -> None:
+    file = tmp_path / f"nomic-embed-text-{language}.gguf"
+    encoder_gguf.small(file, general__name=f"Nomic {language}")
+    erin.go("/operate/models/import")
+    choose(erin, file)
+    vectors = erin.page.get_by_role("region", name=erin.say("operate.bring_vectors"))
+    expect(erin.field("operate.bring_query_prefix", vectors)).to_have_value("search_query: ", timeout=30_000)
+    expect(vectors.get_by_role("radio")).to_have_count(0)  # there is nothing to choose
+    erin.field("operate.bring_pooling", vectors).select_option("last")
+    erin.look()
+    examine(erin)
+    erin.field("operate.licence").fill("Apache-2.0")
+    erin.field("operate.licence").press("Enter")
+    erin.see(erin.say("operate.bring_ready", name=f"Nomic {language}"))
+    with erin.box.client() as client:
+        model = next(one for one in client.get("/models")["items"] if one["name"] == f"Nomic {language}")
+    assert (model["kind"], model["engine"]) == ("embedding", "llama")
+
+    erin.go(f"/operate/models/{model['id']}")
+    speed = erin.page.get_by_role("region", name=erin.say("model.speed"))
+    speed.get_by_role("button").first.click()
+    expect(erin.button("model.measure_again", speed)).to_be_visible(timeout=60_000)
+    erin.look()
+    examine(erin)
 
 
 def digest(file: Path) -> str:

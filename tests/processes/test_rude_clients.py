@@ -22,6 +22,9 @@ from tests.simulators.waiting import eventually
 SHORT = "[[words 3]] hi"
 ENDLESS = "[[words 100000]] [[delay 5]] on and on"
 PATHS = ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/api/chat", "/api/generate"]
+_SLOW = [pytest.param(path, marks=pytest.mark.slow) for path in (*PATHS[1:3], PATHS[5])]
+EACH = pytest.mark.parametrize("path", [PATHS[0], PATHS[3], PATHS[4], *_SLOW])
+"""One of each maker's in every run, all of them in the slow one."""
 IDLE = 200
 """Clients that ask for an endless answer and read none of it."""
 PEOPLE = 8
@@ -95,7 +98,7 @@ def mistakes(served: ServedBox) -> list[str]:
     return [line for line in served.log().splitlines() if re.search(r'"level": ?"(error|critical)"|Traceback', line)]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@EACH
 def test_a_client_may_hang_up_after_any_byte_of_its_request(served: ServedBox, key: str, path: str) -> None:
     before, processes = mistakes(served), served.processes()
     whole = request(key, path, SHORT)
@@ -108,7 +111,7 @@ def test_a_client_may_hang_up_after_any_byte_of_its_request(served: ServedBox, k
     assert (served.processes(), mistakes(served)) == (processes, before)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@EACH
 def test_a_client_may_hang_up_after_any_byte_of_its_answer(served: ServedBox, key: str, path: str) -> None:
     before, processes = mistakes(served), served.processes()
     whole = request(key, path, SHORT)
