@@ -16,7 +16,7 @@ from appliance.inference import bringing
 from appliance.inference import manifest as manifests
 from appliance.inference.catalog import Catalog
 from appliance.inference.examine import examine
-from appliance.inference.gguf import Header
+from appliance.inference.gguf_header import Header
 from appliance.inference.importing import demand_room, plain_name
 from appliance.inference.manifest import ADAPTER, Manifest, ModelFile
 from appliance.inference.source import Source

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from appliance import durable, modes
 from appliance.errors import BadInputError, ModelFileError, ProjectorError, ProjectorWidthError
 from appliance.inference.examine import examine
-from appliance.inference.gguf import Header
+from appliance.inference.gguf_header import Header
 from appliance.inference.manifest import PROJECTOR, ModelFile
 from appliance.inference.source import Source, opened
 

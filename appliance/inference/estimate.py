@@ -21,6 +21,9 @@ class Cached(Protocol):
     @property
     def cache_bytes_per_token(self) -> int: ...
 
+    @property
+    def scratch_bytes_per_token(self) -> int: ...
+
 
 _BLOCK_BYTES: Final[dict[CacheType, int]] = {"f16": 64, "q8_0": 34, "q4_0": 18}
 """Bytes that 32 numbers of the cache take."""
@@ -97,7 +100,7 @@ def estimate(
     return Estimate(
         weights=size,
         cache=header.cache_bytes_per_token * own * parallel * _BLOCK_BYTES[wish.cache_type] // 64 if header else 0,
-        scratch=SCRATCH_BYTES,
+        scratch=SCRATCH_BYTES + (header.scratch_bytes_per_token * own if header else 0),
         context=own,
         parallel=parallel,
         available=max(0, resources.available() + held),

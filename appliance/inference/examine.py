@@ -32,7 +32,7 @@ from appliance.inference import (
     wordpiece,
 )
 from appliance.inference.genai_config import GenaiConfig
-from appliance.inference.gguf import Header
+from appliance.inference.gguf_header import Header
 from appliance.inference.hf_config import Config, Pooling
 from appliance.inference.onnx_header import OnnxHeader
 from appliance.inference.unigram import Vocabulary

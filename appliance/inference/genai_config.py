@@ -96,6 +96,11 @@ class GenaiConfig:
         """Keys and values of all layers."""
         return 2 * self.layers * self.heads * self.head_size * _CACHE_BYTES
 
+    @property
+    def scratch_bytes_per_token(self) -> int:
+        """Within what each child has."""
+        return 0
+
 
 def parse(data: bytes) -> GenaiConfig:
     """The contents of a `genai_config.json`.

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Any, Final, TypeAlias
 
-from appliance.inference.gguf_types import ENCODERS, FILE_TYPES, POOLINGS, SCALARS, TENSORS, Pooling, TensorType
-from appliance.inference.projectors import Projector
+from appliance.inference.gguf_header import Header
+from appliance.inference.gguf_types import ENCODERS, FILE_TYPES, POOLINGS, SCALARS, TENSORS, TensorType
 from appliance.inference.thinking import takes_tools, thinks
 
 Data: TypeAlias = bytes | mmap
@@ -39,50 +39,6 @@ _LANGUAGES_MAX = 100
 
 class GgufError(Exception):
     """The header is damaged, cut off, or says something no model can be; the text is for the log."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What was found, checked."""
-
-    version: int
-    architecture: str
-    kind: str
-    """`model`, or what else the file says it is, e.g. `adapter`."""
-    name: str
-    licence: str
-    languages: tuple[str, ...]
-    vocabulary: str
-    """Kind of tokenizer, e.g. `gpt2` (BPE) or `llama` (SPM); empty if there is none."""
-    vocabulary_size: int
-    context: int
-    """Tokens it was trained to hold; 0 if it doesn't say."""
-    blocks: int
-    """Layers."""
-    width: int
-    """Length of the vector that goes from layer to layer."""
-    cache_bytes_per_token: int
-    """Keys and values of all layers for one token, in half precision."""
-    parameters: int
-    quantization: str
-    template: int
-    """Characters of the chat template; 0 if there is none."""
-    thinks: bool
-    """Whether that template lets it think before it answers."""
-    tools: bool
-    """Whether tools have a place in it."""
-    splits: int
-    """Files that the model was split into; 1 for a whole one."""
-    pooling: Pooling
-    """How it makes one vector, or one score, of a text; empty if it doesn't say that it does."""
-    scored: bool
-    """Whether the words of the vocabulary have scores, by which SPM picks them."""
-    output: bool
-    """Whether there is a matrix of its own for the words that come out; else the one of those that go in is used."""
-    tensor_types: tuple[str, ...]
-    """What the tensors are stored as, in alphabetical order."""
-    projector: Projector | None = None
-    """See `gguf_projector`, which reads it."""
 
 
 @dataclass(frozen=True)

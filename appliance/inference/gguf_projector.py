@@ -13,7 +13,8 @@ from itertools import groupby
 from typing import Final
 
 from appliance.inference import gguf
-from appliance.inference.gguf import Data, GgufError, Header
+from appliance.inference.gguf import Data, GgufError
+from appliance.inference.gguf_header import Header
 from appliance.inference.gguf_layout import Layout, Placed, layout
 from appliance.inference.projectors import WIDTHS, Projector
 

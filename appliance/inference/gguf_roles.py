@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from appliance.inference import prefixes
-from appliance.inference.gguf import Header
-from appliance.inference.gguf_types import ENCODERS
+from appliance.inference.gguf_header import Header
 
 Pooling = Literal["mean", "cls", "last"]
 
@@ -34,7 +33,7 @@ def vectors(header: Header, pooling: Pooling | None, *names: str) -> Vectors | N
     """
     if header.vocabulary in ("", "none") or header.architecture in _NEITHER or header.pooling == "rank":
         raise RoleError(f"neither words nor vectors: {header.architecture}")
-    if not header.pooling and header.architecture not in ENCODERS:
+    if not header.makes_vectors:
         return None
     stated: Pooling = header.pooling or "mean"
     return Vectors(header.width, pooling or stated, *prefixes.of(*names))

@@ -35,7 +35,7 @@ from appliance.inference.bringing import Beside
 from appliance.inference.catalog import INCOMING, UNFINISHED, Catalog
 from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import examine
-from appliance.inference.gguf import Header
+from appliance.inference.gguf_header import Header
 from appliance.inference.gguf_roles import Pooling, Vectors
 from appliance.inference.manifest import Manifest, ModelFile, SizeClass
 from appliance.inference.source import Source, one_line, opened
@@ -242,15 +242,15 @@ class Incoming(Closing):
         Raises:
             ModelFileError: what came is not what was looked at.
         """
+        manifest = self._manifest()
         for known in self._catalog.all().values():
             there = {file.sha256 for file in known.files.values()}
-            if there.issuperset(file.sha256 for file in self._files.values()) and known.engine == self._wish.engine:
+            if there.issuperset(file.sha256 for file in self._files.values()) and known.ways == manifest.ways:
                 return Imported(known, is_new=False)
         with (self._folder / self._entry).open("rb") as stored:
             header = examine(stored.fileno(), self._source.name)
         if header != self.plan.header:
             raise ModelFileError("changed while it was read", name=self._source.name)
-        manifest = self._manifest()
         with told():
             path = self._folder / manifests.FILE_NAME
             path.write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")

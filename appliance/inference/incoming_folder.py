@@ -157,8 +157,7 @@ class IncomingFolder(Closing, ABC, Generic[F, P]):
         """The bytes for the engine, and the way in which they are used."""
         unread = (*self.unread, "NOTICE")
         digests = {name: file.sha256 for name, file in manifest.files.items() if name not in unread}
-        ways = (manifest.kind, manifest.engine, manifest.pooling, manifest.query_prefix, manifest.passage_prefix)
-        return digests, ways
+        return digests, manifest.ways
 
 
 def is_folder(path: str) -> bool:

@@ -7,7 +7,7 @@ are not there. So only what it is known to read gets to it.
 from importlib import metadata
 from typing import Final, Literal, NamedTuple
 
-from appliance.inference.gguf import Header
+from appliance.inference.gguf_header import Header
 
 ENGINE: Final = "ctransformers"
 PLACES: Final = 1

@@ -92,6 +92,11 @@ class Manifest(BaseModel):
             raise ValueError("nothing that a projector helps")
 
     @property
+    def ways(self) -> tuple[str, ...]:
+        """In which way its files are used: the same files used otherwise are another model."""
+        return self.kind, self.engine, self.pooling, self.query_prefix, self.passage_prefix
+
+    @property
     def adapters(self) -> tuple[str, ...]:
         """Files beside the model's own that change its answers when loaded with it, sorted."""
         return tuple(sorted(name for name in self.files if name.endswith(ADAPTER) and name != self.entry))

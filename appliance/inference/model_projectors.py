@@ -17,7 +17,7 @@ from appliance.inference import bringing
 from appliance.inference import manifest as manifests
 from appliance.inference.catalog import Catalog
 from appliance.inference.examine import examine
-from appliance.inference.gguf import Header
+from appliance.inference.gguf_header import Header
 from appliance.inference.importing import demand_room
 from appliance.inference.manifest import Manifest, ModelFile
 from appliance.inference.projectors import Projector

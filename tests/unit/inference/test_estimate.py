@@ -1,5 +1,7 @@
 """Memory estimates: what is counted, and when a model fits, is tight or too big."""
 
+from pathlib import Path
+
 import pytest
 
 from appliance.config import Inference
@@ -7,7 +9,7 @@ from appliance.inference.engine import CacheType
 from appliance.inference.estimate import SCRATCH_BYTES, Estimate, estimate
 from appliance.inference.gguf import parse
 from appliance.inference.load_settings import LoadSettings
-from tests.simulators import gguf
+from tests.simulators import encoder_gguf, gguf
 
 GIB = 1 << 30
 
@@ -42,6 +44,15 @@ def test_weights_cache_of_all_answers_and_scratch_are_counted() -> None:
     assert (found.context, found.parallel) == (2048, 3)
     assert found.cache == header.cache_bytes_per_token * 2048 * 3
     assert found.needed == 1000 + found.cache + SCRATCH_BYTES
+
+
+def test_an_embedding_model_needs_scratch_for_a_whole_text_and_keeps_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.gguf"
+    network = encoder_gguf.small(file, bert__context_length=8192)
+    header = parse(file.read_bytes(), file.stat().st_size)
+    found = estimate(1000, header.context, Inference(context_tokens=8192), header=header)
+    assert (found.cache, found.context) == (0, 8192)
+    assert found.scratch == SCRATCH_BYTES + 50 * network.hidden * 8192
 
 
 @pytest.mark.parametrize(("cache_type", "of_32"), [("f16", 64), ("q8_0", 34), ("q4_0", 18)])

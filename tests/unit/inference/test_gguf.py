@@ -11,7 +11,8 @@ import pytest
 
 from appliance.errors import ModelFileError
 from appliance.inference.examine import examine
-from appliance.inference.gguf import GgufError, Header, parse
+from appliance.inference.gguf import GgufError, parse
+from appliance.inference.gguf_header import Header
 from tests.simulators import gguf
 from tests.simulators.gguf import ARRAY, F32, I32, STRING, U32, U64, Tensor, Value
 

@@ -10,7 +10,8 @@ from appliance.errors import HakoError
 from appliance.inference import headers
 from appliance.inference.catalog import Catalog
 from appliance.inference.examine import examine, examine_template
-from appliance.inference.gguf import Header, parse
+from appliance.inference.gguf import parse
+from appliance.inference.gguf_header import Header
 from appliance.inference.headers import Headers
 from appliance.inference.manifest import Manifest
 from tests.simulators import gguf

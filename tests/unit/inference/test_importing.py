@@ -252,6 +252,15 @@ def test_of_an_embedding_model_a_person_may_say_how_it_pools_and_what_it_wants(
     assert plan.estimate.cache > 0
 
 
+def test_the_same_file_used_in_another_way_is_another_model(importer: Importer, tmp_path: Path) -> None:
+    file = tmp_path / "own.gguf"
+    encoder_gguf.small(file)
+    first = bring(importer, wish(file)).manifest.id
+    assert bring(importer, wish(file)).manifest.id == first
+    other = bring(importer, wish(file, query_prefix="問: "))
+    assert (other.is_new, other.manifest.id) == (True, "own-2")
+
+
 @pytest.mark.parametrize(
     ("said", "field"),
     [({"engine": "ctransformers"}, "engine"), ({"projector": "/tmp/mmproj.gguf"}, "projector")],
