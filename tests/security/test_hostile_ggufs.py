@@ -7,7 +7,7 @@ that keeps the models lives on.
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,44 +132,38 @@ def flipped(data: bytes, seed: int) -> bytes:
     return bytes(found)
 
 
-@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 40), marks=pytest.mark.slow)])
+def outcomes(box: Box, whole: Path, seeds: range, use: Callable[[str], str]) -> set[str]:
+    """What comes of changed copies of a file; fails where that is none of what may come."""
+    data, found = whole.read_bytes(), dict[int, str]()
+    for seed in seeds:
+        file = whole.with_name(f"f{seed}.gguf")
+        file.write_bytes(flipped(data, seed))
+        try:
+            model = box.imported(file)
+        except (ModelFileError, ModelUnsupportedError) as refused:
+            found[seed] = f"import {refused.code}"
+            continue
+        found[seed] = use(model)
+        box.dropped(model)
+    fine = {"length", "stop", "error", "vectors", "HK-MOD-002", "HK-MOD-003", "HK-MOD-057", "HK-MOD-068"}
+    assert not {seed: how for seed, how in found.items() if how not in fine and not how.startswith("import ")}
+    assert box.asked("talker") == "stop"
+    return set(found.values())
+
+
+SEEDS = pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 40), marks=pytest.mark.slow)])
+
+
+@SEEDS
 def test_changed_bytes_are_an_error_or_an_answer_and_never_the_end_of_the_supervisor(
     box: Box, tmp_path: Path, seeds: range
 ) -> None:
-    whole = gguf.tiny_llama(tmp_path / "whole.gguf").read_bytes()
-    outcomes: dict[int, str] = {}
-    for seed in seeds:
-        file = tmp_path / f"f{seed}.gguf"
-        file.write_bytes(flipped(whole, seed))
-        try:
-            model = box.imported(file)
-        except (ModelFileError, ModelUnsupportedError) as refused:
-            outcomes[seed] = f"import {refused.code}"
-            continue
-        outcomes[seed] = box.asked(model)
-        box.dropped(model)
-    assert box.asked("talker") == "stop"
-    fine = {"length", "stop", "error", "HK-MOD-002", "HK-MOD-003", "HK-MOD-057", "HK-MOD-068"}
-    assert not {seed: how for seed, how in outcomes.items() if how not in fine and not how.startswith("import ")}
-    assert {"import HK-MOD-009", "length"} <= set(outcomes.values())  # else it would not have been tried
+    seen = outcomes(box, gguf.tiny_llama(tmp_path / "whole.gguf"), seeds, box.asked)
+    assert {"import HK-MOD-009", "length"} <= seen  # else it would not have been tried
 
 
-@pytest.mark.parametrize("seeds", [range(8), pytest.param(range(8, 40), marks=pytest.mark.slow)])
+@SEEDS
 def test_so_are_those_of_an_embedding_model(box: Box, tmp_path: Path, seeds: range) -> None:
     encoder_gguf.small(tmp_path / "whole.gguf")
-    whole = (tmp_path / "whole.gguf").read_bytes()
-    outcomes: dict[int, str] = {}
-    for seed in seeds:
-        file = tmp_path / f"v{seed}.gguf"
-        file.write_bytes(flipped(whole, seed))
-        try:
-            model = box.imported(file)
-        except (ModelFileError, ModelUnsupportedError) as refused:
-            outcomes[seed] = f"import {refused.code}"
-            continue
-        outcomes[seed] = box.vectors(model)
-        box.dropped(model)
-    assert box.asked("talker") == "stop"
-    fine = {"vectors", "HK-MOD-002", "HK-MOD-003", "HK-MOD-057", "HK-MOD-068"}
-    assert not {seed: how for seed, how in outcomes.items() if how not in fine and not how.startswith("import ")}
-    assert {"import HK-MOD-009", "vectors"} <= set(outcomes.values())  # else it would not have been tried
+    seen = outcomes(box, tmp_path / "whole.gguf", seeds, box.vectors)
+    assert {"import HK-MOD-009", "vectors"} <= seen  # else it would not have been tried
