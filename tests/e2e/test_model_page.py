@@ -58,7 +58,7 @@ def test_an_operator_measures_a_model_and_compares_it_with_the_others(alice: Vis
     alice.go("/operate/models", "table")
     alice.link("nav.capacity").click()
     row = page.locator("tbody tr", has=page.locator(f'a[href$="/{tiny}"]'))
-    alice.see(row.get_by_text(alice.say("model.people", n=people), exact=True))
+    alice.see(row.get_by_text(alice.say("model.people", n=f"{people:,}"), exact=True))
     alice.see(page.get_by_role("heading", name=alice.say("model.limits")))
     alice.look()
     row.get_by_role("link").first.click()
