@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from tests.e2e.axe import examine
 from tests.e2e.browser import Visitor, add_person
@@ -124,6 +124,19 @@ def test_an_operator_makes_a_backup_sees_that_it_is_good_and_has_them_made_by_th
     place(erin, stick.name).check()
     erin.see(page.get_by_role("table").get_by_text("HK-BAK-003"))
     erin.look()
+
+    # What a person chooses stays, whatever was still on its way about the place before.
+    other, held = media / f"OTHER-{erin.language}", list[Route]()
+    other.mkdir()
+    page.route("**/api/v1/backups/look", lambda route: held.append(route))  # noqa: PLW0108 - a built-in one is not taken
+    erin.button("operate.bring_look").click()
+    place(erin, other.name).check()
+    page.wait_for_timeout(200)
+    assert held
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(500)
+    expect(place(erin, other.name)).to_be_checked()
 
 
 def test_somebody_takes_their_own_data_along(ken: Visitor) -> None:
