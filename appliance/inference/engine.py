@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 EngineKind = Literal["chat", "embedding", "reranker"]
 Speculation = Literal["off", "ngram"]
 CacheType = Literal["f16", "q8_0", "q4_0"]
+Pooling = Literal["mean", "cls", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class EngineSpec:
     adapter: str = ""
     """LoRA file in `folder`; none where it is empty."""
     adapter_scale: float = 1.0
-    pooling: Literal["mean", "cls", "last"] = "mean"
+    pooling: Pooling = "mean"
     """How vectors of tokens become one, where the graph leaves that to the engine; `last` with llama.cpp only."""
     slots: str = ""
     """Folder in memory for states of long prompts; none are kept where it is empty."""

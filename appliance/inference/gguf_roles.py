@@ -1,12 +1,11 @@
 """What a GGUF model can do here, by what its header says: chat, or make vectors of texts."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from appliance.inference import prefixes
+from appliance.inference.engine import Pooling
 from appliance.inference.gguf_header import Header
-
-Pooling = Literal["mean", "cls", "last"]
+from appliance.inference.prefixes import Prefixes
 
 _NEITHER: Final = frozenset({"clip", "t5", "t5encoder", "wavtokenizer-dec"})
 
@@ -25,8 +24,8 @@ class Vectors:
     passage_prefix: str
 
 
-def vectors(header: Header, pooling: Pooling | None, *names: str) -> Vectors | None:
-    """None for a chat model. `pooling` goes before what the file says; `names` are the model's.
+def vectors(header: Header, pooling: Pooling | None, prefixes: Prefixes) -> Vectors | None:
+    """None for a chat model. `pooling` goes before what the file says.
 
     Raises:
         RoleError: it makes neither words nor vectors.
@@ -36,4 +35,4 @@ def vectors(header: Header, pooling: Pooling | None, *names: str) -> Vectors | N
     if not header.makes_vectors:
         return None
     stated: Pooling = header.pooling or "mean"
-    return Vectors(header.width, pooling or stated, *prefixes.of(*names))
+    return Vectors(header.width, pooling or stated, prefixes.query, prefixes.passage)

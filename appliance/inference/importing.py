@@ -29,14 +29,15 @@ from appliance.errors import (
     ModelSplitError,
     ModelUnsupportedError,
 )
-from appliance.inference import bringing, gguf_roles, legacy
+from appliance.inference import bringing, gguf_roles, legacy, prefixes
 from appliance.inference import manifest as manifests
 from appliance.inference.bringing import Beside
 from appliance.inference.catalog import INCOMING, UNFINISHED, Catalog
+from appliance.inference.engine import Pooling
 from appliance.inference.estimate import Estimate, estimate
 from appliance.inference.examine import examine
 from appliance.inference.gguf_header import Header
-from appliance.inference.gguf_roles import Pooling, Vectors
+from appliance.inference.gguf_roles import Vectors
 from appliance.inference.manifest import Manifest, ModelFile, SizeClass
 from appliance.inference.source import Source, one_line, opened
 
@@ -330,21 +331,17 @@ def _demand_whole(header: Header, name: str) -> None:
 def _vectors(header: Header, wish: Wish, file: str, name: str) -> Vectors | None:
     """As the file and the operator say; nothing may be said that has no meaning for the model."""
     try:
-        found = gguf_roles.vectors(header, wish.pooling, file, name)
+        usual = prefixes.of(file, name)
+        found = gguf_roles.vectors(header, wish.pooling, usual.unless(wish.query_prefix, wish.passage_prefix))
     except gguf_roles.RoleError as error:
         raise ModelUnsupportedError(str(error), name=file) from error
-    said = {"pooling": wish.pooling, "query_prefix": wish.query_prefix, "passage_prefix": wish.passage_prefix}
     if found is None:
-        if vain := next((field for field, value in said.items() if value is not None), ""):
-            raise BadInputError("not for a chat model", field=vain)
-        return None
-    if wish.engine != "llama" or wish.projector:
+        for field in ("pooling", "query_prefix", "passage_prefix"):
+            if getattr(wish, field) is not None:
+                raise BadInputError("not for a chat model", field=field)
+    elif wish.engine != "llama" or wish.projector:
         raise BadInputError("not for an embedding model", field="projector" if wish.projector else "engine")
-    return dataclasses.replace(
-        found,
-        query_prefix=found.query_prefix if wish.query_prefix is None else wish.query_prefix,
-        passage_prefix=found.passage_prefix if wish.passage_prefix is None else wish.passage_prefix,
-    )
+    return found
 
 
 def _demand_legacy(header: Header, name: str) -> None:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from appliance import durable
 from appliance.errors import ModelDamagedError
+from appliance.inference.engine import Pooling
 
 FILE_NAME = "model.json"
 ADAPTER = ".lora.gguf"
@@ -64,7 +65,7 @@ class Manifest(BaseModel):
     query_prefix: str = "query: "
     """Put before a question by embedding models of the E5 family; empty for others."""
     passage_prefix: str = "passage: "
-    pooling: Literal["mean", "cls", "last"] = "mean"
+    pooling: Pooling = "mean"
     """How an embedding model's vectors of tokens become one, where the model leaves that to the engine."""
     projector: FileName | None = None
     """One of `files` beside the main one, with which the model sees pictures."""

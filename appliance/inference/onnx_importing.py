@@ -152,7 +152,8 @@ class FolderImporter:
         vocabulary, casing = _vocabulary(folder)
         if vocabulary.size > config.vocabulary:
             raise ModelVocabularyError("more pieces than vectors", name=next(iter(folder.vocabulary)))
-        query, passage = prefixes.of(folder.name, config.name) if role.kind == "embedding" else prefixes.NONE
+        usual = prefixes.of(folder.name, config.name) if role.kind == "embedding" else prefixes.NONE
+        query, passage = usual.unless(wish.query_prefix, wish.passage_prefix)
         return FolderPlan(
             model=self._importer.free_id(folder.name),
             name=(wish.name or folder.name)[:200],
@@ -162,8 +163,8 @@ class FolderImporter:
             vocabulary=vocabulary,
             casing=casing,
             pooling=pooling,
-            query_prefix=query if wish.query_prefix is None else wish.query_prefix,
-            passage_prefix=passage if wish.passage_prefix is None else wish.passage_prefix,
+            query_prefix=query,
+            passage_prefix=passage,
             size=folder.size,
             languages=wish.languages or (UNKNOWN_LANGUAGE,),
             estimate=estimate(folder.size, config.context, self._settings.inference),

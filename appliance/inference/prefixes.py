@@ -13,6 +13,10 @@ class Prefixes(NamedTuple):
     query: str
     passage: str
 
+    def unless(self, query: str | None, passage: str | None) -> "Prefixes":
+        """These, but where a person said another one; an empty one counts."""
+        return Prefixes(self.query if query is None else query, self.passage if passage is None else passage)
+
 
 NONE: Final = Prefixes("", "")
 

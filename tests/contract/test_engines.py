@@ -47,7 +47,7 @@ PARALLEL = 2
 VOCABULARY = 250_002
 """Rows that the starter model's vocabulary needs."""
 ROUNDED = 2e-4
-"""llama.cpp's vectors of a text in different company differ so far, the others' by a hundredth of it."""
+"""So far llama.cpp's vectors of a text differ with its company."""
 LONG = 400
 """Tokens of a long answer: many seconds for a real model."""
 
@@ -445,19 +445,24 @@ def test_a_broken_grammar_is_a_bad_request(llama: Running) -> None:
 # -- embedding engines
 
 
+def within(engine: Running, usual: float) -> float:
+    """How far numbers of two vectors of one text may lie apart."""
+    return ROUNDED if engine.spec.engine == "llama" else usual
+
+
 def test_vectors_have_length_one_and_keep_their_order(embedding_engine: Running) -> None:
     texts = ["query: 年次有給休暇", "passage: " + "長い文章です。" * 40, "passage: pump", "query: 年次有給休暇"]
     vectors = embedding_engine.embed(*texts)
     assert vectors.shape == (4, 384)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(vectors[0], vectors[3], atol=ROUNDED)
+    np.testing.assert_allclose(vectors[0], vectors[3], atol=within(embedding_engine, 1e-6))
 
 
 def test_a_text_has_the_same_vector_alone_and_in_company(embedding_engine: Running) -> None:
     texts = ["query: a", "passage: 短い", "passage: " + "The pump stands in hall four. " * 20]
     together = embedding_engine.embed(*texts)
     alone = np.concatenate([embedding_engine.embed(text) for text in texts])
-    np.testing.assert_allclose(together, alone, atol=ROUNDED)
+    np.testing.assert_allclose(together, alone, atol=within(embedding_engine, 1e-5))
 
 
 def test_what_is_alike_is_near(embedding_engine: Running) -> None:

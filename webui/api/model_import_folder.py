@@ -6,6 +6,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from appliance.errors import BadInputError
 from appliance.inference import genai, onnx_importing
+from appliance.inference.engine import Pooling
 from appliance.inference.genai_importing import GenaiPlan, IncomingGenai
 from appliance.inference.importing import Incoming
 from appliance.inference.onnx_importing import FolderPlan, FolderWish, IncomingOnnx
@@ -24,7 +25,7 @@ class FolderPart(shapes.Shape):
     """
 
     kind: Literal["embedding", "reranker"] | None = None
-    pooling: Literal["mean", "cls", "last"] | None = None
+    pooling: Pooling | None = None
     query_prefix: Prefix | None = None
     passage_prefix: Prefix | None = None
 
